@@ -1,0 +1,19 @@
+/* SHA-256 and HMAC-SHA-256, through OpenSSL (which uses the processor's SHA instructions). Safe from every thread. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { DIGEST_SIZE = 32 };
+
+struct digest {
+	uint8_t bytes[DIGEST_SIZE];
+};
+
+void digest_sha256(const void *data, size_t size, struct digest *digest);
+void digest_hmac_sha256(const void *key, size_t key_size, const void *data, size_t size, struct digest *mac);
+/* Constant time. */
+bool digest_equal(const struct digest *a, const struct digest *b);
+/* Whether all bytes are zero: the id that stands for "no block" in a tree. */
+bool digest_is_zero(const struct digest *digest);

@@ -1,0 +1,139 @@
+/* File helpers. */
+#include "base/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <libgen.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/banned.h"
+
+int file_pread_full(int fd, void *data, size_t size, off_t offset)
+{
+	for (char *p = data; size;) {
+		ssize_t got = pread(fd, p, size, offset);
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got <= 0) {
+			if (got == 0)
+				errno = ENODATA;
+			return -1;
+		}
+		p += got;
+		offset += got;
+		size -= (size_t)got;
+	}
+	return 0;
+}
+
+int file_pwrite_full(int fd, const void *data, size_t size, off_t offset)
+{
+	for (const char *p = data; size;) {
+		ssize_t put = pwrite(fd, p, size, offset);
+		if (put < 0 && errno == EINTR)
+			continue;
+		if (put < 0)
+			return -1;
+		p += put;
+		offset += put;
+		size -= (size_t)put;
+	}
+	return 0;
+}
+
+int file_write_full(int fd, const void *data, size_t size)
+{
+	for (const char *p = data; size;) {
+		ssize_t put = write(fd, p, size);
+		if (put < 0 && errno == EINTR)
+			continue;
+		if (put < 0)
+			return -1;
+		p += put;
+		size -= (size_t)put;
+	}
+	return 0;
+}
+
+int file_read(const char *path, size_t limit, struct arena *arena, char **data, size_t *size, struct error *err)
+{
+	int fd FILE_SCOPED = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return error_set_errno(err, errno, "cannot open %s", path);
+	/* read to the end, since files under /proc have no size */
+	char *text = arena_alloc(arena, limit + 2);
+	size_t used = 0;
+	for (;;) {
+		ssize_t got = read(fd, text + used, limit + 1 - used);
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0)
+			return error_set_errno(err, errno, "cannot read %s", path);
+		if (got == 0)
+			break;
+		used += (size_t)got;
+		if (used > limit)
+			return error_set(err, ERROR_INVALID, "%s is larger than %zu bytes", path, limit);
+	}
+	text[used] = '\0';
+	*data = text;
+	*size = used;
+	return 0;
+}
+
+int file_sync_folder(const char *path, struct error *err)
+{
+	int fd FILE_SCOPED = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0 || fsync(fd))
+		return error_set_errno(err, errno, "cannot sync folder %s", path);
+	return 0;
+}
+
+int file_replace(const char *path, const void *data, size_t size, mode_t mode, struct error *err)
+{
+	struct arena *scratch ARENA_SCOPED = arena_create();
+	char *temporary = arena_printf(scratch, "%s.new", path);
+	int fd FILE_SCOPED = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, mode);
+	if (fd < 0)
+		return error_set_errno(err, errno, "cannot make %s", temporary);
+	if (file_write_full(fd, data, size) || fchmod(fd, mode) || fsync(fd) || rename(temporary, path)) {
+		error_set_errno(err, errno, "cannot write %s", path);
+		unlink(temporary);
+		return -1;
+	}
+	return file_sync_folder(dirname(arena_strdup(scratch, path)), err);
+}
+
+int file_make_folder(const char *path, mode_t mode, struct error *err)
+{
+	struct arena *scratch ARENA_SCOPED = arena_create();
+	char *copy = arena_strdup(scratch, path);
+	for (char *slash = strchr(copy + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+		*slash = '\0';
+		if (mkdir(copy, mode) && errno != EEXIST)
+			return error_set_errno(err, errno, "cannot make folder %s", copy);
+		*slash = '/';
+	}
+	if (mkdir(copy, mode) && errno != EEXIST)
+		return error_set_errno(err, errno, "cannot make folder %s", path);
+	return 0;
+}
+
+static int remove_entry(const char *path, const struct stat *status, int type, struct FTW *walk)
+{
+	(void)status;
+	(void)type;
+	(void)walk;
+	return remove(path);
+}
+
+int file_remove_tree(const char *path, struct error *err)
+{
+	if (nftw(path, remove_entry, 32, FTW_DEPTH | FTW_PHYS) && errno != ENOENT)
+		return error_set_errno(err, errno, "cannot remove %s", path);
+	return 0;
+}
