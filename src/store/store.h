@@ -1,0 +1,89 @@
+/*
+ * Block store: content-addressed objects (blocks of disks, and the pages and roots of trees), each stored once, by SHA-256 of its plain bytes.
+ *
+ * One process, amid, writes a store (it holds a lock on it); volume servers read it at the same time in other processes (store_open_reader). An object is immutable from the
+ * moment it is stored. Every function is safe from every thread.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/digest.h"
+#include "base/error.h"
+
+enum { STORE_BLOCK_SIZE = 512 * 1024 }; /* bytes; the largest object, and the block of the EBS direct APIs */
+
+enum store_object_kind { STORE_BLOCK = 1, STORE_PAGE = 2, STORE_ROOT = 3 };
+
+struct store;
+struct store_session;
+
+/* Opens for reading and writing, making the folder if it is missing. Fails with ERROR_CONFLICT if another process writes it. Recovers from any crash. */
+int store_open(const char *folder, struct store **store, struct error *err);
+/* Opens for reading only, while a writer may be at work. */
+int store_open_reader(const char *folder, struct store **store, struct error *err);
+void store_close(struct store *store); /* NULL is legal */
+
+/*
+ * A session protects what is put, or found present, within it from garbage collection until it is closed; whoever wants an object kept must have published a
+ * root that reaches it (in the metadata) before closing the session. Sessions may be long and many.
+ */
+int store_session_open(struct store *store, struct store_session **session, struct error *err);
+void store_session_close(struct store_session *session); /* NULL is legal */
+
+/*
+ * Puts an object unless it is there already. `digest` must be the SHA-256 of the data. *added (may be NULL) gets the bytes this added on disk, 0 if it was there. Not durable
+ * until store_sync. ERROR_NO_SPACE when the disk, less its reserve, has no room: nothing is changed then.
+ */
+int store_put(struct store_session *session, enum store_object_kind kind, const struct digest *digest, const void *data,
+	size_t size, uint64_t *added, struct error *err);
+/* Makes everything put before the call durable. Concurrent calls share one sync. */
+int store_sync(struct store *store, struct error *err);
+
+/* Size of an object; ERROR_NOT_FOUND. */
+int store_stat(struct store *store, const struct digest *digest, size_t *size, struct error *err);
+/*
+ * Reads a whole object into `data` (room for STORE_BLOCK_SIZE) and verifies it; *size gets its size. ERROR_NOT_FOUND; ERROR_CORRUPT names the digest and the pack file.
+ */
+int store_get(struct store *store, const struct digest *digest, void *data, size_t *size, struct error *err);
+
+/*
+ * Where an uncompressed block lies, for readers that want to pread from the file (and so share the page cache with every other reader). The descriptor belongs to the store and stays valid until
+ * store_close; the location stays valid as long as something reachable keeps the block. The caller verifies the content itself (digest_sha256 over `size` bytes).
+ */
+struct store_location {
+	int fd;
+	uint64_t offset;
+	uint32_t size;
+};
+int store_locate(struct store *store, const struct digest *digest, struct store_location *location, struct error *err);
+
+/*
+ * Garbage collection: frees every object that no root given by `next_root` reaches and no open session protects. Runs beside everything else. `next_root` is called
+ * until it returns false; it must yield every published root, read after store_collect was called.
+ */
+struct store_collect_result {
+	uint64_t objects_freed;
+	uint64_t bytes_freed; /* on disk */
+	uint64_t objects_kept;
+	uint64_t bytes_kept;
+};
+typedef bool store_next_root(void *context, struct digest *root);
+int store_collect(struct store *store, store_next_root *next_root, void *context, struct store_collect_result *result,
+	struct error *err);
+
+struct store_usage {
+	uint64_t objects;
+	uint64_t bytes; /* on disk, live objects with their headers */
+	uint64_t available; /* bytes that may still be put before ERROR_NO_SPACE */
+};
+void store_get_usage(struct store *store, struct store_usage *usage);
+
+/*
+ * Checks the whole store: every object's bytes against its digest, the index against the packs, every page's and root's children present. `report` gets a line for each
+ * fault (names pack, offset, digest). *faults counts them. Returns -1 only if the check itself could not be done.
+ */
+typedef void store_report(void *context, const char *line);
+int store_check(struct store *store, store_report *report, void *context, uint64_t *faults, struct error *err);
