@@ -1,0 +1,51 @@
+/*
+ * A call: one API request on its way through amid, from the door to a handler and back. What a handler is given, and may use.
+ *
+ *	int ec2_describe_images(struct call *call, const struct ec2_DescribeImagesRequest *request,
+ *		struct ec2_DescribeImagesResult *result, struct error *err);
+ *
+ * A handler runs on the connection's thread. It reads the metadata through call->..., puts its changes in one batch, commits it, and fills *result (zeroed) from
+ * call->arena. It is run again from the start if its batch met a concurrent change (ERROR_CONFLICT), so it has no effect but through the batch. Before the handler runs, the door has: authenticated
+ * the caller, decoded and checked the parameters by the tables, answered DryRun, and found the region.
+ */
+#pragma once
+
+#include "base/arena.h"
+#include "base/error.h"
+#include "shape/shape.h"
+
+struct amid;
+
+enum call_access { ACCESS_READ, ACCESS_WRITE, ACCESS_LIST, ACCESS_TAGGING, ACCESS_PERMISSIONS };
+
+struct call {
+	struct amid *amid;
+	struct arena *arena; /* everything read and written for this call; gone after the answer */
+	const struct operation *operation;
+	char request_id[37];
+	const char *account; /* 12 digits */
+	const char *region; /* "us-east-1" */
+	const char *principal_arn; /* "arn:aws:iam::123456789012:root" */
+	const char *principal_id; /* UserId of GetCallerIdentity */
+	const char *source_ip;
+};
+
+/* A row of the generated operation table of a service: the shapes, what .ops says of it, and the handler behind a typed cast. */
+struct operation {
+	const struct shape_operation *shape;
+	enum call_access access;
+	const char *const *resources; /* IAM resource types it touches, NULL-terminated */
+	int (*handler)(struct call *call, const void *request, void *result, struct error *err);
+};
+
+enum protocol { PROTOCOL_EC2, PROTOCOL_QUERY, PROTOCOL_REST_JSON };
+
+struct service {
+	const char *name; /* signing name: "ec2", "ebs", "sts" */
+	const char *api_version; /* "2016-11-15" */
+	const char *xml_namespace;
+	enum protocol protocol;
+	const struct operation *operations; /* sorted by name */
+	unsigned operation_count;
+	const char *const *unimplemented; /* names of operations that AWS has and amid does not, sorted, NULL-terminated */
+};
