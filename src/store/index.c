@@ -166,7 +166,8 @@ int index_open_writer(const char *folder, struct index **index_out, enum index_c
 		if (create_file(index, index->path, INITIAL_CAPACITY, NULL, &fd, err) || map_file(index, fd, err))
 			goto failed;
 		/* until it is filled it is worth nothing, should we die before */
-		atomic_store(&index->header->clean, *condition == INDEX_ABSENT ? 0 : 1);
+		read_boot_id(index->header->boot_id);
+		atomic_store(&index->header->clean, 0);
 	}
 	*index_out = index;
 	return 0;
@@ -515,6 +516,7 @@ int index_write_checkpoint(struct index *index, const struct index_position posi
 	for (int group = 0; group < PACK_CLASS_COUNT; group++)
 		atomic_store(&index->header->checkpoint[group],
 			positions[group].pack | (positions[group].offset / OBJECT_HEADER_SIZE) << 32);
+	read_boot_id(index->header->boot_id);
 	return sync_header(index, err);
 }
 
