@@ -83,7 +83,7 @@ class Bench:
         return subprocess.run([self.tool, *words], check=True, capture_output=True, text=True).stdout.split()
 
     def serve_volume(self, name):
-        return Server(self.folder, name, ["nbdkit", "-f", "-U", "@SOCKET@", f"{self.build}/src/volume/amid-volume.so",
+        return Server(self.folder, name, ["nbdkit", "-f", "-U", "@SOCKET@", f"{self.build}/amid-volume.so",
                                           f"volume={self.folder}/{name}", f"runtime={self.runtime}",
                                           f"store={self.folder}/store", f"control={self.folder}/{name}.ctl", "id="])
 
