@@ -193,8 +193,22 @@ int volume_write(struct volume *volume, const void *data, uint64_t offset, uint3
 	return result;
 }
 
+static int zero_piece(struct volume *volume, uint64_t offset, uint64_t size, struct error *err)
+{
+	unsigned stripe = gate_enter(&volume->gate);
+	struct stack *stack = volume_stack_enter(volume, stripe);
+	uint64_t regions = lock_regions(volume, offset, size);
+	int result = change_range(stack, NULL, offset, size, zero_whole_as_write, err);
+	unlock_regions(volume, regions);
+	volume_stack_leave(volume, stripe);
+	gate_leave(&volume->gate, stripe);
+	return result;
+}
+
 int volume_zero(struct volume *volume, uint64_t offset, uint64_t size, struct error *err)
 {
+	/* pieces, so that a freeze need not wait for the whole of a large one */
+	enum { PIECE = 1 << 30 };
 	if (check_range(volume, offset, size, err))
 		return -1;
 	if (!size)
@@ -203,14 +217,12 @@ int volume_zero(struct volume *volume, uint64_t offset, uint64_t size, struct er
 	uint64_t end = offset + size;
 	if (end == volume_size(volume))
 		end = (end + VOLUME_GRAIN_SIZE - 1) / VOLUME_GRAIN_SIZE * VOLUME_GRAIN_SIZE;
-	unsigned stripe = gate_enter(&volume->gate);
-	struct stack *stack = volume_stack_enter(volume, stripe);
-	uint64_t regions = lock_regions(volume, offset, end - offset);
-	int result = change_range(stack, NULL, offset, end - offset, zero_whole_as_write, err);
-	unlock_regions(volume, regions);
-	volume_stack_leave(volume, stripe);
-	gate_leave(&volume->gate, stripe);
-	return result;
+	for (uint64_t next; offset < end; offset = next) {
+		next = (offset / PIECE + 1) * PIECE < end ? (offset / PIECE + 1) * PIECE : end;
+		if (zero_piece(volume, offset, next - offset, err))
+			return -1;
+	}
+	return 0;
 }
 
 int volume_flush(struct volume *volume, struct error *err)
