@@ -16,7 +16,8 @@ C_RESERVED = set('''auto break case char const continue default do double else e
 
 def snake(name):
     """The C name of a model name: ImageIds -> image_ids, VPCZone -> vpc_zone, Default -> default_."""
-    text = re.sub(r'([A-Z]+)([A-Z][a-z])', r'\1_\2', name)
+    text = name.replace('VCpu', 'Vcpu').replace('MBps', 'Mbps')
+    text = re.sub(r'([A-Z]+)([A-Z][a-z])', r'\1_\2', text)
     text = re.sub(r'([a-z0-9])([A-Z])', r'\1_\2', text)
     text = re.sub(r'[^A-Za-z0-9]', '_', text).lower()
     return text + '_' if text in C_RESERVED else text
