@@ -8,12 +8,39 @@
 
 #include "base/banned.h"
 #include "shape/json.h"
+#include "shape/utf8.h"
 
 struct meta_batch *meta_batch_create(struct meta *meta, struct arena *arena)
 {
 	struct meta_batch *batch = arena_alloc(arena, sizeof *batch);
 	batch->arena = arena;
 	return batch;
+}
+
+/* Only the first thing wrong with a batch is told. */
+static void set_failure(struct meta_batch *batch, const struct error *why)
+{
+	if (!batch->failure.code)
+		batch->failure = *why;
+}
+
+static bool is_valid_key(const char *text)
+{
+	size_t size = strlen(text);
+	return size <= KEY_LIMIT && utf8_valid(text, size);
+}
+
+static void check_key(struct meta_batch *batch, const struct batch_change *change)
+{
+	struct error why;
+	if (!*change->id) {
+		error_set(&why, ERROR_INTERNAL, "a %s without an id", change->kind);
+		set_failure(batch, &why);
+	} else if (!is_valid_key(change->id) || !is_valid_key(change->account) || !is_valid_key(change->region)) {
+		error_set(&why, ERROR_INVALID, "the id of a %s is longer than %d bytes, or not UTF-8", change->kind,
+			KEY_LIMIT);
+		set_failure(batch, &why);
+	}
 }
 
 static struct batch_change *add_change(struct meta_batch *batch, enum change_action action,
@@ -29,8 +56,7 @@ static struct batch_change *add_change(struct meta_batch *batch, enum change_act
 		.id = record->id ? arena_strdup(arena, record->id) : "",
 		.version = record->version,
 	};
-	if (!*change->id && !batch->failure.code)
-		error_set(&batch->failure, ERROR_INTERNAL, "a %s without an id", kind->name);
+	check_key(batch, change);
 	return change;
 }
 
@@ -39,15 +65,16 @@ void meta_batch_put(struct meta_batch *batch, const struct record_kind *kind, co
 	struct batch_change *change = add_change(batch, CHANGE_PUT, kind, record);
 	struct error why;
 	if (meta_index_entries(kind, record, batch->arena, &change->entries, &why)) {
-		if (!batch->failure.code)
-			batch->failure = why;
+		set_failure(batch, &why);
 		return;
 	}
 	struct buffer body BUFFER_SCOPED = { 0 };
 	json_encode(&body, kind->shape, record);
-	if (body.size > BODY_SIZE_LIMIT && !batch->failure.code)
-		error_set(&batch->failure, ERROR_INVALID, "%s %s is too large: %zu bytes, of at most %d", kind->name,
-			change->id, body.size, BODY_SIZE_LIMIT);
+	if (body.size > BODY_SIZE_LIMIT) {
+		error_set(&why, ERROR_INVALID, "%s %s is too large: %zu bytes, of at most %d", kind->name, change->id,
+			body.size, BODY_SIZE_LIMIT);
+		set_failure(batch, &why);
+	}
 	change->body = arena_strndup(batch->arena, buffer_text(&body), body.size);
 	change->body_size = body.size;
 }

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/banned.h"
+#include "shape/utf8.h"
 
 /* What one walk has at hand. */
 struct walk {
@@ -27,6 +28,10 @@ static int add_value(const struct walk *walk, const char *value, struct error *e
 	if (strlen(value) > INDEX_VALUE_LIMIT)
 		return error_set(err, ERROR_INVALID, "%s: the value of %s is longer than %d bytes", walk->kind->name,
 			walk->index->path, INDEX_VALUE_LIMIT);
+	/* the body's JSON cannot hold such text, so entry and body would differ */
+	if (!utf8_valid(value, strlen(value)))
+		return error_set(err, ERROR_INVALID, "%s: the value of %s is not UTF-8", walk->kind->name,
+			walk->index->path);
 	struct index_entries *entries = walk->entries;
 	struct index_entry *entry = ARENA_APPEND(walk->arena, entries->items, entries->count);
 	*entry = (struct index_entry){

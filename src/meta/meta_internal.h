@@ -18,7 +18,8 @@
 
 enum {
 	BODY_SIZE_LIMIT = 1 << 20, /* bytes of a record's JSON */
-	INDEX_VALUE_LIMIT = 2000, /* bytes; PostgreSQL's index entries end at 2,704 */
+	KEY_LIMIT = 500, /* bytes of an id, account or region */
+	INDEX_VALUE_LIMIT = 1400, /* bytes; with the key it fits PostgreSQL's index entries of 2,704 */
 };
 
 struct writer;
