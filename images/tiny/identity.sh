@@ -1,0 +1,142 @@
+# Who this machine is: everything that belongs to one instance and must not be carried to another by an image.
+# Sourced by boot.
+#
+# The instance id is recorded last. A boot that was cut off in the middle finds the old id and does it all again;
+# each step can be repeated.
+
+ssh_keys=/etc/dropbear
+
+# A key that is there survives a reboot; a new instance gets its own.
+host_keys_make()
+{
+	mkdir -p $ssh_keys
+	for type in ed25519 ecdsa; do
+		key=$ssh_keys/dropbear_${type}_host_key
+		[ -s $key ] && continue
+		rm -f $key.tmp
+		dropbearkey -t $type -f $key.tmp >/dev/null 2>&1 && sync $key.tmp && mv $key.tmp $key
+	done
+	sync $ssh_keys
+}
+
+host_keys_print()
+{
+	for type in ed25519 ecdsa; do
+		dropbearkey -y -f $ssh_keys/dropbear_${type}_host_key >/run/host-key.$type 2>/dev/null
+	done
+	{
+		echo "-----BEGIN SSH HOST KEY FINGERPRINTS-----"
+		for type in ed25519 ecdsa; do
+			echo "256 $(awk '/^Fingerprint:/ { print $2 }' /run/host-key.$type) root@$(hostname) ($(
+				echo $type | tr a-z A-Z))"
+		done
+		echo "-----END SSH HOST KEY FINGERPRINTS-----"
+		echo "-----BEGIN SSH HOST KEY KEYS-----"
+		cat /run/host-key.* | grep '^[es]'
+		echo "-----END SSH HOST KEY KEYS-----"
+	} >/dev/console
+	rm -f /run/host-key.*
+}
+
+# authorized_key_replace USER HOME OLD NEW: in USER's file the launch key OLD gives way to NEW (files; either may be
+# absent). Keys that people added themselves stay: they are part of the image.
+authorized_key_replace()
+{
+	mkdir -p "$2/.ssh"
+	list=$2/.ssh/authorized_keys
+	{
+		if [ -s "$list" ] && [ -s "$3" ]; then
+			grep -vxFf "$3" "$list"
+		elif [ -s "$list" ]; then
+			cat "$list"
+		fi
+		[ -s "$4" ] && cat "$4"
+	} | awk 'NF && !seen[$0]++' | write_file "$list" 600
+	chmod 700 "$2/.ssh"
+	chown -R "$1" "$2/.ssh"
+}
+
+launch_key_install()
+{
+	new=/run/launch-key
+	imds_get meta-data/public-keys/0/openssh-key $new
+	case $? in
+	0) ;;
+	1) note "launched without a key pair: no new key to log in with" ;;
+	*) return 1 ;;
+	esac
+	chown 1000:1000 /home/ec2-user
+	authorized_key_replace 0:0 /root $cloud/data/launch-key $new
+	authorized_key_replace 1000:1000 /home/ec2-user $cloud/data/launch-key $new
+	if [ -s $new ]; then
+		write_file $cloud/data/launch-key <$new
+	else
+		rm -f $cloud/data/launch-key
+	fi
+}
+
+hostname_install()
+{
+	imds_get meta-data/local-hostname /run/local-hostname || return 1
+	fqdn=
+	read -r fqdn </run/local-hostname || [ -n "$fqdn" ]
+	case $fqdn in
+	'' | [.-]* | *[!A-Za-z0-9.-]*) note "local-hostname is not a host name"; return 1 ;;
+	esac
+	printf '127.0.0.1 localhost\n127.0.1.1 %s %s\n::1 localhost\n' "$fqdn" "${fqdn%%.*}" | write_file /etc/hosts
+	echo "${fqdn%%.*}" | write_file /etc/hostname
+	hostname -F /etc/hostname
+}
+
+# identity_become ID: this disk boots for the first time as this instance.
+identity_become()
+{
+	mkdir -p $cloud/data "$cloud/instances/$1"
+	rm -f $ssh_keys/dropbear_*_host_key
+	host_keys_make
+	tr -d '-' </proc/sys/kernel/random/uuid | write_file /etc/machine-id
+	hostname_install || return 1
+	launch_key_install || return 1
+	echo "$1" | write_file $cloud/data/instance-id
+	ln -sfn "instances/$1" $cloud/instance
+	sync
+}
+
+# identity_update: with the metadata service open. User data is fetched here, while the token is at hand, and left in
+# /run/user-data for "finish".
+identity_update()
+{
+	id=
+	imds_get meta-data/instance-id /run/instance-id
+	read -r id </run/instance-id 2>/dev/null || [ -n "$id" ]
+	case $id in
+	'' | [.-]* | *[!A-Za-z0-9._-]*)
+		note "the metadata service gives no instance id"
+		identity_keep
+		return
+		;;
+	esac
+	note "instance-id $id"
+	echo "$id" >/run/instance-id
+	if [ "$(cat $cloud/data/instance-id 2>/dev/null)" != "$id" ]; then
+		identity_become "$id" || note "the metadata service failed half-way: the next boot tries again"
+	fi
+	host_keys_make
+	host_keys_print
+	if [ ! -e "$cloud/instances/$id/user-data-done" ]; then
+		imds_get user-data /run/user-data
+		case $? in
+		0) ;;
+		1) : >/run/user-data ;;
+		*) note "user data could not be read: the next boot tries again" ;;
+		esac
+	fi
+}
+
+# identity_keep: without a metadata service the machine stays what it was; a disk that never was anything gets keys.
+identity_keep()
+{
+	rm -f /run/instance-id
+	host_keys_make
+	host_keys_print
+}
