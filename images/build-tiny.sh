@@ -124,7 +124,7 @@ write_etc()
 make_tree()
 {
 	local script
-	mkdir -p "$tree"/{boot/grub,dev,etc,home,mnt,proc,root,run,sys,tmp} "$tree"/usr/{bin,sbin,lib,lib64,share} \
+	mkdir -p "$tree"/{boot/grub,dev,etc/dropbear,home,mnt,proc,root,run,sys,tmp} "$tree"/usr/{bin,sbin,lib,lib64,share} \
 		"$tree"/usr/lib/amid "$tree"/usr/share/amid "$tree"/var/{lib/cloud/{data,instances},log,tmp}
 	ln -s usr/{bin,sbin,lib,lib64} "$tree/"
 	ln -s /run "$tree/var/run"
@@ -141,7 +141,10 @@ make_tree()
 		install -m 755 "$here/tiny/$script" "$tree/usr/lib/amid/$script"
 	done
 	install -m 644 "$here"/tiny/{common,imds,identity}.sh "$tree/usr/lib/amid/"
-	install -m 755 "$here/tiny/shutdown-command" "$tree/usr/sbin/shutdown"
+	for script in poweroff reboot shutdown; do
+		rm -f "$tree/usr/sbin/$script"
+		install -m 755 "$here/tiny/power-command" "$tree/usr/sbin/$script"
+	done
 	install -m 644 "$SCRATCH/manifest" "$tree/usr/share/amid/packages"
 }
 

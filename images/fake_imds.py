@@ -24,6 +24,7 @@ def lookup(values, path):
 		if key.startswith(prefix):
 			head, slash, _ = key[len(prefix):].partition("/")
 			names.add(head + slash)
+	names -= {name.rstrip("/") for name in names if name.endswith("/")}
 	return "\n".join(sorted(names)).encode() if names else None
 
 

@@ -7,9 +7,9 @@ cloud=/var/lib/cloud
 
 note() { echo "amid: $*" >/dev/console; }
 
-# write_file FILE [MODE]: standard input becomes FILE, whole or not at all, and is on the disk when this returns.
+# write_file FILE [MODE]: standard input becomes FILE, whole or not at all; the caller says when to sync.
 write_file()
 {
 	rm -f "$1.tmp"
-	(umask 077 && cat >"$1.tmp") && chmod "${2:-644}" "$1.tmp" && sync "$1.tmp" && mv "$1.tmp" "$1" && sync "${1%/*}"
+	(umask 077 && cat >"$1.tmp") && chmod "${2:-644}" "$1.tmp" && mv "$1.tmp" "$1"
 }

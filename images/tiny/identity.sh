@@ -1,42 +1,42 @@
 # Who this machine is: everything that belongs to one instance and must not be carried to another by an image.
 # Sourced by boot.
 #
-# The instance id is recorded last. A boot that was cut off in the middle finds the old id and does it all again;
-# each step can be repeated.
+# The instance id is recorded last, when all else is on the disk. A boot that was cut off in the middle finds the old
+# id and does it all again; each step can be repeated.
 
 ssh_keys=/etc/dropbear
+ssh_key_types="ed25519 ecdsa"
 
-# A key that is there survives a reboot; a new instance gets its own.
+# A key that is there survives a reboot; a new instance gets its own. What dropbearkey says of the key is kept beside
+# it, for the console.
 host_keys_make()
 {
-	mkdir -p $ssh_keys
-	for type in ed25519 ecdsa; do
+	for type in $ssh_key_types; do
 		key=$ssh_keys/dropbear_${type}_host_key
-		[ -s $key ] && continue
-		rm -f $key.tmp
-		dropbearkey -t $type -f $key.tmp >/dev/null 2>&1 && sync $key.tmp && mv $key.tmp $key
+		[ -s "$key" ] && [ -s "$key.txt" ] && continue
+		rm -f "$key" "$key.tmp"
+		dropbearkey -t "$type" -f "$key.tmp" 2>/dev/null | write_file "$key.txt"
+		mv "$key.tmp" "$key"
 	done
-	sync $ssh_keys
 }
 
+# host_keys_print: as cloud-init does it, for those who compare with what their SSH client shows.
 host_keys_print()
 {
-	for type in ed25519 ecdsa; do
-		dropbearkey -y -f $ssh_keys/dropbear_${type}_host_key >/run/host-key.$type 2>/dev/null
+	name=$(hostname)
+	echo "-----BEGIN SSH HOST KEY FINGERPRINTS-----"
+	for type in $ssh_key_types; do
+		awk -v name="root@$name" -v type="$type" '/^Fingerprint:/ { print "256", $2, name, "(" toupper(type) ")" }' \
+			"$ssh_keys/dropbear_${type}_host_key.txt"
 	done
-	{
-		echo "-----BEGIN SSH HOST KEY FINGERPRINTS-----"
-		for type in ed25519 ecdsa; do
-			echo "256 $(awk '/^Fingerprint:/ { print $2 }' /run/host-key.$type) root@$(hostname) ($(
-				echo $type | tr a-z A-Z))"
-		done
-		echo "-----END SSH HOST KEY FINGERPRINTS-----"
-		echo "-----BEGIN SSH HOST KEY KEYS-----"
-		cat /run/host-key.* | grep '^[es]'
-		echo "-----END SSH HOST KEY KEYS-----"
-	} >/dev/console
-	rm -f /run/host-key.*
-}
+	echo "-----END SSH HOST KEY FINGERPRINTS-----"
+	echo "-----BEGIN SSH HOST KEY KEYS-----"
+	for type in $ssh_key_types; do
+		awk -v name="root@$name" '/^(ssh|ecdsa)-/ { print $1, $2, name }' \
+			"$ssh_keys/dropbear_${type}_host_key.txt"
+	done
+	echo "-----END SSH HOST KEY KEYS-----"
+} >/dev/console
 
 # authorized_key_replace USER HOME OLD NEW: in USER's file the launch key OLD gives way to NEW (files; either may be
 # absent). Keys that people added themselves stay: they are part of the image.
@@ -92,13 +92,14 @@ hostname_install()
 identity_become()
 {
 	mkdir -p $cloud/data "$cloud/instances/$1"
-	rm -f $ssh_keys/dropbear_*_host_key
+	rm -f $ssh_keys/dropbear_*
 	host_keys_make
 	tr -d '-' </proc/sys/kernel/random/uuid | write_file /etc/machine-id
 	hostname_install || return 1
 	launch_key_install || return 1
-	echo "$1" | write_file $cloud/data/instance-id
 	ln -sfn "instances/$1" $cloud/instance
+	sync
+	echo "$1" | write_file $cloud/data/instance-id
 	sync
 }
 
@@ -138,5 +139,6 @@ identity_keep()
 {
 	rm -f /run/instance-id
 	host_keys_make
+	sync
 	host_keys_print
 }
