@@ -165,7 +165,7 @@ make_initramfs()
 	local applet order=() initramfs=$SCRATCH/initramfs
 	mkdir -p "$initramfs"/{bin,dev,modules,proc,root,run,sys}
 	install -m 755 "$unpacked/bin/busybox" "$initramfs/bin/busybox"
-	for applet in sh blockdev cat dd hexdump insmod mount poweroff readlink switch_root tr usleep; do
+	for applet in sh blockdev cat dd hexdump insmod mount poweroff readlink sort switch_root tr usleep wc; do
 		ln -s busybox "$initramfs/bin/$applet"
 	done
 	install -m 755 "$here/tiny/initramfs-init" "$initramfs/init"

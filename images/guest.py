@@ -51,7 +51,7 @@ class JsonSocket:
 
 
 class Guest:
-	def __init__(self, folder, disk, imds_state, memory, uuid):
+	def __init__(self, folder, disk, imds_state, memory, uuid, tb_size=32):
 		self.folder, self.port, self.console = folder, free_port(), b""
 		for name in ("qmp", "qga"):
 			if os.path.exists(f"{folder}/{name}"):
@@ -59,7 +59,7 @@ class Guest:
 		net = ("user,id=net0,restrict=on,net=160.0.0.0/4,host=172.31.0.1,dns=172.31.0.2,dhcpstart=172.31.0.10,"
 			f"hostfwd=tcp:127.0.0.1:{self.port}-:22,"
 			f"guestfwd=tcp:169.254.169.254:80-cmd:{sys.executable} {HERE}/fake_imds.py {imds_state}")
-		command = ["qemu-system-x86_64", "-M", "q35", "-accel", "tcg,tb-size=32", "-cpu", "max", "-m", str(memory),
+		command = ["qemu-system-x86_64", "-M", "q35", "-accel", f"tcg,tb-size={tb_size}", "-cpu", "max", "-m", str(memory),
 			"-nodefaults", "-no-user-config", "-display", "none", "-serial", "stdio",
 			"-smbios", "type=0,vendor=Amazon",
 			"-smbios", f"type=1,manufacturer=Amazon,product=t3.micro,uuid={uuid},serial={uuid}",
