@@ -30,7 +30,7 @@ make_base()
 	[ -z "$proxy" ] || export http_proxy=$proxy
 	say "base system from $mirror"
 	mkdir -p "$CACHE/debian-12"
-	unshare --mount --pid --fork --kill-child debootstrap --variant=minbase --include=ca-certificates \
+	contained debootstrap --variant=minbase --include=ca-certificates \
 		--cache-dir="$CACHE/debian-12" bookworm "$tree" "$mirror" >"$log" 2>&1 || failed "debootstrap"
 	cp "$SCRATCH/sources" "$tree/etc/apt/sources.list"
 	[ -z "$proxy" ] || printf 'Acquire::http::Proxy "%s";\n' "$proxy" >"$tree/etc/apt/apt.conf.d/00amid-build"
@@ -49,7 +49,7 @@ install_packages()
 	say "updates and packages"
 	cp -lf "$CACHE"/debian-12/*.deb "$archives/" 2>/dev/null || cp -f "$CACHE"/debian-12/*.deb "$archives/"
 	install -m 755 "$here/debian-12/inside.sh" "$tree/tmp/inside.sh"
-	unshare --mount --pid --fork --kill-child chroot "$tree" /tmp/inside.sh >>"$log" 2>&1 </dev/null ||
+	contained chroot "$tree" /tmp/inside.sh >>"$log" 2>&1 ||
 		failed "installing packages"
 	# the cache keeps what this build used, and only that
 	rm -f "$CACHE"/debian-12/*.deb

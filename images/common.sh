@@ -42,8 +42,24 @@ builder_start()
 
 builder_end()
 {
+	if [ -n "${CONTAINED:-}" ]; then
+		kill -KILL "$CONTAINED" 2>/dev/null || true
+		wait "$CONTAINED" 2>/dev/null || true
+	fi
 	rm -rf --one-file-system "$SCRATCH"
 	rm -f "$OUT.tmp"
+}
+
+# contained COMMAND...: in mount and pid namespaces of its own, which end with it: no mount and no process is left, also
+# when the builder is told to stop meanwhile (waiting in the background, so that the signal is taken at once).
+contained()
+{
+	local status=0
+	unshare --mount --pid --fork --kill-child "$@" </dev/null &
+	CONTAINED=$!
+	wait "$CONTAINED" || status=$?
+	CONTAINED=
+	return $status
 }
 
 # package_index PACKAGE...: a line "FILE ALGORITHM:HASH PACKAGE" for the candidate version of each, as apt's
