@@ -183,6 +183,11 @@ def check_reboot(check, bench, known):
 		bench.sh("cat /var/tmp/runs"))
 
 
+def check_planted_link(bench):
+	"""The second user points its key file at one it may not read; check_other_instance looks what came of it."""
+	bench.sh("ln -sf /etc/shadow .ssh/authorized_keys", user=bench.kind["second_user"])
+
+
 def check_power_button(check, bench):
 	seconds = bench.power_off()
 	check.that("the power button ends it", bench.guest.process.returncode == 0, bench.guest.process.returncode)
@@ -206,6 +211,8 @@ def check_other_instance(check, bench, known, keys):
 	if bench.kind["second_user"]:
 		# cloud-init only adds keys, on Debian as on AWS
 		check.that("the old launch key is out", "Permission denied" in bench.sh("true", key="first"))
+		keys = bench.sh("cat .ssh/authorized_keys", key="second", user=bench.kind["second_user"])
+		check.that("a link in place of the key file leads nowhere", keys.startswith("ssh-") and "root:" not in keys, keys)
 	check.that("the new launch key is in", bench.sh("id -u", key="second") == "0", bench.sh("id -u", key="second"))
 	check.that("it takes its own host name", bench.sh("hostname", key="second") == "ip-172-31-0-22")
 	runs = bench.sh("cat /var/tmp/runs", key="second")
@@ -245,6 +252,8 @@ def main():
 		check_agent(check, bench)
 		check_hot_plug(check, bench)
 		check_reboot(check, bench, known)
+		if bench.kind["second_user"]:
+			check_planted_link(bench)
 		check_power_button(check, bench)
 		check_other_instance(check, bench, known, keys)
 		check_kill(check, bench)

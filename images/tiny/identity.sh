@@ -42,8 +42,11 @@ host_keys_print()
 # absent). Keys that people added themselves stay: they are part of the image.
 authorized_key_replace()
 {
-	mkdir -p "$2/.ssh"
 	list=$2/.ssh/authorized_keys
+	# Links that the user left must not lead root to other files.
+	[ -L "$2/.ssh" ] && rm -f "$2/.ssh"
+	mkdir -p "$2/.ssh"
+	[ -L "$list" ] && rm -f "$list"
 	{
 		if [ -s "$list" ] && [ -s "$3" ]; then
 			grep -vxFf "$3" "$list"
@@ -53,7 +56,7 @@ authorized_key_replace()
 		[ -s "$4" ] && cat "$4"
 	} | awk 'NF && !seen[$0]++' | write_file "$list" 600
 	chmod 700 "$2/.ssh"
-	chown -R "$1" "$2/.ssh"
+	chown "$1" "$2/.ssh" "$list"
 }
 
 launch_key_install()
@@ -77,11 +80,15 @@ launch_key_install()
 
 hostname_install()
 {
-	imds_get meta-data/local-hostname /run/local-hostname || return 1
+	imds_get meta-data/local-hostname /run/local-hostname
+	[ $? != 2 ] || return 1
 	fqdn=
-	read -r fqdn </run/local-hostname || [ -n "$fqdn" ]
+	read -r fqdn </run/local-hostname 2>/dev/null
 	case $fqdn in
-	'' | [.-]* | *[!A-Za-z0-9.-]*) note "local-hostname is not a host name"; return 1 ;;
+	'' | [.-]* | *[!A-Za-z0-9.-]*)
+		note "the metadata service gives no host name"
+		return 0
+		;;
 	esac
 	printf '127.0.0.1 localhost\n127.0.1.1 %s %s\n::1 localhost\n' "$fqdn" "${fqdn%%.*}" | write_file /etc/hosts
 	echo "${fqdn%%.*}" | write_file /etc/hostname
