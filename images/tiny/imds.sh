@@ -1,4 +1,4 @@
-# Speaks IMDSv2: a session token by PUT, then GETs that carry it. Sourced by boot.
+# Speaks IMDSv2: a token by PUT, then GETs that carry it. Sourced by boot.
 # busybox wget knows no PUT, so that one request goes through nc.
 
 imds_host=169.254.169.254
