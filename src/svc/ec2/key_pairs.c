@@ -4,9 +4,8 @@
  * Only the public key is stored. The private key of a created pair exists in the one answer that hands it out, in the memory of that call. The name is
  * unique per account and region by the record's index, which decides between two calls that come at once. Runs on the thread of the call.
  */
-#include "aws/filter.h"
 #include "base/banned.h"
-#include "svc/ec2/common.h"
+#include "svc/ec2/describe.h"
 #include "svc/ec2/ssh_key.h"
 
 enum { KEY_NAME_MAX = 255 };
@@ -179,4 +178,66 @@ int ec2_delete_key_pair(struct call *call, const struct ec2_DeleteKeyPairRequest
 	meta_batch_delete(batch, &record_key_pair, pair);
 	result->key_pair_id = pair->record.id;
 	return meta_commit(call->amid->meta, batch, err);
+}
+
+static const struct describe_kind key_pairs = {
+	.shape = &ec2_shape_KeyPairInfo,
+	.filters =
+		(const struct describe_filter[]){
+			{ "fingerprint", "KeyFingerprint" },
+			{ "key-name", "KeyName" },
+			{ "key-pair-id", "KeyPairId" },
+			{ NULL },
+		},
+};
+
+/* Every name and id asked for must be that of a key pair of the caller. */
+static int check_asked(
+	const struct meta_rows *rows, const char *const *asked, size_t count, bool by_id, struct error *err)
+{
+	for (size_t i = 0; i < count; i++) {
+		bool found = false;
+		for (size_t j = 0; j < rows->count && !found; j++) {
+			const struct key_pair_record *pair = rows->items[j];
+			found = text_equal(by_id ? pair->record.id : pair->name, asked[i]);
+		}
+		if (!found)
+			return error_set(err, ERROR_KEY_PAIR_NOT_FOUND,
+				"The key pair%s '%.255s' does not exist", by_id ? " ID" : "",
+				text_or(asked[i], ""));
+	}
+	return 0;
+}
+
+int ec2_describe_key_pairs(struct call *call, const struct ec2_DescribeKeyPairsRequest *request,
+	struct ec2_DescribeKeyPairsResult *result, struct error *err)
+{
+	const struct ec2_KeyNameStringList *names = &request->key_names;
+	const struct ec2_KeyPairIdStringList *ids = &request->key_pair_ids;
+	struct meta_query query = { .account = call->account, .region = call->region };
+	struct describe_page no_pages = { 0 };
+	struct meta_rows rows;
+
+	if (meta_list(call->amid->meta, &record_key_pair, &query, call->arena, &rows, err) != 0 ||
+		check_asked(&rows, names->items, names->count, false, err) != 0 ||
+		check_asked(&rows, ids->items, ids->count, true, err) != 0)
+		return -1;
+	for (size_t i = 0; i < rows.count; i++) {
+		const struct key_pair_record *pair = rows.items[i];
+		if (!describe_wants(names->items, names->count, pair->name) ||
+			!describe_wants(ids->items, ids->count, pair->record.id))
+			continue;
+		*ARENA_APPEND(call->arena, result->key_pairs.items,
+			result->key_pairs.count) = (struct ec2_KeyPairInfo){
+			.key_pair_id = pair->record.id,
+			.key_name = pair->name,
+			.key_type = pair->key_type,
+			.key_fingerprint = pair->fingerprint,
+			.public_key =
+				boolean_or(request->include_public_key, false) ? pair->public_key : NULL,
+			.create_time = pair->created,
+			.tags = ec2_tags_result(call, &pair->tags),
+		};
+	}
+	return describe_finish(call, &key_pairs, &request->filters, &no_pages, &result->key_pairs, err);
 }
