@@ -6,7 +6,6 @@
  */
 #include <assert.h>
 
-#include "aws/page.h"
 #include "base/banned.h"
 #include "base/clock.h"
 #include "shape/value.h"
@@ -142,8 +141,8 @@ static int prepare_test(const struct describe_kind *kind, const struct ec2_Filte
 		test->tag_key = name + 4;
 		return 0;
 	}
-	if (tagged && strcmp(name, "tag-key") == 0) {
-		test->path = "Tags.Key";
+	if (tagged && (strcmp(name, "tag-key") == 0 || strcmp(name, "tag-value") == 0)) {
+		test->path = name[4] == 'k' ? "Tags.Key" : "Tags.Value";
 		return 0;
 	}
 	for (const struct describe_filter *known = kind->filters; known->name; known++) {
@@ -152,7 +151,7 @@ static int prepare_test(const struct describe_kind *kind, const struct ec2_Filte
 			return 0;
 		}
 	}
-	return error_set(err, ERROR_INVALID_PARAMETER_VALUE, "The filter '%.128s' is invalid", name);
+	return error_set(err, ERROR_INVALID_PARAMETER_VALUE, "The filter '%.100s' is invalid", name);
 }
 
 static int filter_list(struct call *call, const struct describe_kind *kind,
@@ -176,35 +175,41 @@ static int filter_list(struct call *call, const struct describe_kind *kind,
 	return 0;
 }
 
-static const char *key_of(const struct describe_kind *kind, const struct shape_list *list, size_t index)
+static const char *member_text(const struct describe_kind *kind, const char *name, const void *item)
 {
-	const struct shape_member *member = shape_find_member(kind->shape, kind->key);
+	const struct shape_member *member = shape_find_member(kind->shape, name);
 
-	return *(const char *const *)((const char *)list->items + index * kind->shape->size + member->offset);
+	return text_or(*(const char *const *)((const char *)item + member->offset), "");
 }
 
-static int cut_page(struct call *call, const struct describe_kind *kind, const struct describe_page *page,
+static const char *key_of(struct call *call, const struct describe_kind *kind, const void *item)
+{
+	const char *key = member_text(kind, kind->key, item);
+
+	/* A line feed sorts before whatever is in a key, so that the joined keys sort as the pairs do. */
+	return kind->second_key
+		? arena_printf(call->arena, "%s\n%s", key, member_text(kind, kind->second_key, item))
+		: key;
+}
+
+static int cut_page(struct call *call, const struct describe_kind *kind, const struct describe_page *asked,
 	struct shape_list *list, struct error *err)
 {
-	size_t first = 0;
+	size_t first = 0, taken = 0, size = kind->shape->size;
+	char *items = list->items;
+	struct page page;
 
-	if (page->max_results.set && page->max_results.value < 1)
-		return error_set(err, ERROR_INVALID_PARAMETER_VALUE,
-			"Value (%lld) for parameter MaxResults is invalid.",
-			(long long)page->max_results.value);
-	if (page->token) {
-		const char *after;
-		if (page_token_read(call, page->token, &after, err) != 0)
-			return -1;
-		while (first < list->count && strcmp(key_of(kind, list, first), after) <= 0)
-			first++;
-	}
-	list->items = list->items ? (char *)list->items + first * kind->shape->size : NULL;
-	list->count -= first;
-	if (page->max_results.set && (size_t)page->max_results.value < list->count) {
-		list->count = (size_t)page->max_results.value;
-		*page->next_token = page_token_make(call, key_of(kind, list, list->count - 1));
-	}
+	if (page_open(call, call->amid->token_key, &kind->page_rules, asked->max_results, asked->token, &page,
+		    err) != 0)
+		return -1;
+	while (first < list->count && !page_is_ahead(&page, key_of(call, kind, items + first * size)))
+		first++;
+	while (first + taken < list->count &&
+		page_take(&page, key_of(call, kind, items + (first + taken) * size)))
+		taken++;
+	list->items = taken ? items + first * size : NULL;
+	list->count = taken;
+	*asked->next_token = page_close(&page);
 	return 0;
 }
 

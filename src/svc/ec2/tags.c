@@ -30,17 +30,18 @@ static const struct taggable taggables[] = {
 		"The image id '[%.64s]' does not exist" },
 	{ "i", "instance", &record_instance, offsetof(struct instance_record, tags), ERROR_INSTANCE_NOT_FOUND,
 		NOT_FOUND_ID("instance") },
-	{ "key", "key-pair", &record_key_pair, offsetof(struct key_pair_record, tags), ERROR_KEY_PAIR_NOT_FOUND,
-		NOT_FOUND_ID("key pair") },
+	{ "key", "key-pair", &record_key_pair, offsetof(struct key_pair_record, tags),
+		ERROR_KEY_PAIR_NOT_FOUND, NOT_FOUND_ID("key pair") },
 	{ "sg", "security-group", &record_security_group, offsetof(struct security_group_record, tags),
 		ERROR_GROUP_NOT_FOUND, "The security group '%.64s' does not exist" },
-	{ "snap", "snapshot", &record_snapshot, offsetof(struct snapshot_record, tags), ERROR_SNAPSHOT_NOT_FOUND,
-		"The snapshot '%.64s' does not exist." },
+	{ "snap", "snapshot", &record_snapshot, offsetof(struct snapshot_record, tags),
+		ERROR_SNAPSHOT_NOT_FOUND, "The snapshot '%.64s' does not exist." },
 	{ "subnet", "subnet", &record_subnet, offsetof(struct subnet_record, tags), ERROR_SUBNET_NOT_FOUND,
 		NOT_FOUND_ID("subnet") },
 	{ "vol", "volume", &record_volume, offsetof(struct volume_record, tags), ERROR_VOLUME_NOT_FOUND,
 		"The volume '%.64s' does not exist." },
-	{ "vpc", "vpc", &record_vpc, offsetof(struct vpc_record, tags), ERROR_VPC_NOT_FOUND, NOT_FOUND_ID("vpc") },
+	{ "vpc", "vpc", &record_vpc, offsetof(struct vpc_record, tags), ERROR_VPC_NOT_FOUND,
+		NOT_FOUND_ID("vpc") },
 };
 
 static const char rule_prefix[] = "sgr-";
@@ -82,7 +83,8 @@ static struct record_tag_list *tags_of(const struct taggable *taggable, struct r
 }
 
 /* Remembers a record, unless it is there already: its index. */
-static size_t remember(struct call *call, struct tagging *tagging, const struct record_kind *kind, struct record *record)
+static size_t remember(
+	struct call *call, struct tagging *tagging, const struct record_kind *kind, struct record *record)
 {
 	for (size_t i = 0; i < tagging->loaded_count; i++)
 		if (tagging->loaded[i].kind == kind && text_equal(tagging->loaded[i].record->id, record->id))
@@ -92,7 +94,8 @@ static size_t remember(struct call *call, struct tagging *tagging, const struct 
 	return tagging->loaded_count - 1;
 }
 
-static void add_target(struct call *call, struct tagging *tagging, size_t loaded, struct record_tag_list *tags)
+static void add_target(
+	struct call *call, struct tagging *tagging, size_t loaded, struct record_tag_list *tags)
 {
 	*ARENA_APPEND(call->arena, tagging->targets, tagging->target_count) =
 		(struct target){ .loaded = loaded, .tags = tags };
@@ -117,14 +120,16 @@ static int load_resource(struct call *call, const char *id, struct tagging *tagg
 /* A rule's group is found by the index over the ids of its rules. */
 static int load_rule(struct call *call, const char *id, struct tagging *tagging, struct error *err)
 {
-	struct meta_query query = { .account = call->account, .region = call->region, .index = "rule", .value = id };
+	struct meta_query query = {
+		.account = call->account, .region = call->region, .index = "rule", .value = id
+	};
 	struct meta_rows rows;
 
 	if (meta_list(call->amid->meta, &record_security_group, &query, call->arena, &rows, err) != 0)
 		return -1;
 	if (rows.count == 0)
-		return error_set(
-			err, ERROR_RULE_ID_NOT_FOUND, "The security group rule ID '%.64s' does not exist", id);
+		return error_set(err, ERROR_RULE_ID_NOT_FOUND,
+			"The security group rule ID '%.64s' does not exist", id);
 	size_t loaded = remember(call, tagging, &record_security_group, rows.items[0]);
 	struct security_group_record *group = (void *)tagging->loaded[loaded].record;
 	for (size_t i = 0; i < group->rules.count; i++)
@@ -140,14 +145,14 @@ static int load_resources(
 		return error_set(
 			err, ERROR_MISSING_PARAMETER, "The request must contain the parameter resourceIdSet");
 	if (ids->count > RESOURCES_MAX)
-		return error_set(err, ERROR_INVALID_PARAMETER_VALUE, "A request may name %d resources at most",
-			RESOURCES_MAX);
+		return error_set(err, ERROR_INVALID_PARAMETER_VALUE,
+			"A request may name %d resources at most", RESOURCES_MAX);
 	if (network_ensure_default(call->amid, call->account, call->region, err) != 0)
 		return -1;
 	for (size_t i = 0; i < ids->count; i++) {
 		const char *id = text_or(ids->items[i], "");
-		if (text_starts_with(id, rule_prefix) ? load_rule(call, id, tagging, err) :
-							load_resource(call, id, tagging, err))
+		if (text_starts_with(id, rule_prefix) ? load_rule(call, id, tagging, err)
+						      : load_resource(call, id, tagging, err))
 			return -1;
 	}
 	return 0;
@@ -157,7 +162,8 @@ static int load_resources(
 static int check_tags(const struct ec2_TagList *tags, struct error *err)
 {
 	if (tags->count > REQUEST_TAGS_MAX)
-		return error_set(err, ERROR_TAG_LIMIT, "A request may have %d tags at most", REQUEST_TAGS_MAX);
+		return error_set(
+			err, ERROR_TAG_LIMIT, "A request may have %d tags at most", REQUEST_TAGS_MAX);
 	for (size_t i = 0; i < tags->count; i++) {
 		if (ec2_check_tag(tags->items[i].key, tags->items[i].value, err) != 0)
 			return -1;
@@ -193,15 +199,17 @@ static int set_tags(struct call *call, struct tagging *tagging, const struct tar
 	return 0;
 }
 
-int ec2_create_tags(struct call *call, const struct ec2_CreateTagsRequest *request, struct ec2_CreateTagsResult *result,
-	struct error *err)
+int ec2_create_tags(struct call *call, const struct ec2_CreateTagsRequest *request,
+	struct ec2_CreateTagsResult *result, struct error *err)
 {
 	struct tagging tagging = { 0 };
 
 	(void)result;
 	if (request->tags.count == 0)
-		return error_set(err, ERROR_MISSING_PARAMETER, "The request must contain the parameter tagSet");
-	if (check_tags(&request->tags, err) != 0 || load_resources(call, &request->resources, &tagging, err) != 0)
+		return error_set(
+			err, ERROR_MISSING_PARAMETER, "The request must contain the parameter tagSet");
+	if (check_tags(&request->tags, err) != 0 ||
+		load_resources(call, &request->resources, &tagging, err) != 0)
 		return -1;
 	for (size_t i = 0; i < tagging.target_count; i++)
 		if (set_tags(call, &tagging, &tagging.targets[i], &request->tags, err) != 0)
@@ -225,21 +233,111 @@ static void delete_tags(struct tagging *tagging, const struct target *target, co
 		tagging->loaded[target->loaded].changed = true;
 }
 
-int ec2_delete_tags(struct call *call, const struct ec2_DeleteTagsRequest *request, struct ec2_DeleteTagsResult *result,
-	struct error *err)
+int ec2_delete_tags(struct call *call, const struct ec2_DeleteTagsRequest *request,
+	struct ec2_DeleteTagsResult *result, struct error *err)
 {
 	struct tagging tagging = { 0 };
 
 	(void)result;
-	if (check_tags(&request->tags, err) != 0 || load_resources(call, &request->resources, &tagging, err) != 0)
+	if (check_tags(&request->tags, err) != 0 ||
+		load_resources(call, &request->resources, &tagging, err) != 0)
 		return -1;
 	for (size_t i = 0; i < tagging.target_count; i++)
 		delete_tags(&tagging, &tagging.targets[i], &request->tags);
 	return commit(call, &tagging, err);
 }
 
-/* What DescribeTags shows, with the key that its pages go by. */
-struct shown_tag {
-	struct ec2_TagDescription description;
-	const char *key;
+static const struct describe_kind shown_tags = {
+	.shape = &ec2_shape_TagDescription,
+	.key = "ResourceId",
+	.second_key = "Key",
+	.page_rules = { .min = 5, .max = 1000 },
+	.filters =
+		(const struct describe_filter[]){
+			{ "key", "Key" },
+			{ "resource-id", "ResourceId" },
+			{ "resource-type", "ResourceType" },
+			{ "value", "Value" },
+			{ NULL },
+		},
 };
+
+static void show_tags(struct call *call, const char *id, const char *type, const struct record_tag_list *tags,
+	struct ec2_TagDescriptionList *list)
+{
+	for (size_t i = 0; i < tags->count; i++)
+		*ARENA_APPEND(call->arena, list->items, list->count) = (struct ec2_TagDescription){
+			.resource_id = id,
+			.resource_type = type,
+			.key = tags->items[i].key,
+			.value = text_or(tags->items[i].value, ""),
+		};
+}
+
+static void show_rule_tags(
+	struct call *call, const struct security_group_record *group, struct ec2_TagDescriptionList *list)
+{
+	for (size_t i = 0; i < group->rules.count; i++)
+		show_tags(call, group->rules.items[i].id, rule_type, &group->rules.items[i].tags, list);
+}
+
+/* All tags of the caller's resources of a kind. */
+static int show_kind(struct call *call, const struct taggable *taggable, struct ec2_TagDescriptionList *list,
+	struct error *err)
+{
+	struct meta_query query = { .account = call->account, .region = call->region };
+	struct meta_rows rows;
+
+	if (meta_list(call->amid->meta, taggable->kind, &query, call->arena, &rows, err) != 0)
+		return -1;
+	for (size_t i = 0; i < rows.count; i++) {
+		struct record *record = rows.items[i];
+		show_tags(call, record->id, taggable->type, tags_of(taggable, record), list);
+		if (taggable->kind == &record_security_group)
+			show_rule_tags(call, rows.items[i], list);
+	}
+	return 0;
+}
+
+static int compare_shown(const void *left, const void *right)
+{
+	const struct ec2_TagDescription *a = left, *b = right;
+	int order = strcmp(a->resource_id, b->resource_id);
+
+	return order ? order : strcmp(a->key, b->key);
+}
+
+/*
+ * "tag:KEY" and "tag-key" test the resource on most operations; of a single tag, "tag:KEY" asks for that key and value. It is split into the two filters that say so.
+ */
+static struct ec2_FilterList split_tag_filters(struct call *call, const struct ec2_FilterList *filters)
+{
+	struct ec2_FilterList list = { .set = filters->set };
+
+	for (size_t i = 0; i < filters->count; i++) {
+		const struct ec2_Filter *filter = &filters->items[i];
+		struct ec2_Filter *made = ARENA_APPEND(call->arena, list.items, list.count);
+		*made = *filter;
+		if (!filter->name || !text_starts_with(filter->name, "tag:") || !filter->name[4])
+			continue;
+		made->name = "value";
+		made = ARENA_APPEND(call->arena, list.items, list.count);
+		made->name = "key";
+		*ARENA_APPEND(call->arena, made->values.items, made->values.count) = filter->name + 4;
+	}
+	return list;
+}
+
+int ec2_describe_tags(struct call *call, const struct ec2_DescribeTagsRequest *request,
+	struct ec2_DescribeTagsResult *result, struct error *err)
+{
+	struct describe_page page = { request->max_results, request->next_token, &result->next_token };
+	struct ec2_FilterList filters = split_tag_filters(call, &request->filters);
+
+	for (size_t i = 0; i < sizeof taggables / sizeof taggables[0]; i++)
+		if (show_kind(call, &taggables[i], &result->tags, err) != 0)
+			return -1;
+	if (result->tags.count)
+		qsort(result->tags.items, result->tags.count, sizeof result->tags.items[0], compare_shown);
+	return describe_finish(call, &shown_tags, &filters, &page, &result->tags, err);
+}
