@@ -118,7 +118,7 @@ static void fill_processor(
 	vcpus->default_vcpus = some_integer(type->vcpus);
 	vcpus->default_cores = some_integer(type->cores);
 	vcpus->default_threads_per_core = some_integer(type->vcpus / type->cores);
-	memory->size_in_mib = some_integer(type->memory_mib);
+	memory->size_in_mi_b = some_integer(type->memory_mib);
 	out->processor_info = processor;
 	out->vcpu_info = vcpus;
 	out->memory_info = memory;
