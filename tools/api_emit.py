@@ -150,7 +150,7 @@ class Emitter:
                 fields.append(f'.location = {LOCATION[member.location]}')
             fields += [f'.{name} = true' for name, value in (
                 ('required', member.required), ('flattened', member.flattened), ('idempotency_token', member.token),
-                ('sensitive', member.sensitive)) if value]
+                ('sensitive', member.sensitive), ('keep_empty', member.keep_empty)) if value]
             if member.format:
                 fields.append(f'.timestamp_format = {quoted(member.format)}')
             lines.append(f'\t{{ {", ".join(fields)} }},')

@@ -16,7 +16,8 @@ C_RESERVED = set('''auto break case char const continue default do double else e
 
 def snake(name):
     """The C name of a model name: ImageIds -> image_ids, VPCZone -> vpc_zone, Default -> default_."""
-    text = re.sub(r'([A-Z]+)([A-Z][a-z])', r'\1_\2', name)
+    text = name.replace('VCpu', 'Vcpu').replace('MBps', 'Mbps')
+    text = re.sub(r'([A-Z]+)([A-Z][a-z])', r'\1_\2', text)
     text = re.sub(r'([a-z0-9])([A-Z])', r'\1_\2', text)
     text = re.sub(r'[^A-Za-z0-9]', '_', text).lower()
     return text + '_' if text in C_RESERVED else text
@@ -38,6 +39,7 @@ class Member:
         self.flattened = 'flattened' in options
         self.token = 'token' in options
         self.sensitive = 'sensitive' in options
+        self.keep_empty = 'keepempty' in options
         if self.location not in (None,) + LOCATIONS:
             raise ModelError(f'location={self.location} of {name}')
 
@@ -241,7 +243,8 @@ class Ops:
 
     def __init__(self, path):
         self.operations = {}        # name -> (access, [resource types])
-        self.open = set()           # enumerations whose values are left out
+        self.open = set()           # shapes whose limits are left out
+        self.keep_empty = set()     # "STRUCTURE.MEMBER" whose empty value is not an absent one
         with open(path, encoding='utf-8') as file:
             for number, line in enumerate(file, 1):
                 words = line.split('#')[0].split()
@@ -249,6 +252,8 @@ class Ops:
                     continue
                 if words[0] == 'open':
                     self.open.update(words[1:])
+                elif words[0] == 'keepempty':
+                    self.keep_empty.update(words[1:])
                 elif len(words) < 2 or words[1] not in ACCESS or words[0] in self.operations:
                     raise ModelError(f'{path}:{number}: NAME ACCESS RESOURCE-TYPE..., each name once')
                 else:

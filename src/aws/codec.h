@@ -6,12 +6,14 @@
  *	codec->route(service, http, arena, &request, err)      which operation is asked for
  *	codec->decode(&request, &input, err)                   the request's C struct, all parameter checks made
  *	... authorize, DryRun, run the handler with a zeroed output of operation->shape->output->size ...
- *	codec->encode(request.operation, output, request_id, arena, &response)
- * or, at any step, codec->encode_error(err, request_id, arena, &response)
+ *	codec->encode(&request, output, request_id, &response)
+ * or, at any step, codec->encode_error(service, err, request_id, arena, &response)
  *
  * Functions hold no state and are safe from every thread. Whatever they return lies in the arena, or points into `http`, which must outlive it.
  */
 #pragma once
+
+#include <stdbool.h>
 
 #include "aws/call.h"
 #include "aws/http_message.h"
@@ -36,14 +38,17 @@ struct codec {
 	 */
 	int (*route)(const struct service *service, const struct http_request *http, struct arena *arena,
 		struct codec_request *request, struct error *err);
-	/* Makes the input struct (never NULL on success) and checks every parameter by the tables. Errors: parameter_error_codes in aws/check.h. */
+	/*
+	 * Makes the input struct (*input, never NULL on success) and checks every parameter by the tables: see check.h. ec2: empty parameters count as absent, unknown ones are
+	 * refused.
+	 */
 	int (*decode)(const struct codec_request *request, void **input, struct error *err);
 	/* Writes the answer of a success. *response is zeroed. Cannot fail: a member that is absent is left out. */
-	void (*encode)(const struct operation *operation, const void *output, const char *request_id, struct arena *arena,
+	void (*encode)(const struct codec_request *request, const void *output, const char *request_id,
 		struct http_response *response);
-	/* Writes the answer of a failure: status, code and message of *err in the protocol's form. */
-	void (*encode_error)(const struct error *err, const char *request_id, struct arena *arena,
-		struct http_response *response);
+	/* Writes the answer of a failure: status, code and message of *err in the protocol's form. *response is zeroed. */
+	void (*encode_error)(const struct service *service, const struct error *err, const char *request_id,
+		struct arena *arena, struct http_response *response);
 };
 
 /* The driver of a protocol; static storage. */

@@ -101,6 +101,7 @@ struct shape_member {
 	bool flattened; /* list without a wrapper element */
 	bool idempotency_token;
 	bool sensitive; /* never logged */
+	bool keep_empty; /* in query requests: an empty value is a value (all others count as absent) */
 	const char *timestamp_format; /* "iso8601", "unixTimestamp", "rfc822"; NULL: the protocol's own */
 };
 
