@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "base/text.h"
 #include "shape/utf8.h"
+#include "shape/value.h"
 #include "base/banned.h"
 
 enum { DEPTH_MAX = 64, SIZE_MAX_BYTES = 16 * 1024 * 1024, NUMBER_SIZE = 64 };
@@ -422,17 +423,6 @@ static const struct shape_member *find_member(const struct shape *shape, const c
 	return NULL;
 }
 
-static size_t field_size(const struct shape *shape)
-{
-	static const size_t sizes[] = { [SHAPE_STRING] = sizeof(char *), [SHAPE_INTEGER] = sizeof(struct shape_integer),
-		[SHAPE_LONG] = sizeof(struct shape_integer), [SHAPE_FLOAT] = sizeof(struct shape_double),
-		[SHAPE_DOUBLE] = sizeof(struct shape_double), [SHAPE_BOOLEAN] = sizeof(struct shape_boolean),
-		[SHAPE_TIMESTAMP] = sizeof(struct shape_timestamp), [SHAPE_BLOB] = sizeof(struct shape_blob),
-		[SHAPE_STRUCTURE] = sizeof(void *), [SHAPE_LIST] = sizeof(struct shape_list),
-		[SHAPE_MAP] = sizeof(struct shape_list) };
-	return sizes[shape->kind];
-}
-
 static int read_member(struct reader *reader, const struct shape *shape, void *value, unsigned *guess)
 {
 	const char *key, *outer = reader->member;
@@ -448,7 +438,7 @@ static int read_member(struct reader *reader, const struct shape *shape, void *v
 	int result;
 	if (member) {
 		void *field = (char *)value + member->offset;
-		memset(field, 0, field_size(member->shape)); /* given twice: the last one wins */
+		memset(field, 0, shape_field_size(member->shape)); /* given twice: the last one wins */
 		result = read_value(reader, member->shape, field);
 	} else {
 		result = skip_value(reader);
