@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/text.h"
 #include "base/banned.h"
 
 /* "HOST:PORT" or "[HOST]:PORT" into its two parts, which share `text`. */
@@ -58,7 +59,9 @@ int http_listen(const char *address, int *fd, char *bound, struct error *err)
 {
 	struct arena *scratch ARENA_SCOPED = arena_create();
 	char *host, *port;
-	if (split_address(arena_strdup(scratch, address), &host, &port) < 0)
+	int64_t number;
+	if (split_address(arena_strdup(scratch, address), &host, &port) < 0 || text_parse_int64(port, &number) < 0 ||
+		number < 0 || number > UINT16_MAX)
 		return error_set(err, ERROR_INVALID, "'%s' is not an address of the form HOST:PORT", address);
 	const struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV };
 	struct addrinfo *list;

@@ -31,10 +31,13 @@ struct http_watchdog {
 /* Cuts off what is due; returns the earliest deadline of the others. */
 static int64_t cut_off_due(struct http_watchdog *watchdog, int64_t now_ms)
 {
+	const struct linger reset = { .l_onoff = 1, .l_linger = 0 };
 	int64_t earliest = HTTP_NO_DEADLINE;
 	for (struct http_watch *watch = watchdog->list.next; watch != &watchdog->list; watch = watch->next) {
 		if (watch->deadline_ms <= now_ms) {
 			watch->deadline_ms = HTTP_NO_DEADLINE;
+			/* Reset, not ended in order: what a client does not read must not stay in the kernel's buffers. */
+			setsockopt(watch->fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
 			shutdown(watch->fd, SHUT_RDWR);
 			log_debug("http-client-too-slow", "fd=%d", watch->fd);
 		} else if (watch->deadline_ms < earliest) {
