@@ -133,12 +133,14 @@ int idempotency_commit(struct idempotency *idempotency, struct meta_batch *batch
 }
 
 /* As many at a time as one transaction should delete. */
-enum { SWEEP_SIZE = 500 };
+enum { SWEEP_SIZE = 500, RECORD_ID_SIZE = 96 };
 
-static int sweep_some(struct meta *meta, int64_t now, const char **after_id, struct arena *arena,
-	size_t *seen, struct error *err)
+/* Looks at the tokens behind *after_id, and moves it on. */
+static int sweep_some(
+	struct meta *meta, int64_t now, char after_id[RECORD_ID_SIZE], size_t *seen, struct error *err)
 {
-	const struct meta_query query = { .after_id = *after_id, .limit = SWEEP_SIZE };
+	struct arena *arena ARENA_SCOPED = arena_create();
+	const struct meta_query query = { .after_id = after_id, .limit = SWEEP_SIZE };
 	struct meta_rows rows;
 	struct meta_batch *batch = meta_batch_create(meta, arena);
 	if (meta_list(meta, &record_client_token, &query, arena, &rows, err) < 0)
@@ -147,7 +149,7 @@ static int sweep_some(struct meta *meta, int64_t now, const char **after_id, str
 		const struct client_token_record *record = rows.items[i];
 		if (record->expires.ms <= now)
 			meta_batch_delete(batch, &record_client_token, record);
-		*after_id = record->record.id;
+		snprintf(after_id, RECORD_ID_SIZE, "%s", record->record.id);
 	}
 	*seen = rows.count;
 	return meta_commit(meta, batch, err);
@@ -155,16 +157,16 @@ static int sweep_some(struct meta *meta, int64_t now, const char **after_id, str
 
 int idempotency_sweep(struct meta *meta, struct error *err)
 {
-	struct arena *arena ARENA_SCOPED = arena_create();
-	const char *after_id = NULL;
-	size_t seen;
+	char after_id[RECORD_ID_SIZE] = "";
+	size_t seen = 0;
+	struct error failure;
 	int64_t now = clock_now_ms();
 	do {
-		if (sweep_some(meta, now, &after_id, arena, &seen, err) == 0)
+		if (sweep_some(meta, now, after_id, &seen, &failure) == 0)
 			continue;
-		if (err && err->code == ERROR_CONFLICT)
+		if (failure.code == ERROR_CONFLICT)
 			return 0; /* one of them was taken up again meanwhile: the next sweep will see */
-		return -1;
+		return error_set(err, failure.code, "%s", failure.message);
 	} while (seen == SWEEP_SIZE);
 	return 0;
 }
