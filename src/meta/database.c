@@ -19,7 +19,7 @@
 /* "amid": in the file's header, so that file(1) and we can tell it from any other SQLite file */
 #define APPLICATION_ID 0x616d6964
 
-enum { BUSY_TIMEOUT_MS = 10000, LOG_FILE_LIMIT = 16 << 20 };
+enum { BUSY_TIMEOUT_MS = 10000, LOG_FILE_LIMIT = 32 << 20 };
 
 struct database {
 	sqlite3 *handle;
@@ -95,7 +95,7 @@ static int check_owner(struct database *database, struct error *err)
 static int configure(struct database *database, enum database_role role, struct error *err)
 {
 	static const char *const settings[] = {
-		[DATABASE_WRITER] = "PRAGMA cache_size=-4096; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
+		[DATABASE_WRITER] = "PRAGMA cache_size=-8192; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
 		[DATABASE_READER] = "PRAGMA cache_size=-512; PRAGMA query_only=ON;",
 		[DATABASE_CHECKPOINTER] = "PRAGMA cache_size=-64; PRAGMA synchronous=FULL;",
 	};
