@@ -117,6 +117,35 @@ static void run(struct scratch *s, int writers, int readers)
 	free(threads);
 }
 
+static size_t copy_file(struct scratch *s, const char *suffix, const char *to)
+{
+	struct arena *arena ARENA_SCOPED = arena_create();
+	char *data;
+	size_t size;
+	const char *from = arena_printf(arena, "%s%s", s->path, suffix);
+	if (file_read(from, 512 << 20, arena, &data, &size, &s->err) ||
+		file_replace(arena_printf(arena, "%s%s", to, suffix), data, size, 0600, &s->err)) {
+		fprintf(stderr, "%s\n", s->err.message);
+		exit(1);
+	}
+	return size;
+}
+
+/* What a killed process leaves: the database and its log, as they are while nothing is written. */
+static void run_recovery(struct scratch *s)
+{
+	char copy[128];
+	snprintf(copy, sizeof copy, "%s/crashed.db", s->folder);
+	size_t database = copy_file(s, "", copy), log = copy_file(s, "-wal", copy);
+	int64_t start = now_us();
+	struct meta *meta;
+	if (meta_open(copy, &meta, &s->err))
+		exit(1);
+	printf("open after a crash: %.1f ms (database %zu MiB, log %zu MiB)\n", (double)(now_us() - start) / 1e3,
+		database >> 20, log >> 20);
+	meta_close(meta);
+}
+
 /* The disk by itself: one append of 4 KiB and an fdatasync. */
 static void run_disk(struct scratch *s)
 {
@@ -157,6 +186,7 @@ int main(int argc, char **argv)
 	run(&s, 16, 0);
 	run(&s, 16, READERS);
 	printf("resident memory added after all: %ld KiB\n", resident_kib() - before_kib);
+	run_recovery(&s);
 	meta_close(s.meta);
 	return file_remove_tree(s.folder, NULL) ? 1 : 0;
 }
