@@ -199,14 +199,16 @@ class ServiceEmitter(Emitter):
     def operations(self):
         names = sorted(self.model.operations)
         lines = [self.note() + '#include "aws/call.h"', f'#include "api/{self.service}.h"', '']
+        lines += ['/* Tests of what needs the tables alone link them without the handlers. */', '#ifdef API_WITHOUT_HANDLERS',
+                  '#define HANDLER(function) NULL', '#else', '#define HANDLER(function) function', '']
         for name in names:
             lines += self.trampoline(self.model.operations[name])
-        lines += self.resource_tables(names)
+        lines += ['#endif', ''] + self.resource_tables(names)
         lines.append('static const struct operation operations[] = {')
         for name in names:
             access, resources = self.ops.operations[name]
             table = f'resources_{name}' if resources else 'no_resources'
-            lines.append(f'\t{{ &{self.service}_operation_{name}, ACCESS_{access.upper()}, {table}, call_{name} }},')
+            lines.append(f'\t{{ &{self.service}_operation_{name}, ACCESS_{access.upper()}, {table}, HANDLER(call_{name}) }},')
         lines += ['};', '', 'static const char *const unimplemented[] = {']
         lines += [f'\t{quoted(name)},' for name in sorted(self.model.unimplemented)] + ['\tNULL,', '};', '']
         protocol = self.model.protocol.replace('-', '_').upper()

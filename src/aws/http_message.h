@@ -34,7 +34,7 @@ struct http_response {
 
 /* The value of the first header of that name, whatever its case; NULL: none. */
 const char *http_request_header(const struct http_request *request, const char *name);
-/* Name and value are not copied; value must hold no control characters (asserted). */
+/* The name is not copied. Control characters in the value become spaces, so that it cannot begin a header of its own. */
 void http_response_add_header(struct http_response *response, struct arena *arena, const char *name, const char *value);
 
 /*
@@ -53,7 +53,7 @@ struct http_parameters {
 	size_t count;
 };
 enum { HTTP_PARAMETERS_MAX = 20000 };
-/* Appends what text[0..size) holds. 0, or -1 if it is malformed or there are more than HTTP_PARAMETERS_MAX. */
+/* Appends what text[0..size) holds. 0, or -1 if it is malformed, not UTF-8, or there are more than HTTP_PARAMETERS_MAX. */
 int http_parse_parameters(struct arena *arena, const char *text, size_t size, struct http_parameters *parameters);
 /* The value of the first parameter of that name; NULL: none. */
 const char *http_parameter(const struct http_parameters *parameters, const char *name);

@@ -7,3 +7,5 @@
 bool shape_value_is_absent(const struct shape *shape, const void *field);
 /* The member of that model name; NULL: none. */
 const struct shape_member *shape_find_member(const struct shape *shape, const char *name);
+/* The size of a field of that shape. */
+size_t shape_field_size(const struct shape *shape);
