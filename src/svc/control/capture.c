@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "svc/control/internal.h"
+#include "svc/freeze.h"
 #include "base/banned.h"
 
 enum { FREEZE_MS = 3000 };
@@ -26,33 +27,6 @@ int capture_find(struct instance_view *view, struct image_record **image, struct
 			*image = candidate;
 	}
 	return 0;
-}
-
-/* Freezes volumes that nobody has open, one after the other: nothing writes to them. */
-static int freeze_offline(struct instance_view *view, const struct volume_server_paths *paths, unsigned count, uint64_t *layers, struct error *err)
-{
-	for (unsigned i = 0; i < count; i++) {
-		struct volume *volume;
-		if (volume_open(paths[i].volume_folder, paths[i].runtime_folder, view->region->store, &volume, err))
-			return -1;
-		int result = volume_freeze(volume, &layers[i], err);
-		if (result == 0)
-			result = volume_sync_frozen(volume, layers[i], err);
-		volume_close(volume);
-		if (result)
-			return -1;
-	}
-	return 0;
-}
-
-static int freeze_volumes(struct instance_view *view, const struct volume_server_paths *paths, unsigned count, uint64_t *layers, struct error *err)
-{
-	struct process server;
-	struct error ignored;
-	/* an instance's servers run all or none: the controller starts and stops them together */
-	if (count && volume_server_find(&paths[0], &server, &ignored) == 0)
-		return volume_server_freeze(paths, count, layers, err);
-	return freeze_offline(view, paths, count, layers, err);
 }
 
 /* The image's snapshots that wait for a layer. */
@@ -96,16 +70,16 @@ int capture_now(struct instance_view *view, struct image_record *image, bool mac
 	unsigned count;
 	if (list_waiting(view, image, &snapshots, &count, err))
 		return -1;
-	struct volume_server_paths *paths = arena_alloc_array(view->arena, count + 1, sizeof *paths);
+	const char **volume_ids = arena_alloc_array(view->arena, count + 1, sizeof *volume_ids);
 	uint64_t *layers = arena_alloc_array(view->arena, count + 1, sizeof *layers);
 	for (unsigned i = 0; i < count; i++)
-		paths[i] = amid_volume_paths(view->amid, view->region, snapshots[i]->volume, view->arena);
+		volume_ids[i] = snapshots[i]->volume;
 	int frozen_systems = 0;
 	struct error agent = { 0 };
 	bool frozen = machine_live &&
 		driver->freeze_file_systems(view->amid->compute, instance_id, FREEZE_MS, &frozen_systems, &agent) == 0;
 	int64_t begun_ms = clock_monotonic_ms();
-	int result = freeze_volumes(view, paths, count, layers, err);
+	int result = freeze_volumes(view->amid, view->region, volume_ids, count, view->arena, layers, err);
 	int64_t freeze_ms = clock_monotonic_ms() - begun_ms;
 	if (frozen && driver->thaw_file_systems(view->amid->compute, instance_id, &agent))
 		log_warning("thaw-failed", "instance=%s error=\"%s\"", instance_id, agent.message);

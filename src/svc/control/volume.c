@@ -6,6 +6,7 @@
  */
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -193,13 +194,31 @@ static int create_volume(struct volume_view *view, struct error *err)
 	return meta_commit(view->amid->meta, batch, err);
 }
 
+/* No record, but perhaps a folder and a server: see remove_leftovers in instance.c. */
+static int remove_leftovers(struct volume_view *view, const char *id, struct error *err)
+{
+	for (unsigned i = 0; i < view->amid->region_count; i++) {
+		struct amid_region *region = &view->amid->regions[i];
+		struct volume_server_paths paths = amid_volume_paths(view->amid, region, id, view->arena);
+		if (access(paths.volume_folder, F_OK))
+			continue;
+		if (volume_server_stop(&paths, 5000, err) || volume_remove(paths.volume_folder, paths.runtime_folder, err))
+			return -1;
+		log_info("volume-removed", "id=%s", id);
+		work_enqueue(view->amid->work, "collect", region->name);
+	}
+	return 0;
+}
+
 int control_volume(void *context, const char *id, int64_t *again_ms, struct error *err)
 {
 	struct arena *arena ARENA_SCOPED = arena_create();
 	struct volume_view view = { .amid = context, .arena = arena };
 	if (meta_get_any(view.amid->meta, &record_volume, NULL, id, arena, &view.volume, err))
 		return -1;
-	if (!view.volume || !(view.region = amid_find_region(view.amid, view.volume->record.region)))
+	if (!view.volume)
+		return remove_leftovers(&view, id, err);
+	if (!(view.region = amid_find_region(view.amid, view.volume->record.region)))
 		return 0;
 	view.paths = amid_volume_paths(view.amid, view.region, id, arena);
 	if (seal_all(&view, err))

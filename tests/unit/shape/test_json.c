@@ -63,8 +63,8 @@ static void every_kind_survives_a_round_trip(void **state)
 {
 	static const char *const cases[] = { "{}",
 		"{\"text\":\"\"}",
-		"{\"text\":\"a\\\"\\\\\\n\\u0001\xc3\xa9\xf0\x9f\x98\x80\",\"number\":-9223372036854775808,\"ratio\":0.25,\"flag\":false,"
-		"\"time\":1700000000.123,\"bytes\":\"AAEC/w==\"}",
+		("{\"text\":\"a\\\"\\\\\\n\\u0001\xc3\xa9\xf0\x9f\x98\x80\",\"number\":-9223372036854775808,\"ratio\":0.25,\"flag\":false,"
+		"\"time\":1700000000.123,\"bytes\":\"AAEC/w==\"}"),
 		"{\"number\":9223372036854775807,\"time\":-1.500,\"bytes\":\"\"}",
 		"{\"child\":{\"child\":{\"flag\":true}},\"children\":[{\"number\":0},{},{\"children\":[]}],\"sizes\":{\"a\":1,\"\":2}}",
 		"{\"children\":[],\"sizes\":{}}" };
