@@ -296,8 +296,8 @@ static int commit_launch(struct launch *launch, struct idempotency *idempotency,
 	}
 	/* the image must still be there, and as it was, when the launch is promised */
 	meta_batch_expect(batch, &record_image, launch->image);
-	idempotency_put(call, idempotency, batch, &launch->reservation, 1);
-	if (meta_commit(call->amid->meta, batch, err) == 0)
+	idempotency_record(idempotency, batch, &launch->reservation, 1);
+	if (idempotency_commit(idempotency, batch, err) == 0)
 		return 0;
 	if (err->code == ERROR_DUPLICATE)
 		err->code = ERROR_CONFLICT; /* another call has just taken the address: choose again */
@@ -308,10 +308,10 @@ int ec2_run_instances(struct call *call, const struct ec2_RunInstancesRequest *r
 {
 	struct launch launch = { .call = call, .request = request };
 	struct idempotency idempotency;
-	if (idempotency_begin(call, request, request->client_token, &idempotency, err))
+	if (idempotency_begin(call, call->amid->meta, request, ERROR_IDEMPOTENT_MISMATCH, &idempotency, err))
 		return -1;
 	if (idempotency.done)
-		return describe_reservation(call, idempotency.resource_ids.items[0], result, err);
+		return describe_reservation(call, idempotency.resource_ids[0], result, err);
 	if (prepare(&launch, err) || commit_launch(&launch, &idempotency, err))
 		return -1;
 	return describe_reservation(call, launch.reservation, result, err);

@@ -87,10 +87,10 @@ int ec2_create_volume(struct call *call, const struct ec2_CreateVolumeRequest *r
 	struct idempotency idempotency;
 	struct snapshot_record *snapshot;
 	struct volume_record volume = { .record = { .account = call->account, .region = call->region, .id = text_random_id(call->arena, "vol") } };
-	if (idempotency_begin(call, request, request->client_token, &idempotency, err))
+	if (idempotency_begin(call, call->amid->meta, request, ERROR_IDEMPOTENT_MISMATCH, &idempotency, err))
 		return -1;
 	if (idempotency.done)
-		return describe_made(call, idempotency.resource_ids.items[0], result, err);
+		return describe_made(call, idempotency.resource_ids[0], result, err);
 	if (check_create(call, request, &volume, &snapshot, err) ||
 		ec2_tags_from_specifications(call, &request->tag_specifications, "volume", taggable, &volume.tags, err))
 		return -1;
@@ -103,8 +103,8 @@ int ec2_create_volume(struct call *call, const struct ec2_CreateVolumeRequest *r
 	if (snapshot)
 		meta_batch_expect(batch, &record_snapshot, snapshot);
 	meta_batch_put(batch, &record_volume, &volume);
-	idempotency_put(call, &idempotency, batch, &volume.record.id, 1);
-	if (meta_commit(call->amid->meta, batch, err))
+	idempotency_record(&idempotency, batch, &volume.record.id, 1);
+	if (idempotency_commit(&idempotency, batch, err))
 		return -1;
 	volume_result(call, &volume, result);
 	return 0;
