@@ -3,7 +3,6 @@ import json
 import os
 import select
 import shutil
-import signal
 import socket
 import subprocess
 import time
@@ -48,25 +47,24 @@ def make_shell_image(tiny, path):
 
 
 class VolumeServer:
-	"""An nbdkit process that serves a raw file."""
+	"""An nbdkit process that serves a raw file. It gets its socket listening, so there is nothing to wait for."""
 
 	def __init__(self, folder, name, path):
-		self.name, self.path = name, path
-		self.socket, self.pid_file = f"{folder}/{name}.nbd", f"{folder}/{name}.pid"
+		self.name, self.path, self.socket = name, path, f"{folder}/{name}.nbd"
 		self.start()
 
 	def start(self):
-		# returns once it listens
-		subprocess.run(["nbdkit", "-U", self.socket, "-e", self.name, "--pidfile", self.pid_file, "file", self.path],
-			check=True, timeout=20)
-		with open(self.pid_file, encoding="ascii") as file:
-			self.pid = int(file.read())
+		with socket.socket(socket.AF_UNIX) as listener:
+			listener.bind(self.socket)
+			listener.listen(8)
+			# systemd's socket activation: the descriptor is number 3, and the process says that it is meant
+			self.process = subprocess.Popen(["sh", "-c", 'exec 3<&"$0"; LISTEN_FDS=1 LISTEN_PID=$$ exec "$@"',
+				str(listener.fileno()), "nbdkit", "-f", "--exit-with-parent", "-e", self.name, "file", self.path],
+				pass_fds=[listener.fileno()], stdin=subprocess.DEVNULL)
 
 	def kill(self):
-		pidfd = os.pidfd_open(self.pid)
-		os.kill(self.pid, signal.SIGKILL)
-		select.select([pidfd], [], [], 10)
-		os.close(pidfd)
+		self.process.kill()
+		self.process.wait()
 		os.unlink(self.socket)
 
 	def disk(self, **more):
