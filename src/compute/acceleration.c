@@ -6,6 +6,7 @@
  */
 #include "compute/acceleration.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
@@ -24,6 +25,8 @@
 #include "base/banned.h"
 
 enum { PROBE_TIMEOUT_MS = 20000, SECTOR_SIZE = 512, KEY_LIMIT = 1024 };
+/* SeaBIOS boots no disk that has not a whole cylinder. */
+enum { DISK_SIZE = 1 << 20 };
 
 struct acceleration {
 	_Atomic bool kvm;
@@ -56,7 +59,9 @@ static int write_sector(const char *path, struct error *err)
 	memcpy(sector, boot_code, sizeof boot_code);
 	sector[510] = 0x55;
 	sector[511] = 0xAA;
-	return file_replace(path, sector, sizeof sector, 0600, err);
+	if (file_replace(path, sector, sizeof sector, 0600, err))
+		return -1;
+	return truncate(path, DISK_SIZE) ? error_set_errno(err, errno, "cannot grow %s", path) : 0;
 }
 
 static int spawn_probe(struct arena *arena, const char *sector, const char *output, const char *accelerator,
@@ -64,7 +69,7 @@ static int spawn_probe(struct arena *arena, const char *sector, const char *outp
 {
 	const char *const argv[] = { "qemu-system-x86_64", "-machine", "q35", "-accel", accelerator, "-cpu", cpu, "-m", "32",
 		"-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-sandbox", "on,spawn=deny", "-drive",
-		arena_printf(arena, "if=none,id=disk,format=raw,readonly=on,file=%s", sector), "-device", "ide-hd,drive=disk",
+		arena_printf(arena, "if=none,id=disk,format=raw,file=%s", sector), "-device", "ide-hd,drive=disk",
 		"-chardev", arena_printf(arena, "file,id=debug,path=%s", output), "-device",
 		"isa-debugcon,iobase=0xe9,chardev=debug", "-device", "isa-debug-exit,iobase=0x501,iosize=4", NULL };
 	return process_spawn(argv, NULL, NULL, 0, process, err);

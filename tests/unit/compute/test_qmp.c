@@ -18,7 +18,7 @@
 #include "compute/qmp_internal.h"
 #include "base/banned.h"
 
-static const char greeting[] = "{\"QMP\": {\"version\": {}, \"capabilities\": []}}\r\n";
+static const char greeting[] = "{\"QMP\": {\"version\": {}, \"capabilities\": []}}\r";
 
 /* Plays a monitor: each step waits for a line that holds `expect` (NULL: waits for nothing), then sends `answer`; "%ID" in it becomes the command's id. */
 struct step {
