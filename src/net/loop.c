@@ -153,8 +153,10 @@ void loop_change(struct loop *loop, struct loop_source *source, uint32_t events)
 	struct epoll_event event = { .events = events, .data.ptr = source };
 	if (source->fd < 0 || source->events == events)
 		return;
+	/* Out of epoll while nothing is waited for: it would go on to report a hang-up that nobody can act on yet, and the thread would spin. */
+	int operation = events == 0 ? EPOLL_CTL_DEL : source->events == 0 ? EPOLL_CTL_ADD : EPOLL_CTL_MOD;
 	source->events = events;
-	int failure = epoll_ctl(loop->epoll_fd, EPOLL_CTL_MOD, source->fd, &event);
+	int failure = epoll_ctl(loop->epoll_fd, operation, source->fd, &event);
 	assert(failure == 0);
 	(void)failure;
 }

@@ -15,7 +15,7 @@ struct loop;
 /* Part of a larger object, found from here by its address. */
 struct loop_source {
 	int fd; /* -1 once removed */
-	void (*ready)(struct loop_source *source, uint32_t events); /* EPOLLIN, EPOLLOUT, EPOLLERR, EPOLLHUP */
+	void (*ready)(struct loop_source *source, uint32_t events); /* EPOLLIN, EPOLLOUT; EPOLLERR and EPOLLHUP always come */
 	void (*release)(struct loop_source *source); /* frees the object; called once, after loop_remove */
 	uint32_t events;
 	struct loop_source *next_removed;
@@ -30,7 +30,7 @@ void loop_unlock(struct loop *loop);
 
 /* These three are called with the lock held. */
 int loop_add(struct loop *loop, struct loop_source *source, uint32_t events, struct error *err);
-/* What to wait for from now on; 0: nothing but errors. */
+/* What to wait for from now on; 0: nothing, not even errors. */
 void loop_change(struct loop *loop, struct loop_source *source, uint32_t events);
 /* Closes its descriptor; `ready` is not called again. Legal twice. */
 void loop_remove(struct loop *loop, struct loop_source *source);

@@ -5,29 +5,29 @@
 #include "base/text.h"
 #include "base/banned.h"
 
-static void append_hash(const char *text, unsigned digits, char *out, size_t size, const char *before)
+enum { HEX_SIZE = 2 * DIGEST_SIZE + 1 };
+
+static const char *hash(const char *text, char hex[static HEX_SIZE])
 {
 	struct digest digest;
-	char hex[2 * DIGEST_SIZE + 1];
 	digest_sha256(text, strlen(text), &digest);
-	text_hex(digest.bytes, DIGEST_SIZE, hex);
-	snprintf(out, size, "%s%.*s", before, (int)digits, hex);
+	return text_hex(digest.bytes, DIGEST_SIZE, hex);
 }
 
 void name_prefix(const char *name, char prefix[static NAME_NAMESPACE_SIZE])
 {
-	append_hash(name, 8, prefix, NAME_NAMESPACE_SIZE, "amid-");
+	char hex[HEX_SIZE];
+	snprintf(prefix, NAME_NAMESPACE_SIZE, "amid-%.8s", hash(name, hex));
 }
 
 void name_namespace(const char *name, const char *vpc_id, char out[static NAME_NAMESPACE_SIZE])
 {
-	char prefix[NAME_NAMESPACE_SIZE], before[NAME_NAMESPACE_SIZE + 1];
-	name_prefix(name, prefix);
-	snprintf(before, sizeof before, "%s-", prefix);
-	append_hash(vpc_id, 16, out, NAME_NAMESPACE_SIZE, before);
+	char amid_hex[HEX_SIZE], vpc_hex[HEX_SIZE];
+	snprintf(out, NAME_NAMESPACE_SIZE, "amid-%.8s-%.16s", hash(name, amid_hex), hash(vpc_id, vpc_hex));
 }
 
 void name_tap(const char *interface_id, char out[static NAME_TAP_SIZE])
 {
-	append_hash(interface_id, 12, out, NAME_TAP_SIZE, "tap");
+	char hex[HEX_SIZE];
+	snprintf(out, NAME_TAP_SIZE, "tap%.12s", hash(interface_id, hex));
 }
