@@ -243,13 +243,13 @@ void rules_render_host(const char *table, const uint32_t *addresses, unsigned co
 		buffer_append_text(text, address_text(addresses[i], address));
 	}
 	end_elements(text, any);
-	buffer_append_text(text, "\tchain refuse {\n\t\ttype filter hook output priority -150;\n");
+	buffer_append_text(text, "\tchain not-relayed {\n\t\ttype filter hook output priority -150;\n");
 	if (relay_port == 0)
 		buffer_append_text(text, "\t\tip daddr @public meta l4proto tcp reject with tcp reset\n");
 	buffer_append_text(text, "\t\tip daddr @public meta l4proto != tcp drop\n\t}\n");
 	if (relay_port)
 		buffer_printf(text,
-			"\tchain redirect {\n"
+			"\tchain to-relay {\n"
 			"\t\ttype nat hook output priority -100;\n"
 			"\t\tip daddr @public meta l4proto tcp redirect to :%u\n"
 			"\t}\n",
