@@ -350,7 +350,7 @@ def test_without_rules_in_the_host_named_ports_get_listeners(cloud, monkeypatch)
     assert host_connects("127.77.6.10", 2223) == "hello\n"
     assert host_connects("127.77.6.10", 2222) is None  # let in, nobody listens
     assert host_connects("127.77.6.10", 3000) is None  # too wide a rule for listeners
-    rules.pop(0)
+    vpc["groups"][0]["ingress"].pop(0)
     cloud.tool.do("apply", vpc=vpc)
     assert host_connects("127.77.6.10", 2223) is None
 
