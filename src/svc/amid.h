@@ -32,6 +32,7 @@ struct amid_region {
 	const char *store_folder;
 	const char *volumes_folder; /* a folder for each volume */
 	const char *instances_folder; /* a folder for each instance */
+	const char *uploads_folder; /* journals of unfinished EBS direct snapshots */
 	/*
 	 * Held for reading while a volume is given a new base tree (its root published in a record, then put into the volume's manifest), for writing while garbage collection lists the roots: so a root is
 	 * seen in the one or in the other place.
@@ -47,7 +48,8 @@ struct amid {
 	struct compute *compute;
 	struct net *net; /* NULL with the dry driver */
 	pthread_mutex_t network_lock; /* from reading a VPC's description to applying it, so that the newest wins */
-	struct imds *imds;
+	struct imds *imds; /* NULL with the dry driver */
+	struct uploads *uploads;
 	struct work *work;
 	const char *runtime_folder; /* on a tmpfs: live maps and sockets */
 	uint8_t token_key[32]; /* random at each start: IMDSv2 and paging tokens */

@@ -3,10 +3,13 @@
  */
 #include "svc/control/control.h"
 
+#include <dirent.h>
+#include <errno.h>
 #include <string.h>
 
 #include "svc/control/internal.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "base/banned.h"
 
 enum { WORKERS = 4, COLLECT_DELAY_MS = 500 };
@@ -55,6 +58,19 @@ static int scan(struct amid *amid, const struct record_kind *kind, struct error 
 	return 0;
 }
 
+/* Folders are looked at too: one without a record is what a crash, or a reset, has left. */
+static int scan_folder(struct amid *amid, const char *kind, const char *path, const char *prefix, struct error *err)
+{
+	DIR *folder = opendir(path);
+	if (!folder)
+		return error_set_errno(err, errno, "cannot list %s", path);
+	for (struct dirent *entry; (entry = readdir(folder));)
+		if (text_starts_with(entry->d_name, prefix))
+			work_enqueue(amid->work, kind, entry->d_name);
+	closedir(folder);
+	return 0;
+}
+
 int control_open(struct amid *amid, struct error *err)
 {
 	if (work_open(kinds, WORKERS, amid, &amid->work, err))
@@ -63,6 +79,10 @@ int control_open(struct amid *amid, struct error *err)
 	const struct record_kind *scanned[] = { &record_instance, &record_volume, &record_image };
 	for (size_t i = 0; i < sizeof scanned / sizeof *scanned; i++)
 		if (scan(amid, scanned[i], err))
+			return -1;
+	for (unsigned i = 0; i < amid->region_count; i++)
+		if (scan_folder(amid, "instance", amid->regions[i].instances_folder, "i-", err) ||
+			scan_folder(amid, "volume", amid->regions[i].volumes_folder, "vol-", err))
 			return -1;
 	for (unsigned i = 0; i < amid->region_count; i++)
 		work_enqueue_after(amid->work, "collect", amid->regions[i].name, COLLECT_DELAY_MS);

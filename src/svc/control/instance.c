@@ -354,13 +354,29 @@ static int dispatch(struct instance_view *view, int64_t *again_ms, struct error 
 	return forget(view, again_ms, err);
 }
 
+/* No record, but perhaps a machine and a folder: the account was reset, or a crash came while it was being forgotten. */
+static int remove_leftovers(struct instance_view *view, const char *id, struct error *err)
+{
+	for (unsigned i = 0; i < view->amid->region_count; i++) {
+		char *folder = amid_instance_folder(&view->amid->regions[i], id, view->arena);
+		if (access(folder, F_OK))
+			continue;
+		if (view->amid->config->compute->destroy(view->amid->compute, id, folder, err) || file_remove_tree(folder, err))
+			return -1;
+		log_info("instance-removed", "id=%s", id);
+	}
+	return 0;
+}
+
 int control_instance(void *context, const char *id, int64_t *again_ms, struct error *err)
 {
 	struct arena *arena ARENA_SCOPED = arena_create();
 	struct instance_view view = { .amid = context, .arena = arena };
 	if (meta_get_any(view.amid->meta, &record_instance, NULL, id, arena, &view.instance, err))
 		return -1;
-	if (!view.instance || !(view.region = amid_find_region(view.amid, view.instance->record.region)))
+	if (!view.instance)
+		return remove_leftovers(&view, id, err);
+	if (!(view.region = amid_find_region(view.amid, view.instance->record.region)))
 		return 0;
 	view.folder = amid_instance_folder(view.region, id, arena);
 	if (load_volumes(&view, err))

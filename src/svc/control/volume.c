@@ -6,6 +6,7 @@
  */
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -159,7 +160,6 @@ static int is_awaited(struct volume_view *view, bool *awaited, struct error *err
 	struct meta_query query = { .index = "volume", .value = view->volume->record.id };
 	if (meta_list(view->amid->meta, &record_snapshot, &query, view->arena, &rows, err))
 		return -1;
-	*awaited = false;
 	for (size_t i = 0; i < rows.count; i++)
 		*awaited |= strcmp(((struct snapshot_record *)rows.items[i])->state, "pending") == 0;
 	return 0;
@@ -167,9 +167,11 @@ static int is_awaited(struct volume_view *view, bool *awaited, struct error *err
 
 static int remove_volume(struct volume_view *view, struct error *err)
 {
-	bool awaited;
-	if (is_awaited(view, &awaited, err) || awaited)
-		return awaited ? 0 : -1;
+	bool awaited = false;
+	if (is_awaited(view, &awaited, err))
+		return -1;
+	if (awaited)
+		return 0;
 	if (volume_server_stop(&view->paths, 5000, err) ||
 		volume_remove(view->paths.volume_folder, view->paths.runtime_folder, err))
 		return -1;
@@ -193,13 +195,31 @@ static int create_volume(struct volume_view *view, struct error *err)
 	return meta_commit(view->amid->meta, batch, err);
 }
 
+/* No record, but perhaps a folder and a server: see remove_leftovers in instance.c. */
+static int remove_leftovers(struct volume_view *view, const char *id, struct error *err)
+{
+	for (unsigned i = 0; i < view->amid->region_count; i++) {
+		struct amid_region *region = &view->amid->regions[i];
+		struct volume_server_paths paths = amid_volume_paths(view->amid, region, id, view->arena);
+		if (access(paths.volume_folder, F_OK))
+			continue;
+		if (volume_server_stop(&paths, 5000, err) || volume_remove(paths.volume_folder, paths.runtime_folder, err))
+			return -1;
+		log_info("volume-removed", "id=%s", id);
+		work_enqueue(view->amid->work, "collect", region->name);
+	}
+	return 0;
+}
+
 int control_volume(void *context, const char *id, int64_t *again_ms, struct error *err)
 {
 	struct arena *arena ARENA_SCOPED = arena_create();
 	struct volume_view view = { .amid = context, .arena = arena };
 	if (meta_get_any(view.amid->meta, &record_volume, NULL, id, arena, &view.volume, err))
 		return -1;
-	if (!view.volume || !(view.region = amid_find_region(view.amid, view.volume->record.region)))
+	if (!view.volume)
+		return remove_leftovers(&view, id, err);
+	if (!(view.region = amid_find_region(view.amid, view.volume->record.region)))
 		return 0;
 	view.paths = amid_volume_paths(view.amid, view.region, id, arena);
 	if (seal_all(&view, err))
