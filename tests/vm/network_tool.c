@@ -197,19 +197,25 @@ static int do_guest(struct tool *tool, json_t *command, struct error *err)
 	return 0;
 }
 
+static void unplug(struct guest *guest)
+{
+	if (!guest->interface_id[0])
+		return;
+	guest->interface_id[0] = 0;
+	close(guest->stop[1]);
+	pthread_join(guest->thread, NULL);
+	close(guest->stop[0]);
+	close(guest->tap_fd);
+	close(guest->device_fd);
+}
+
 static int do_unplug(struct tool *tool, json_t *command, struct error *err)
 {
 	for (unsigned i = 0; i < tool->guest_count; i++) {
-		struct guest *guest = &tool->guests[i];
-		if (!text_equal(guest->interface_id, text_of(command, "interface")))
-			continue;
-		guest->interface_id[0] = 0;
-		close(guest->stop[1]);
-		pthread_join(guest->thread, NULL);
-		close(guest->stop[0]);
-		close(guest->tap_fd);
-		close(guest->device_fd);
-		return 0;
+		if (text_equal(tool->guests[i].interface_id, text_of(command, "interface"))) {
+			unplug(&tool->guests[i]);
+			return 0;
+		}
 	}
 	return error_set(err, ERROR_NOT_FOUND, "no such guest");
 }
@@ -306,6 +312,8 @@ int main(int argc, char **argv)
 		json_decref(command);
 	}
 	free(line);
+	for (unsigned i = 0; i < tool.guest_count; i++)
+		unplug(&tool.guests[i]);
 	net_close(tool.net);
 	return 0;
 }

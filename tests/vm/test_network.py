@@ -140,10 +140,12 @@ class Cloud:
             for process in guest.background:
                 process.kill()
                 process.wait()
-        self.tool.do("others", keep=[])
-        self.tool.close()
-        for guest in self.guests:
-            run("ip", "netns", "del", guest.namespace)
+        try:
+            self.tool.do("others", keep=[])
+            self.tool.close()
+        finally:
+            for guest in self.guests:
+                run("ip", "netns", "del", guest.namespace)
 
 
 @pytest.fixture
@@ -408,6 +410,19 @@ def test_a_restart_takes_up_everything(cloud):
     again.serve(7, "again")
     assert host_connects("127.77.4.10", 7) == "again\n"
     assert again.lease()["ip"] == "10.0.1.10"
+
+
+def test_public_addresses_refuse_while_nothing_serves_them(cloud):
+    vpc = vpc_of([interface(10, ["sg-a"], public="127.77.7.10")], [group("sg-a", ingress=[[6, -1, -1, ANY]])])
+    cloud.tool.do("apply", vpc=vpc)
+    cloud.tool.close()
+    try:
+        with socket.create_server(("0.0.0.0", 0)) as listener:
+            port = listener.getsockname()[1]
+            with pytest.raises(ConnectionRefusedError):
+                socket.create_connection(("127.77.7.10", port), timeout=5)
+    finally:
+        cloud.tool = Tool(cloud.name)
 
 
 def test_a_tap_is_opened_once_and_only_if_described(cloud):
