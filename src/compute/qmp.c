@@ -135,7 +135,8 @@ static void shut_connection(struct qmp *qmp)
 		loop_remove(qmp->loop, source);
 }
 
-static int take_reply(struct qmp *qmp, json_t *message)
+/* The message goes to whoever waits for it, reference and all: jansson's counts are not for two threads at once. */
+static void take_reply(struct qmp *qmp, json_t *message)
 {
 	json_int_t id = json_integer_value(json_object_get(message, "id"));
 	pthread_mutex_lock(&qmp->lock);
@@ -143,11 +144,12 @@ static int take_reply(struct qmp *qmp, json_t *message)
 	while (call && call->id != id)
 		call = call->next;
 	if (call && !call->reply) {
-		call->reply = json_incref(message);
+		call->reply = message;
+		message = NULL;
 		pthread_cond_broadcast(&qmp->changed);
 	}
 	pthread_mutex_unlock(&qmp->lock);
-	return 0;
+	json_decref(message);
 }
 
 static void take_event(struct qmp *qmp, const char *name, json_t *data)
@@ -166,7 +168,8 @@ int qmp_take_message(struct qmp *qmp, json_t *message)
 	if (event) {
 		take_event(qmp, event, json_object_get(message, "data"));
 	} else if (json_object_get(message, "return") || json_object_get(message, "error")) {
-		result = take_reply(qmp, message);
+		take_reply(qmp, message);
+		return 0;
 	} else if (json_object_get(message, "QMP")) {
 		pthread_mutex_lock(&qmp->lock);
 		qmp->greeted = true;
