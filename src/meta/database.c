@@ -123,8 +123,7 @@ int database_open(const char *path, enum database_role role, struct database **o
 {
 	struct database *database = memory_alloc(sizeof *database);
 	database->path = memory_strdup(path);
-	int flags =
-		SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE | SQLITE_OPEN_NOFOLLOW;
+	int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE;
 	int result = sqlite3_open_v2(path, &database->handle, flags, NULL);
 	if (result != SQLITE_OK)
 		set_error(database, result, "open", err);

@@ -50,6 +50,18 @@ static void a_clean_close_leaves_one_file(void **state)
 	assert_string_equal(thing_get(s, "t-1")->name, "a");
 }
 
+static void the_folder_may_be_a_symbolic_link(void **state)
+{
+	struct scratch *s = *state;
+	close_store(s);
+	const char *link = arena_printf(s->arena, "%s/link", s->folder);
+	assert_int_equal(symlink(s->folder, link), 0);
+	snprintf(s->path, sizeof s->path, "%s/metadata.db", link);
+	assert_int_equal(open_store(s), 0);
+	assert_int_equal(thing_put(s, thing_create(s, "t-1", NULL, NULL)), 0);
+	assert_non_null(thing_get(s, "t-1"));
+}
+
 static void a_second_process_is_refused(void **state)
 {
 	struct scratch *s = *state;
@@ -269,6 +281,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		SCRATCH_TEST(the_files_are_for_their_owner_only),
 		SCRATCH_TEST(a_clean_close_leaves_one_file),
+		SCRATCH_TEST(the_folder_may_be_a_symbolic_link),
 		SCRATCH_TEST(a_second_process_is_refused),
 		SCRATCH_TEST(files_that_are_not_ours_are_refused_untouched),
 		SCRATCH_TEST(a_file_of_a_newer_program_is_refused),
