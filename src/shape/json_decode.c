@@ -139,7 +139,8 @@ static int read_list(struct json_reader *reader, const struct shape *shape, stru
 			list->items = arena_grow_array(reader->arena, list->items, list->count, shape->size);
 			char *item = (char *)list->items + list->count++ * shape->size;
 			int result = shape->element->kind == SHAPE_STRUCTURE
-				? read_structure(reader, shape->element, item) : read_value(reader, shape->element, item);
+				? read_structure(reader, shape->element, item)
+				: read_value(reader, shape->element, item);
 			if (result < 0)
 				return -1;
 		} while (json_take(reader, ','));
@@ -230,13 +231,15 @@ static int read_structure(struct json_reader *reader, const struct shape *shape,
 	return 0;
 }
 
-int json_decode(struct arena *arena, const struct shape *shape, const char *text, size_t size, bool lenient, void *value,
-	struct error *err)
+int json_decode(struct arena *arena, const struct shape *shape, const char *text, size_t size, bool lenient,
+	void *value, struct error *err)
 {
-	struct json_reader reader = { .arena = arena, .start = text, .at = text, .end = text + size, .lenient = lenient,
-		.err = err };
+	struct json_reader reader = {
+		.arena = arena, .start = text, .at = text, .end = text + size, .lenient = lenient, .err = err
+	};
 	if (size > SIZE_MAX_BYTES)
-		return error_set(err, ERROR_SERIALIZATION, "The document is larger than %d bytes", SIZE_MAX_BYTES);
+		return error_set(
+			err, ERROR_SERIALIZATION, "The document is larger than %d bytes", SIZE_MAX_BYTES);
 	if (read_structure(&reader, shape, value) < 0)
 		return -1;
 	json_peek(&reader);

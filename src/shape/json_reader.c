@@ -14,9 +14,10 @@ int json_fault(struct json_reader *reader, const char *what)
 {
 	size_t offset = (size_t)(reader->at - reader->start);
 	if (reader->member)
-		return error_set(reader->err, ERROR_SERIALIZATION, "Member '%.100s': %s (at byte %zu)", reader->member, what,
-			offset);
-	return error_set(reader->err, ERROR_SERIALIZATION, "The document is not valid JSON: %s (at byte %zu)", what, offset);
+		return error_set(reader->err, ERROR_SERIALIZATION, "Member '%.100s': %s (at byte %zu)",
+			reader->member, what, offset);
+	return error_set(reader->err, ERROR_SERIALIZATION, "The document is not valid JSON: %s (at byte %zu)",
+		what, offset);
 }
 
 /* What comes next behind white space; 0 at the end. */
@@ -178,7 +179,8 @@ int json_read_number(struct json_reader *reader, char text[JSON_NUMBER_SIZE], bo
 		valid = digits(&at);
 	}
 	if (!valid || *at)
-		return json_fault(reader, size == JSON_NUMBER_SIZE - 1 ? "number with too many digits" : "expected a number");
+		return json_fault(reader,
+			size == JSON_NUMBER_SIZE - 1 ? "number with too many digits" : "expected a number");
 	reader->at += size;
 	return 0;
 }
@@ -221,7 +223,8 @@ int json_skip_value(struct json_reader *reader)
 	int result;
 	if (json_peek(reader) == '"')
 		return json_read_text(reader, &text);
-	if (json_take_word(reader, "null") || json_take_word(reader, "true") || json_take_word(reader, "false"))
+	if (json_take_word(reader, "null") || json_take_word(reader, "true") ||
+		json_take_word(reader, "false"))
 		return 0;
 	if (json_peek(reader) != '{' && json_peek(reader) != '[')
 		return json_read_number(reader, number, &whole);

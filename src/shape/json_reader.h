@@ -13,7 +13,7 @@ struct json_reader {
 	struct arena *arena;
 	const char *start, *at, *end;
 	const char *member; /* being read, for messages; NULL: outside all */
-	unsigned depth; /* of open objects and lists, at most JSON_DEPTH_MAX */
+	unsigned depth;     /* of open objects and lists, at most JSON_DEPTH_MAX */
 	bool lenient;
 	struct error *err;
 };

@@ -14,7 +14,8 @@ static void check_characters(const char *text, size_t size)
 	for (size_t at = 0; at < size;) {
 		uint32_t code;
 		size_t length = utf8_character(text + at, size - at, &code);
-		if (!length || (code < 0x20 && code != '\n' && code != '\t') || code == 0xfffe || code == 0xffff)
+		if (!length || (code < 0x20 && code != '\n' && code != '\t') || code == 0xfffe ||
+			code == 0xffff)
 			abort();
 		at += length;
 	}
@@ -39,7 +40,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct arena *arena ARENA_SCOPED = arena_create();
 	const struct operation *operation = codec_find_operation(&ec2_service, "DescribeInstances");
-	const struct codec_request request = { .service = &ec2_service, .operation = operation, .arena = arena };
+	const struct codec_request request = {
+		.service = &ec2_service, .operation = operation, .arena = arena
+	};
 	struct ec2_DescribeInstancesResult result = { 0 };
 	struct http_response response = { 0 };
 	struct error err;

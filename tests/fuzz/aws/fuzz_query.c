@@ -26,9 +26,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct error err = { 0 };
 	void *input, *again;
 	char *form = arena_strndup(arena, (const char *)data, size);
-	const struct http_request http = { .method = "POST", .path = "/", .query = "", .body = form, .body_size = size };
+	const struct http_request http = {
+		.method = "POST", .path = "/", .query = "", .body = form, .body_size = size
+	};
 	const struct codec *codec = codec_of(PROTOCOL_EC2);
-	if (codec->route(&ec2_service, &http, arena, &request, &err) < 0 || codec->decode(&request, &input, &err) < 0) {
+	if (codec->route(&ec2_service, &http, arena, &request, &err) < 0 ||
+		codec->decode(&request, &input, &err) < 0) {
 		answer_error(arena, &err);
 		return 0;
 	}

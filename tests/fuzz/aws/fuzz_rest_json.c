@@ -41,7 +41,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	http.headers = headers;
 	const struct codec *codec = codec_of(PROTOCOL_REST_JSON);
-	if (codec->route(&ebs_service, &http, arena, &request, &err) == 0 && codec->decode(&request, &input, &err) == 0)
+	if (codec->route(&ebs_service, &http, arena, &request, &err) == 0 &&
+		codec->decode(&request, &input, &err) == 0)
 		return 0;
 	struct http_response response = { 0 };
 	codec->encode_error(&ebs_service, &err, "id", arena, &response);

@@ -55,29 +55,34 @@ static void read_headers(struct arena *arena, const char *text, struct http_requ
 		if (!colon)
 			continue;
 		*colon = '\0';
-		*ARENA_APPEND(arena, headers, http->header_count) = (struct http_header){ lines[i], colon + 2 };
+		*ARENA_APPEND(arena, headers, http->header_count) =
+			(struct http_header){ lines[i], colon + 2 };
 	}
 	http->headers = headers;
 }
 
-static void write_outside(struct arena *arena, const struct shape *shape, const void *value, struct buffer *out)
+static void write_outside(
+	struct arena *arena, const struct shape *shape, const void *value, struct buffer *out)
 {
 	for (unsigned i = 0; i < shape->member_count; i++) {
 		const struct shape_member *member = &shape->members[i];
 		const void *at = (const char *)value + member->offset;
 		if (member->location != LOCATION_BODY && !shape_value_is_absent(member->shape, at))
-			buffer_printf(out, "%s=%s\n", member->name, scalar_format(arena, member->shape, "unixTimestamp", at));
+			buffer_printf(out, "%s=%s\n", member->name,
+				scalar_format(arena, member->shape, "unixTimestamp", at));
 	}
 }
 
-static void read_outside(struct arena *arena, const struct shape *shape, void *value, const char *form, size_t size)
+static void read_outside(
+	struct arena *arena, const struct shape *shape, void *value, const char *form, size_t size)
 {
 	struct http_parameters parameters = { 0 };
 	if (http_parse_parameters(arena, form, size, &parameters) < 0)
 		abort();
 	for (size_t i = 0; i < parameters.count; i++) {
 		const struct shape_member *member = shape_find_member(shape, parameters.items[i].name);
-		if (scalar_parse(arena, member->shape, parameters.items[i].value, (char *)value + member->offset))
+		if (scalar_parse(
+			    arena, member->shape, parameters.items[i].value, (char *)value + member->offset))
 			abort();
 	}
 }
@@ -95,7 +100,8 @@ static void decode(struct arena *arena, char **words)
 	http.query = field(arena, words[4], &size);
 	read_headers(arena, field(arena, words[5], &size), &http);
 	http.body = field(arena, words[6], &http.body_size);
-	if (codec->route(service, &http, arena, &request, &err) < 0 || codec->decode(&request, &input, &err) < 0) {
+	if (codec->route(service, &http, arena, &request, &err) < 0 ||
+		codec->decode(&request, &input, &err) < 0) {
 		printf("error %s %s\n", error_aws_code(err.code), err.message);
 		return;
 	}
