@@ -310,8 +310,9 @@ static struct MHD_Daemon *start_daemon(struct http_listener *listener, int fd)
 	struct MHD_OptionItem options[] = {
 		{ MHD_OPTION_LISTEN_SOCKET, fd, NULL },
 		{ MHD_OPTION_CONNECTION_LIMIT, (intptr_t)config->limits.connections, NULL },
-		/* Holds the headers, what MHD makes of them, and the buffer that the body is read through. */
-		{ MHD_OPTION_CONNECTION_MEMORY_LIMIT, (intptr_t)(2 * config->limits.header_bytes), NULL },
+		/* Holds the headers, what MHD makes of them (a query of many short parameters takes the most),
+		 * and the buffer that the body is read through. Touched only as far as needed. */
+		{ MHD_OPTION_CONNECTION_MEMORY_LIMIT, (intptr_t)(4 * config->limits.header_bytes), NULL },
 		{ MHD_OPTION_THREAD_STACK_SIZE, STACK_SIZE, NULL },
 		{ MHD_OPTION_NOTIFY_CONNECTION, (intptr_t)on_connection, listener },
 		{ MHD_OPTION_NOTIFY_COMPLETED, (intptr_t)on_completed, listener },

@@ -403,6 +403,13 @@ class Connections(DoorTest):
                 Checksum='x', ChecksumAlgorithm='SHA256')
         self.assertEqual(caught.exception.response['Error']['Code'], 'RequestEntityTooLarge')
 
+    def test_long_headers(self):
+        query = '/?Action=DescribeRegions' + ''.join(f'&RegionName.{i}=r{i}' for i in range(1, 1501))
+        status, body, _ = self.any.request('GET', query)
+        self.assertEqual((status, body.count('<regionName>')), (200, 1501))
+        for size, status in ((31000, 200), (33000, 431)):
+            self.assertEqual(self.any.request('GET', '/?Action=DescribeRegions', None, {'X-Long': 'x' * size})[0], status)
+
     def test_slow_clients_and_too_many(self):
         with Server('iam', '-', '-', 3, 1) as server:
             slow = [server.connect() for _ in range(3)]
