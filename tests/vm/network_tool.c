@@ -3,6 +3,7 @@
  *   {"do":"apply","vpc":{"id","domain","groups":[{"id","ingress":[RULE],"egress":[RULE]}],"interfaces":[{...}]}}   RULE: [protocol, from, to, "a.b.c.d/n" or "sg-..."]
  *   {"do":"remove","vpc":ID}   {"do":"others","keep":[ID]}
  *   {"do":"guest","vpc":ID,"interface":ID,"namespace":NAME,"mac":MAC}   makes eth0 in the namespace NAME and joins it to the interface's tap, as QEMU would join its guest
+ *   {"do":"machine","vpc":ID,"interface":ID,"argv":[...]}   starts a program with the interface's tap; "%FD%" in an argument becomes the descriptor's number; answers "pid"
  *   {"do":"unplug","interface":ID}
  * Answers: {"ok":true,"ms":1.5} or {"ok":false,"code":"NotFound","message":"..."}. The metadata service answers every connection with its VPC's id.
  */
@@ -22,6 +23,7 @@
 #include <jansson.h>
 
 #include "base/file.h"
+#include "base/process.h"
 #include "base/text.h"
 #include "net/describe.h"
 #include "net/net.h"
@@ -39,6 +41,7 @@ struct tool {
 	struct net *net;
 	struct guest guests[GUEST_LIMIT];
 	unsigned guest_count;
+	pid_t machine_pid; /* of the last one started */
 };
 
 static const char *text_of(json_t *object, const char *key)
@@ -197,6 +200,27 @@ static int do_guest(struct tool *tool, json_t *command, struct error *err)
 	return 0;
 }
 
+/* The program outlives this tool, as machines outlive amid: the test ends it by its pid. */
+static int do_machine(struct tool *tool, json_t *command, struct error *err)
+{
+	struct arena *arena ARENA_SCOPED = arena_create();
+	const char *const *given = names_of(arena, json_object_get(command, "argv"));
+	size_t count = json_array_size(json_object_get(command, "argv"));
+	const char **argv = arena_alloc_array(arena, count + 1, sizeof *argv);
+	struct process process;
+	int tap_fd FILE_SCOPED = -1;
+	if (net_tap_open(tool->net, text_of(command, "vpc"), text_of(command, "interface"), &tap_fd, err))
+		return -1;
+	for (size_t i = 0; i < count; i++) {
+		const char *mark = strstr(given[i], "%FD%");
+		argv[i] = mark ? arena_printf(arena, "%.*s%d%s", (int)(mark - given[i]), given[i], tap_fd, mark + 4) : given[i];
+	}
+	if (process_spawn(argv, NULL, &tap_fd, 1, &process, err))
+		return -1;
+	tool->machine_pid = process.pid;
+	return 0;
+}
+
 static void unplug(struct guest *guest)
 {
 	if (!guest->interface_id[0])
@@ -237,6 +261,8 @@ static int run_command(struct tool *tool, json_t *command, struct error *err)
 		return do_others(tool, command, err);
 	if (text_equal(verb, "guest"))
 		return do_guest(tool, command, err);
+	if (text_equal(verb, "machine"))
+		return do_machine(tool, command, err);
 	if (text_equal(verb, "unplug"))
 		return do_unplug(tool, command, err);
 	return error_set(err, ERROR_INVALID, "unknown command %s", verb);
@@ -277,13 +303,13 @@ static void serve_metadata(void *context, const char *vpc_id, int listen_fd)
 	pthread_detach(thread);
 }
 
-static void answer(int result, const struct error *err, const struct timespec *start)
+static void answer(const struct tool *tool, int result, const struct error *err, const struct timespec *start)
 {
 	struct timespec end;
 	clock_gettime(CLOCK_MONOTONIC, &end);
 	double ms = (end.tv_sec - start->tv_sec) * 1e3 + (end.tv_nsec - start->tv_nsec) / 1e6;
 	json_t *object = result ? json_pack("{s:b,s:s,s:s}", "ok", 0, "code", error_aws_code(err->code), "message", err->message) :
-				  json_pack("{s:b,s:f}", "ok", 1, "ms", ms);
+				  json_pack("{s:b,s:f,s:i}", "ok", 1, "ms", ms, "pid", (int)tool->machine_pid);
 	char *line = json_dumps(object, JSON_COMPACT);
 	printf("%s\n", line);
 	fflush(stdout);
@@ -301,14 +327,14 @@ int main(int argc, char **argv)
 	size_t capacity = 0;
 	clock_gettime(CLOCK_MONOTONIC, &start);
 	int result = net_open(argc > 1 ? argv[1] : "network-tool", &callbacks, &tool.net, &err);
-	answer(result, &err, &start);
+	answer(&tool, result, &err, &start);
 	if (result)
 		return 1;
 	while (getline(&line, &capacity, stdin) > 0) {
 		json_t *command = json_loads(line, 0, NULL);
 		clock_gettime(CLOCK_MONOTONIC, &start);
 		result = run_command(&tool, command, &err);
-		answer(result, &err, &start);
+		answer(&tool, result, &err, &start);
 		json_decref(command);
 	}
 	free(line);
