@@ -115,7 +115,7 @@ static void log_call(const struct door_request *request, const struct http_respo
 		code ? error_aws_code(code) : "-", (long long)ms, request->call.source_ip);
 }
 
-static void serve(void *context, struct http_exchange *exchange)
+void door_serve(void *context, struct http_exchange *exchange)
 {
 	int64_t start_ms = clock_monotonic_ms();
 	struct door *door = context;
@@ -176,7 +176,7 @@ static int start(struct door *door, struct error *err)
 		read_pem(config->tls_key, &door->key, err) < 0))
 		return -1;
 	struct http_server_config server = {
-		.handle = serve,
+		.handle = door_serve,
 		.threads = true,
 		.limits = config->limits,
 		.tls_certificate = door->certificate,

@@ -23,6 +23,8 @@ struct door_request {
 	struct call call;
 };
 
+/* The http_handler of a door (its context): the whole way of a request. */
+void door_serve(void *context, struct http_exchange *exchange);
 /*
  * Reads the signature and finds service and region. Fails, with request->service fit to encode the error, if the signature is malformed, or the service or region is not served.
  * A request below /_amid/ may name any service and region.

@@ -1,11 +1,11 @@
 /*
  * One epoll thread for all machines. Owns each watched descriptor until its source is gone.
  *
- * A source is referenced by its adder (until loop_remove) and by the thread while it calls `ready`. epoll holds a bare pointer, which may come back
+ * A source is referenced by its adder (until compute_loop_remove) and by the thread while it calls `ready`. epoll holds a bare pointer, which may come back
  * from epoll_wait after another thread removed the source: so the thread takes its reference under the lock and only if the source is still in the
  * list, and a removed source is freed by the thread between two waits, when no result that names it can be left.
  */
-#include "compute/loop.h"
+#include "compute/compute_loop.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -19,30 +19,30 @@
 #include "base/arena.h"
 #include "base/banned.h"
 
-struct loop_source {
+struct compute_loop_source {
 	int fd;
-	const struct loop_handler *handler;
+	const struct compute_loop_handler *handler;
 	void *context;
 	bool removed, calling; /* under the lock; `release` runs once removed && !calling */
-	struct loop_source *next, **link; /* in loop->sources, or (next only) in loop->removed */
+	struct compute_loop_source *next, **link; /* in loop->sources, or (next only) in loop->removed */
 };
 
-struct loop_notice {
+struct compute_loop_notice {
 	void (*function)(void *context);
 	void *context;
-	struct loop_notice *next;
+	struct compute_loop_notice *next;
 };
 
-struct loop {
+struct compute_loop {
 	int epoll_fd, wake_fd;
 	pthread_t thread;
 	pthread_mutex_t lock;
 	bool stopping;
-	struct loop_source *sources, *removed;
-	struct loop_notice *first_notice, **last_notice;
+	struct compute_loop_source *sources, *removed;
+	struct compute_loop_notice *first_notice, **last_notice;
 };
 
-static void wake(struct loop *loop)
+static void wake(struct compute_loop *loop)
 {
 	/* fails only if the counter is at its limit, and then the thread is awake anyway */
 	if (eventfd_write(loop->wake_fd, 1))
@@ -50,42 +50,42 @@ static void wake(struct loop *loop)
 }
 
 /* Releases outside of the lock, for `release` may take others. */
-static void finish_source(struct loop_source *source)
+static void finish_source(struct compute_loop_source *source)
 {
 	close(source->fd);
 	if (source->handler->release)
 		source->handler->release(source->context);
 }
 
-static void run_notices(struct loop *loop)
+static void run_notices(struct compute_loop *loop)
 {
 	pthread_mutex_lock(&loop->lock);
-	struct loop_notice *notice = loop->first_notice;
+	struct compute_loop_notice *notice = loop->first_notice;
 	loop->first_notice = NULL;
 	loop->last_notice = &loop->first_notice;
 	pthread_mutex_unlock(&loop->lock);
 	while (notice) {
-		struct loop_notice *next = notice->next;
+		struct compute_loop_notice *next = notice->next;
 		notice->function(notice->context);
 		free(notice);
 		notice = next;
 	}
 }
 
-static void free_removed(struct loop *loop)
+static void free_removed(struct compute_loop *loop)
 {
 	pthread_mutex_lock(&loop->lock);
-	struct loop_source *source = loop->removed;
+	struct compute_loop_source *source = loop->removed;
 	loop->removed = NULL;
 	pthread_mutex_unlock(&loop->lock);
 	while (source) {
-		struct loop_source *next = source->next;
+		struct compute_loop_source *next = source->next;
 		free(source);
 		source = next;
 	}
 }
 
-static void call_source(struct loop *loop, struct loop_source *source, uint32_t events)
+static void call_source(struct compute_loop *loop, struct compute_loop_source *source, uint32_t events)
 {
 	pthread_mutex_lock(&loop->lock);
 	bool alive = !source->removed;
@@ -104,7 +104,7 @@ static void call_source(struct loop *loop, struct loop_source *source, uint32_t 
 
 static void *run_loop(void *argument)
 {
-	struct loop *loop = argument;
+	struct compute_loop *loop = argument;
 	struct epoll_event events[16];
 	for (;;) {
 		int count = epoll_wait(loop->epoll_fd, events, 16, -1);
@@ -127,7 +127,7 @@ static void *run_loop(void *argument)
 	}
 }
 
-static void free_loop(struct loop *loop)
+static void free_loop(struct compute_loop *loop)
 {
 	if (loop->epoll_fd >= 0)
 		close(loop->epoll_fd);
@@ -138,7 +138,7 @@ static void free_loop(struct loop *loop)
 }
 
 /* The thread needs little stack: a small one keeps the idle process small. */
-static int start_thread(struct loop *loop)
+static int start_thread(struct compute_loop *loop)
 {
 	pthread_attr_t attributes;
 	pthread_attr_init(&attributes);
@@ -148,10 +148,10 @@ static int start_thread(struct loop *loop)
 	return failed;
 }
 
-int loop_create(struct loop **result, struct error *err)
+int compute_loop_create(struct compute_loop **result, struct error *err)
 {
-	struct loop *loop = memory_alloc(sizeof *loop);
-	*loop = (struct loop){ .epoll_fd = epoll_create1(EPOLL_CLOEXEC), .wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK) };
+	struct compute_loop *loop = memory_alloc(sizeof *loop);
+	*loop = (struct compute_loop){ .epoll_fd = epoll_create1(EPOLL_CLOEXEC), .wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK) };
 	loop->last_notice = &loop->first_notice;
 	pthread_mutex_init(&loop->lock, NULL);
 	struct epoll_event event = { .events = EPOLLIN, .data.ptr = NULL };
@@ -171,7 +171,7 @@ int loop_create(struct loop **result, struct error *err)
 	return 0;
 }
 
-void loop_destroy(struct loop *loop)
+void compute_loop_destroy(struct compute_loop *loop)
 {
 	if (!loop)
 		return;
@@ -181,17 +181,17 @@ void loop_destroy(struct loop *loop)
 	wake(loop);
 	pthread_join(loop->thread, NULL);
 	while (loop->sources)
-		loop_remove(loop, loop->sources);
+		compute_loop_remove(loop, loop->sources);
 	free_removed(loop);
 	run_notices(loop);
 	free_loop(loop);
 }
 
-int loop_add(struct loop *loop, int fd, const struct loop_handler *handler, void *context,
-	struct loop_source **result, struct error *err)
+int compute_loop_add(struct compute_loop *loop, int fd, const struct compute_loop_handler *handler, void *context,
+	struct compute_loop_source **result, struct error *err)
 {
-	struct loop_source *source = memory_alloc(sizeof *source);
-	*source = (struct loop_source){ .fd = fd, .handler = handler, .context = context };
+	struct compute_loop_source *source = memory_alloc(sizeof *source);
+	*source = (struct compute_loop_source){ .fd = fd, .handler = handler, .context = context };
 	struct epoll_event event = { .events = EPOLLIN, .data.ptr = source };
 	pthread_mutex_lock(&loop->lock);
 	/* before `ready` can run, so that it finds *result set if that is where its context keeps it */
@@ -212,7 +212,7 @@ int loop_add(struct loop *loop, int fd, const struct loop_handler *handler, void
 	return error_set_errno(err, failed, "cannot watch descriptor %d", fd);
 }
 
-void loop_remove(struct loop *loop, struct loop_source *source)
+void compute_loop_remove(struct compute_loop *loop, struct compute_loop_source *source)
 {
 	pthread_mutex_lock(&loop->lock);
 	assert(!source->removed);
@@ -236,10 +236,10 @@ void loop_remove(struct loop *loop, struct loop_source *source)
 	wake(loop);
 }
 
-void loop_post(struct loop *loop, void (*function)(void *context), void *context)
+void compute_loop_post(struct compute_loop *loop, void (*function)(void *context), void *context)
 {
-	struct loop_notice *notice = memory_alloc(sizeof *notice);
-	*notice = (struct loop_notice){ .function = function, .context = context };
+	struct compute_loop_notice *notice = memory_alloc(sizeof *notice);
+	*notice = (struct compute_loop_notice){ .function = function, .context = context };
 	pthread_mutex_lock(&loop->lock);
 	*loop->last_notice = notice;
 	loop->last_notice = &notice->next;
