@@ -8,7 +8,7 @@
 #include "compute/compute.h"
 
 enum {
-	QEMU_SPARE_PORTS = 12, /* for disks that are plugged later */
+	QEMU_SPARE_PORTS = 6, /* for disks that are plugged later; each costs the guest about 0.1 s of its boot under TCG */
 	QEMU_MAXIMUM_PORTS = 40,
 };
 
