@@ -23,7 +23,7 @@ struct loop_source {
 	int fd;
 	const struct loop_handler *handler;
 	void *context;
-	bool removed, calling; /* under the lock; `release` runs once removed && !calling */
+	bool removed, calling;            /* under the lock; `release` runs once removed && !calling */
 	struct loop_source *next, **link; /* in loop->sources, or (next only) in loop->removed */
 };
 
@@ -151,7 +151,8 @@ static int start_thread(struct loop *loop)
 int loop_create(struct loop **result, struct error *err)
 {
 	struct loop *loop = memory_alloc(sizeof *loop);
-	*loop = (struct loop){ .epoll_fd = epoll_create1(EPOLL_CLOEXEC), .wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK) };
+	*loop = (struct loop){ .epoll_fd = epoll_create1(EPOLL_CLOEXEC),
+		.wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK) };
 	loop->last_notice = &loop->first_notice;
 	pthread_mutex_init(&loop->lock, NULL);
 	struct epoll_event event = { .events = EPOLLIN, .data.ptr = NULL };
