@@ -23,7 +23,7 @@ struct compute_loop_source {
 	int fd;
 	const struct compute_loop_handler *handler;
 	void *context;
-	bool removed, calling; /* under the lock; `release` runs once removed && !calling */
+	bool removed, calling;            /* under the lock; `release` runs once removed && !calling */
 	struct compute_loop_source *next, **link; /* in loop->sources, or (next only) in loop->removed */
 };
 
@@ -151,7 +151,8 @@ static int start_thread(struct compute_loop *loop)
 int compute_loop_create(struct compute_loop **result, struct error *err)
 {
 	struct compute_loop *loop = memory_alloc(sizeof *loop);
-	*loop = (struct compute_loop){ .epoll_fd = epoll_create1(EPOLL_CLOEXEC), .wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK) };
+	*loop = (struct compute_loop){ .epoll_fd = epoll_create1(EPOLL_CLOEXEC),
+		.wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK) };
 	loop->last_notice = &loop->first_notice;
 	pthread_mutex_init(&loop->lock, NULL);
 	struct epoll_event event = { .events = EPOLLIN, .data.ptr = NULL };

@@ -122,12 +122,15 @@ static void process_ended(void *context, uint32_t events)
 
 static const struct compute_loop_handler end_handler = { .ready = process_ended, .release = release_machine };
 
-static struct machine *create_machine(struct compute *compute, const char *id, const char *folder,
-	const struct process *process)
+static struct machine *create_machine(
+	struct compute *compute, const char *id, const char *folder, const struct process *process)
 {
 	struct machine *machine = memory_alloc(sizeof *machine);
-	*machine = (struct machine){ .references = 1, .compute = compute, .id = memory_strdup(id),
-		.folder = memory_strdup(folder), .process = *process };
+	*machine = (struct machine){ .references = 1,
+		.compute = compute,
+		.id = memory_strdup(id),
+		.folder = memory_strdup(folder),
+		.process = *process };
 	pthread_mutex_init(&machine->lock, NULL);
 	pthread_condattr_t attributes;
 	pthread_condattr_init(&attributes);
@@ -168,11 +171,13 @@ static void stop_watching(struct machine *machine)
 		compute_loop_remove(machine->compute->loop, source);
 }
 
-int machine_connect(struct compute *compute, const char *id, const char *folder, const struct process *process,
-	int monitor_fd, int timeout_ms, struct machine **result, struct error *err)
+int machine_connect(struct compute *compute, const char *id, const char *folder,
+	const struct process *process, int monitor_fd, int timeout_ms, struct machine **result,
+	struct error *err)
 {
 	struct machine *machine = create_machine(compute, id, folder, process);
-	int failed = qmp_open(compute->loop, monitor_fd, timeout_ms, &monitor_listener, ref_machine(machine), &machine->qmp, err);
+	int failed = qmp_open(compute->loop, monitor_fd, timeout_ms, &monitor_listener, ref_machine(machine),
+		&machine->qmp, err);
 	if (!failed && watch_end(machine, err)) {
 		qmp_close(machine->qmp);
 		failed = -1;

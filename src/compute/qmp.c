@@ -39,7 +39,7 @@ struct qmp {
 	int write_fd;
 	const struct qmp_listener *listener;
 	void *context;
-	struct qmp_lines lines; /* the loop's thread only */
+	struct qmp_lines lines;           /* the loop's thread only */
 	pthread_mutex_t lock, write_lock; /* write_lock before lock */
 	pthread_cond_t changed;
 	bool greeted, closed;
@@ -47,8 +47,8 @@ struct qmp {
 	struct qmp_call *calls;
 };
 
-int qmp_lines_feed(struct qmp_lines *lines, const char *data, size_t size, int (*take)(void *context, json_t *message),
-	void *context)
+int qmp_lines_feed(struct qmp_lines *lines, const char *data, size_t size,
+	int (*take)(void *context, json_t *message), void *context)
 {
 	while (size) {
 		const char *end = memchr(data, '\n', size);
@@ -84,7 +84,9 @@ void qmp_lines_free(struct qmp_lines *lines)
 static struct qmp *create_qmp(const struct qmp_listener *listener, void *context)
 {
 	struct qmp *qmp = memory_alloc(sizeof *qmp);
-	*qmp = (struct qmp){ .references = 1, .fd = -1, .write_fd = -1, .listener = listener, .context = context };
+	*qmp = (struct qmp){
+		.references = 1, .fd = -1, .write_fd = -1, .listener = listener, .context = context
+	};
 	pthread_mutex_init(&qmp->lock, NULL);
 	pthread_mutex_init(&qmp->write_lock, NULL);
 	pthread_condattr_t attributes;
@@ -233,7 +235,8 @@ static int wait_greeting(struct qmp *qmp, int timeout_ms, struct error *err)
 	if (greeted)
 		return 0;
 	if (closed)
-		return error_set(err, ERROR_UNAVAILABLE, "the monitor closed the connection without a greeting");
+		return error_set(
+			err, ERROR_UNAVAILABLE, "the monitor closed the connection without a greeting");
 	return error_set(err, ERROR_TIMEOUT, "the monitor gave no greeting within %d ms", timeout_ms);
 }
 
@@ -245,7 +248,8 @@ int qmp_open(struct compute_loop *loop, int fd, int timeout_ms, const struct qmp
 	qmp->fd = fd;
 	qmp->write_fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
 	atomic_store(&qmp->references, 2);
-	int failed = qmp->write_fd < 0 ? error_set_errno(err, errno, "cannot duplicate the monitor's descriptor")
+	int failed = qmp->write_fd < 0
+		? error_set_errno(err, errno, "cannot duplicate the monitor's descriptor")
 		: compute_loop_add(loop, fd, &handler, qmp, &qmp->source, err);
 	if (failed) {
 		close(fd);
@@ -324,8 +328,10 @@ static int report_error(const char *name, json_t *error, struct error *err)
 {
 	const char *class = json_string_value(json_object_get(error, "class"));
 	const char *text = json_string_value(json_object_get(error, "desc"));
-	bool missing = class && (strcmp(class, "DeviceNotFound") == 0 || strcmp(class, "DeviceNotActive") == 0);
-	return error_set(err, missing ? ERROR_NOT_FOUND : ERROR_INVALID, "%s: %.300s", name, text ? text : "no reason given");
+	bool missing =
+		class && (strcmp(class, "DeviceNotFound") == 0 || strcmp(class, "DeviceNotActive") == 0);
+	return error_set(err, missing ? ERROR_NOT_FOUND : ERROR_INVALID, "%s: %.300s", name,
+		text ? text : "no reason given");
 }
 
 static json_t *wait_reply(struct qmp *qmp, struct qmp_call *call, int timeout_ms)
@@ -369,8 +375,10 @@ int qmp_command(struct qmp *qmp, const char *name, json_t *arguments, int timeou
 		if (failed)
 			return -1;
 		if (closed)
-			return error_set(err, ERROR_UNAVAILABLE, "%s: the connection to the monitor is gone", name);
-		return error_set(err, ERROR_TIMEOUT, "%s: the monitor did not answer within %d ms", name, timeout_ms);
+			return error_set(
+				err, ERROR_UNAVAILABLE, "%s: the connection to the monitor is gone", name);
+		return error_set(
+			err, ERROR_TIMEOUT, "%s: the monitor did not answer within %d ms", name, timeout_ms);
 	}
 	json_t *value = json_object_get(reply, "return");
 	if (!value)

@@ -44,7 +44,9 @@ static const struct compute_loop_handler handler = { .ready = on_ready, .release
 static void begin(struct probe *probe, struct compute_loop *loop, bool remove_itself)
 {
 	struct error err;
-	*probe = (struct probe){ .loop = loop, .fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), .remove_itself = remove_itself };
+	*probe = (struct probe){
+		.loop = loop, .fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), .remove_itself = remove_itself
+	};
 	sem_init(&probe->called, 0, 0);
 	assert_int_equal(compute_loop_add(loop, probe->fd, &handler, probe, &probe->source, &err), 0);
 }

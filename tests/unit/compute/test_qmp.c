@@ -36,7 +36,8 @@ static void send_answer(int fd, const char *answer, long long id)
 {
 	char text[512];
 	const char *mark = strstr(answer, "%ID");
-	int size = mark ? snprintf(text, sizeof text, "%.*s%lld%s\n", (int)(mark - answer), answer, id, mark + 3)
+	int size = mark
+		? snprintf(text, sizeof text, "%.*s%lld%s\n", (int)(mark - answer), answer, id, mark + 3)
 		: snprintf(text, sizeof text, "%s\n", answer);
 	assert_int_equal(send(fd, text, (size_t)size, MSG_NOSIGNAL), size);
 }
@@ -108,7 +109,8 @@ struct fixture {
 static void begin(struct fixture *f, const struct step *steps, bool hold)
 {
 	int fds[2];
-	*f = (struct fixture){ .seen = { .lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER } };
+	*f = (struct fixture){ .seen = { .lock = PTHREAD_MUTEX_INITIALIZER,
+				       .changed = PTHREAD_COND_INITIALIZER } };
 	assert_int_equal(compute_loop_create(&f->loop, &f->err), 0);
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
 	f->fd = fds[0];
@@ -135,8 +137,10 @@ static void commands_and_events(void **state)
 		{ NULL, "{\"event\": \"STOP\"}" },
 		{ NULL, "{\"return\": {\"status\": \"late\"}, \"id\": 4711}" },
 		{ NULL, "{\"return\": {\"status\": \"running\"}, \"id\": %ID}" },
-		{ "\"arguments\":{\"id\":\"x\"}", "{\"error\": {\"class\": \"DeviceNotFound\", \"desc\": \"no x\"}, \"id\": %ID}" },
-		{ "device_del", "{\"error\": {\"class\": \"GenericError\", \"desc\": \"busy\"}, \"id\": %ID}" },
+		{ "\"arguments\":{\"id\":\"x\"}",
+			"{\"error\": {\"class\": \"DeviceNotFound\", \"desc\": \"no x\"}, \"id\": %ID}" },
+		{ "device_del",
+			"{\"error\": {\"class\": \"GenericError\", \"desc\": \"busy\"}, \"id\": %ID}" },
 		{ "device_del", "{\"error\": 5, \"id\": %ID}" }, { 0 } };
 	struct fixture f;
 	struct qmp *qmp;
@@ -148,7 +152,8 @@ static void commands_and_events(void **state)
 	json_decref(result);
 	/* events arrive in order and before the reply that follows them */
 	assert_string_equal(f.seen.events, "RESET+ STOP ");
-	assert_int_equal(qmp_command(qmp, "device_del", json_pack("{s:s}", "id", "x"), 5000, NULL, &f.err), -1);
+	assert_int_equal(
+		qmp_command(qmp, "device_del", json_pack("{s:s}", "id", "x"), 5000, NULL, &f.err), -1);
 	assert_int_equal(f.err.code, ERROR_NOT_FOUND);
 	assert_int_equal(qmp_command(qmp, "device_del", NULL, 5000, NULL, &f.err), -1);
 	assert_int_equal(f.err.code, ERROR_INVALID);
@@ -160,8 +165,7 @@ static void commands_and_events(void **state)
 
 static void silence_is_a_timeout_and_late_replies_are_dropped(void **state)
 {
-	const struct step steps[] = { hello, capable,
-		{ "first", "{\"event\": \"RESUME\"}" },
+	const struct step steps[] = { hello, capable, { "first", "{\"event\": \"RESUME\"}" },
 		{ "second", "{\"return\": {}, \"id\": 2}" }, /* the first one's id: too late */
 		{ NULL, "{\"return\": {\"mine\": 1}, \"id\": %ID}" }, { 0 } };
 	struct fixture f;
@@ -179,7 +183,8 @@ static void silence_is_a_timeout_and_late_replies_are_dropped(void **state)
 
 static void end_of_the_monitor_ends_commands(void **state)
 {
-	const struct step steps[] = { hello, capable, { "quit", "{\"event\": \"SHUTDOWN\", \"data\": {\"guest\": false}}" }, { 0 } };
+	const struct step steps[] = { hello, capable,
+		{ "quit", "{\"event\": \"SHUTDOWN\", \"data\": {\"guest\": false}}" }, { 0 } };
 	struct fixture f;
 	struct qmp *qmp;
 	begin(&f, steps, false);
@@ -255,7 +260,8 @@ static void *answer_once(void *argument)
 
 static void a_monitor_that_does_not_read_is_given_up(void **state)
 {
-	struct fixture f = { .seen = { .lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER } };
+	struct fixture f = { .seen = { .lock = PTHREAD_MUTEX_INITIALIZER,
+				     .changed = PTHREAD_COND_INITIALIZER } };
 	struct qmp *qmp;
 	pthread_t thread;
 	int fds[2];
