@@ -244,8 +244,12 @@ int volume_retire(struct volume *volume, struct error *err)
 	enum { FOR_EVER_MS = 1 << 30 };
 	/* someone else's hold must not keep us from ending */
 	gate_release(&volume->gate);
-	if (gate_hold(&volume->gate, FOR_EVER_MS, err) || volume_flush(volume, err))
+	if (gate_hold(&volume->gate, FOR_EVER_MS, err))
 		return -1;
+	if (volume_flush(volume, err)) {
+		gate_release(&volume->gate);
+		return -1;
+	}
 	pthread_mutex_lock(&volume->maintenance);
 	pthread_mutex_lock(&volume->stack_lock);
 	remove_live_maps(volume);
