@@ -62,7 +62,7 @@ int store_locate(struct store *store, const struct digest *digest, struct store_
 
 /*
  * Garbage collection: frees every object that no root given by `next_root` reaches and no open session protects. Runs beside everything else. `next_root` is called
- * until it returns false; it must yield every published root, read after store_collect was called.
+ * until it returns 0 (1: *root is one; -1: the collection is given up and frees nothing); it must yield every published root, read after store_collect was called.
  */
 struct store_collect_result {
 	uint64_t objects_freed;
@@ -70,7 +70,7 @@ struct store_collect_result {
 	uint64_t objects_kept;
 	uint64_t bytes_kept;
 };
-typedef bool store_next_root(void *context, struct digest *root);
+typedef int store_next_root(void *context, struct digest *root, struct error *err);
 int store_collect(struct store *store, store_next_root *next_root, void *context, struct store_collect_result *result,
 	struct error *err);
 

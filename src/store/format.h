@@ -1,0 +1,52 @@
+/*
+ * Pack files on disk: the header of a pack and the header of an object in it, byte by byte in docs/design/store.md. Encoders and decoders only, no I/O; the decoders are total:
+ * any bytes give either a valid header or -1.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/digest.h"
+
+enum {
+	PACK_HEADER_SIZE = 4096, /* objects begin here */
+	OBJECT_HEADER_SIZE = 64,
+	PACK_NONCE_SIZE = 16,
+	FORMAT_VERSION = 1,
+};
+
+/* Blocks are aligned so that the page cache and O_DIRECT like them; pages and roots are small, so they are packed tightly elsewhere. */
+enum pack_class { PACK_BLOCKS = 0, PACK_SMALL = 1, PACK_CLASS_COUNT = 2 };
+
+enum object_state { OBJECT_LIVE = 1, OBJECT_DEAD = 2 };
+
+struct pack_header {
+	enum pack_class group;
+	uint32_t number;
+	/* Random; part of every object header's checksum, so that bytes inside a payload cannot pass for a header. */
+	uint8_t nonce[PACK_NONCE_SIZE];
+};
+
+struct object_header {
+	uint8_t kind; /* enum store_object_kind */
+	uint8_t encoding; /* 0: plain. Others are refused by this version. */
+	uint8_t state;
+	uint32_t size; /* plain */
+	uint32_t stored_size; /* in the pack */
+	struct digest digest;
+};
+
+void format_encode_pack(const struct pack_header *header, uint8_t out[OBJECT_HEADER_SIZE]);
+int format_decode_pack(const uint8_t in[OBJECT_HEADER_SIZE], struct pack_header *header);
+/* `offset` is where the header lies in the pack; it is part of the checksum. */
+void format_encode_object(const struct pack_header *pack, uint64_t offset, const struct object_header *header,
+	uint8_t out[OBJECT_HEADER_SIZE]);
+int format_decode_object(const struct pack_header *pack, uint64_t offset, const uint8_t in[OBJECT_HEADER_SIZE],
+	struct object_header *header);
+
+enum pack_class format_class_of(uint8_t kind);
+/* Alignment of headers: also the step in which a scan looks for the next one. */
+uint32_t format_alignment(enum pack_class group);
+uint64_t format_payload_offset(enum pack_class group, uint64_t header_offset);
+uint64_t format_object_end(enum pack_class group, uint64_t header_offset, uint32_t stored_size);

@@ -1,0 +1,541 @@
+/*
+ * Index file: a header page, then a power of two of 64-byte slots, open addressing with linear probing by the first 8 bytes of the digest.
+ *
+ * A slot is eight 64-bit words, read and written as relaxed atomics; the last is its state: a sequence number and EMPTY, LIVE or REMOVED. The writer fills the words, then
+ * publishes the state with a release store; a reader copies the words between two loads of the state and tries again if it changed. So readers in other processes need no lock. A lookup ends
+ * at the first EMPTY slot; a REMOVED slot may be used again, with a new sequence number.
+ *
+ * Growth writes a new file beside it, renames it into place, and sets `superseded` in the old one. Readers look at that flag on a hit, and at the file's inode on a miss. Within one
+ * process the mapping is guarded by a read-write lock, since unmapping the old file must wait for lookups.
+ *
+ * Threads: any. `insert_lock` serializes inserts (two digests may probe the same slot); everything else that the writer does to one digest is serialized by the store's stripes.
+ */
+#include "store/index.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "store/disk.h"
+#include "base/banned.h"
+
+enum { HEADER_SIZE = 4096, SLOT_WORDS = 8, SLOT_SIZE = 64, INITIAL_CAPACITY = 1024, VERSION = 1 };
+enum { SLOT_EMPTY = 0, SLOT_LIVE = 1, SLOT_REMOVED = 2, SLOT_STATE_MASK = 3, SLOT_SEQUENCE_STEP = 4 };
+
+static const char MAGIC[8] = { 'A', 'M', 'I', 'D', 'I', 'D', 'X', '1' };
+
+struct header {
+	char magic[8];
+	uint32_t version;
+	uint32_t slot_size;
+	uint64_t capacity;
+	_Atomic uint64_t used; /* slots that are not EMPTY */
+	_Atomic uint64_t live;
+	_Atomic uint64_t live_bytes;
+	_Atomic uint32_t generation;
+	_Atomic uint32_t superseded;
+	_Atomic uint32_t clean;
+	_Atomic uint32_t collecting;
+	/* pack number and header offset / 64 in one word, so that no crash can tear them */
+	_Atomic uint64_t checkpoint[PACK_CLASS_COUNT];
+	char boot_id[40];
+};
+
+typedef _Atomic uint64_t slot_words[SLOT_WORDS];
+
+struct index {
+	char *path;
+	bool writer;
+	pthread_rwlock_t mapping_lock;
+	struct header *header;
+	slot_words *slots;
+	uint64_t capacity;
+	uint64_t map_size;
+	ino_t inode;
+	pthread_mutex_t insert_lock;
+};
+
+static void read_boot_id(char out[40])
+{
+	memset(out, 0, 40);
+	int fd FILE_SCOPED = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+	if (fd < 0 || read(fd, out, 36) != 36)
+		memset(out, 0, 40); /* equals no boot: then every unclean end counts as a loss of power */
+}
+
+static void unmap(struct index *index)
+{
+	if (index->header)
+		munmap(index->header, index->map_size);
+	index->header = NULL;
+}
+
+/* Maps the file if it is sound. */
+static int map_file(struct index *index, int fd, struct error *err)
+{
+	struct stat status;
+	struct header check;
+	if (fstat(fd, &status))
+		return error_set_errno(err, errno, "cannot examine %s", index->path);
+	if (disk_read(fd, &check, sizeof check, 0) || memcmp(check.magic, MAGIC, sizeof MAGIC) ||
+		check.version != VERSION || check.slot_size != SLOT_SIZE || check.capacity < INITIAL_CAPACITY ||
+		check.capacity & (check.capacity - 1) || check.capacity > UINT64_MAX / SLOT_SIZE / 4 ||
+		(uint64_t)status.st_size != HEADER_SIZE + check.capacity * SLOT_SIZE)
+		return error_set(err, ERROR_CORRUPT, "index %s is damaged", index->path);
+	int protection = index->writer ? PROT_READ | PROT_WRITE : PROT_READ;
+	void *map = mmap(NULL, (size_t)status.st_size, protection, MAP_SHARED, fd, 0);
+	if (map == MAP_FAILED)
+		return error_set_errno(err, errno, "cannot map %s", index->path);
+	unmap(index);
+	index->header = map;
+	index->slots = (slot_words *)((char *)map + HEADER_SIZE);
+	index->capacity = check.capacity;
+	index->map_size = (uint64_t)status.st_size;
+	index->inode = status.st_ino;
+	return 0;
+}
+
+/* Makes a file without entries that takes over the old header's figures (NULL: none), and maps it in place of the old one. The name is not given yet. */
+static int create_file(struct index *index, const char *path, uint64_t capacity, const struct header *old, int *fd_out,
+	struct error *err)
+{
+	int fd FILE_SCOPED = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return error_set_errno(err, errno, "cannot make %s", path);
+	struct header fresh = { .version = VERSION, .slot_size = SLOT_SIZE, .capacity = capacity, .clean = 1 };
+	memcpy(fresh.magic, MAGIC, sizeof MAGIC);
+	if (old) {
+		fresh.generation = atomic_load(&old->generation);
+		fresh.clean = atomic_load(&old->clean);
+		fresh.collecting = atomic_load(&old->collecting);
+		for (int group = 0; group < PACK_CLASS_COUNT; group++)
+			fresh.checkpoint[group] = atomic_load(&old->checkpoint[group]);
+		memcpy(fresh.boot_id, old->boot_id, sizeof fresh.boot_id);
+	}
+	/* space for all of it, so that a full disk is an error here and not a fatal signal at a slot */
+	if (disk_reserve(fd, 0, HEADER_SIZE + capacity * SLOT_SIZE) || disk_write(fd, &fresh, sizeof fresh, 0))
+		return error_set_errno(err, errno, "cannot make %s", path);
+	*fd_out = fd;
+	fd = -1;
+	return 0;
+}
+
+static struct index *allocate(const char *folder, bool writer)
+{
+	struct index *index = memory_alloc(sizeof *index);
+	*index = (struct index){ .writer = writer, .path = memory_alloc(strlen(folder) + 16) };
+	snprintf(index->path, strlen(folder) + 16, "%s/index", folder);
+	pthread_rwlock_init(&index->mapping_lock, NULL);
+	pthread_mutex_init(&index->insert_lock, NULL);
+	return index;
+}
+
+static enum index_condition examine(const struct header *header)
+{
+	char boot_id[40];
+	read_boot_id(boot_id);
+	if (atomic_load(&header->clean))
+		return INDEX_CLEAN;
+	if (atomic_load(&header->collecting))
+		return INDEX_COLLECTING;
+	return boot_id[0] && !memcmp(boot_id, header->boot_id, sizeof boot_id) ? INDEX_INTERRUPTED : INDEX_LOST_POWER;
+}
+
+int index_open_writer(const char *folder, struct index **index_out, enum index_condition *condition, struct error *err)
+{
+	struct index *index = allocate(folder, true);
+	int fd FILE_SCOPED = open(index->path, O_RDWR | O_CLOEXEC);
+	if (fd < 0 && errno != ENOENT) {
+		error_set_errno(err, errno, "cannot open %s", index->path);
+		goto failed;
+	}
+	if (fd >= 0 && map_file(index, fd, NULL) == 0) {
+		*condition = examine(index->header);
+	} else {
+		*condition = INDEX_ABSENT;
+		file_close_cleanup(&fd);
+		if (create_file(index, index->path, INITIAL_CAPACITY, NULL, &fd, err) || map_file(index, fd, err))
+			goto failed;
+		/* until it is filled it is worth nothing, should we die before */
+		read_boot_id(index->header->boot_id);
+		atomic_store(&index->header->clean, 0);
+	}
+	*index_out = index;
+	return 0;
+failed:
+	index_close(index);
+	return -1;
+}
+
+int index_open_reader(const char *folder, struct index **index_out, struct error *err)
+{
+	struct index *index = allocate(folder, false);
+	int fd FILE_SCOPED = open(index->path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		error_set_errno(err, errno, "cannot open %s", index->path);
+	if (fd < 0 || map_file(index, fd, err)) {
+		index_close(index);
+		return -1;
+	}
+	*index_out = index;
+	return 0;
+}
+
+void index_close(struct index *index)
+{
+	if (!index)
+		return;
+	unmap(index);
+	pthread_rwlock_destroy(&index->mapping_lock);
+	pthread_mutex_destroy(&index->insert_lock);
+	free(index->path);
+	free(index);
+}
+
+static uint64_t slot_of(const struct index *index, const struct digest *digest)
+{
+	uint64_t hash;
+	memcpy(&hash, digest->bytes, sizeof hash);
+	return hash & (index->capacity - 1);
+}
+
+static void decode_words(const uint64_t words[SLOT_WORDS], struct index_entry *entry)
+{
+	memcpy(entry->digest.bytes, words, DIGEST_SIZE);
+	entry->pack = (uint32_t)words[4];
+	entry->offset = (words[4] >> 32) * OBJECT_HEADER_SIZE;
+	entry->size = (uint32_t)words[5];
+	entry->stored_size = (uint32_t)(words[5] >> 32);
+	entry->generation = (uint32_t)words[6];
+	entry->kind = (uint8_t)(words[6] >> 32);
+	entry->encoding = (uint8_t)(words[6] >> 40);
+}
+
+static void encode_words(const struct index_entry *entry, uint64_t words[SLOT_WORDS])
+{
+	memcpy(words, entry->digest.bytes, DIGEST_SIZE);
+	words[4] = entry->pack | (entry->offset / OBJECT_HEADER_SIZE) << 32;
+	words[5] = entry->size | (uint64_t)entry->stored_size << 32;
+	words[6] = entry->generation | (uint64_t)entry->kind << 32 | (uint64_t)entry->encoding << 40;
+}
+
+/* A consistent copy of a slot's words; returns its state. */
+static uint64_t read_slot(slot_words *slot, uint64_t words[SLOT_WORDS])
+{
+	for (;;) {
+		uint64_t state = atomic_load_explicit(&(*slot)[7], memory_order_acquire);
+		if ((state & SLOT_STATE_MASK) != SLOT_LIVE)
+			return state & SLOT_STATE_MASK;
+		for (int i = 0; i < 7; i++)
+			words[i] = atomic_load_explicit(&(*slot)[i], memory_order_acquire);
+		if (atomic_load_explicit(&(*slot)[7], memory_order_relaxed) == state)
+			return SLOT_LIVE;
+	}
+}
+
+/* The caller holds mapping_lock. */
+static bool find_slot(struct index *index, const struct digest *digest, uint64_t *found, struct index_entry *entry)
+{
+	uint64_t words[SLOT_WORDS];
+	uint64_t slot = slot_of(index, digest);
+	for (uint64_t n = 0; n < index->capacity; n++, slot = (slot + 1) & (index->capacity - 1)) {
+		uint64_t state = read_slot(&index->slots[slot], words);
+		if (state == SLOT_EMPTY)
+			return false;
+		if (state == SLOT_LIVE && !memcmp(words, digest->bytes, DIGEST_SIZE)) {
+			*found = slot;
+			if (entry)
+				decode_words(words, entry);
+			return true;
+		}
+	}
+	return false;
+}
+
+/* A reader's: maps the file that the path names now, if it is another. Whether it did. */
+static bool follow_replacement(struct index *index)
+{
+	struct stat status;
+	if (index->writer || stat(index->path, &status))
+		return false;
+	pthread_rwlock_wrlock(&index->mapping_lock);
+	bool replaced = status.st_ino != index->inode || atomic_load(&index->header->superseded);
+	if (replaced) {
+		int fd FILE_SCOPED = open(index->path, O_RDONLY | O_CLOEXEC);
+		replaced = fd >= 0 && map_file(index, fd, NULL) == 0;
+	}
+	pthread_rwlock_unlock(&index->mapping_lock);
+	return replaced;
+}
+
+bool index_find(struct index *index, const struct digest *digest, struct index_entry *entry)
+{
+	uint64_t slot;
+	for (;;) {
+		pthread_rwlock_rdlock(&index->mapping_lock);
+		bool found = find_slot(index, digest, &slot, entry);
+		bool superseded = atomic_load_explicit(&index->header->superseded, memory_order_relaxed);
+		pthread_rwlock_unlock(&index->mapping_lock);
+		if (found && (!superseded || index->writer))
+			return true;
+		if (!follow_replacement(index))
+			return found;
+	}
+}
+
+bool index_find_slot(struct index *index, const struct digest *digest, uint64_t *slot)
+{
+	pthread_rwlock_rdlock(&index->mapping_lock);
+	bool found = find_slot(index, digest, slot, NULL);
+	pthread_rwlock_unlock(&index->mapping_lock);
+	return found;
+}
+
+bool index_read_slot(struct index *index, uint64_t slot, struct index_entry *entry)
+{
+	uint64_t words[SLOT_WORDS];
+	if (read_slot(&index->slots[slot], words) != SLOT_LIVE)
+		return false;
+	decode_words(words, entry);
+	return true;
+}
+
+uint64_t index_slot_count(const struct index *index)
+{
+	return index->capacity;
+}
+
+/* From the first change on the file is unclean. Not synced: whatever reaches the disk before the next checkpoint, this page goes with no later one. */
+static void note_change(struct index *index)
+{
+	struct header *header = index->header;
+	if (atomic_load_explicit(&header->clean, memory_order_relaxed)) {
+		read_boot_id(header->boot_id);
+		atomic_store(&header->clean, 0);
+		if (msync(header, HEADER_SIZE, MS_SYNC))
+			log_error("index-sync-failed", "path=%s errno=%d", index->path, errno);
+	}
+}
+
+static uint64_t entry_bytes(const struct index_entry *entry)
+{
+	enum pack_class group = format_class_of(entry->kind);
+	return format_object_end(group, entry->offset, entry->stored_size) - entry->offset;
+}
+
+static void put_entry(struct index *index, const struct index_entry *entry)
+{
+	uint64_t words[SLOT_WORDS];
+	uint64_t slot = slot_of(index, &entry->digest);
+	uint64_t state;
+	while (((state = atomic_load(&index->slots[slot][7])) & SLOT_STATE_MASK) == SLOT_LIVE)
+		slot = (slot + 1) & (index->capacity - 1);
+	encode_words(entry, words);
+	for (int i = 0; i < 7; i++)
+		atomic_store_explicit(&index->slots[slot][i], words[i], memory_order_release);
+	uint64_t sequence = (state & ~(uint64_t)SLOT_STATE_MASK) + SLOT_SEQUENCE_STEP;
+	atomic_store_explicit(&index->slots[slot][7], sequence | SLOT_LIVE, memory_order_release);
+	if ((state & SLOT_STATE_MASK) == SLOT_EMPTY)
+		atomic_fetch_add(&index->header->used, 1);
+	atomic_fetch_add(&index->header->live, 1);
+	atomic_fetch_add(&index->header->live_bytes, entry_bytes(entry));
+}
+
+void index_insert(struct index *index, const struct index_entry *entry)
+{
+	pthread_rwlock_rdlock(&index->mapping_lock);
+	pthread_mutex_lock(&index->insert_lock);
+	note_change(index);
+	put_entry(index, entry);
+	pthread_mutex_unlock(&index->insert_lock);
+	pthread_rwlock_unlock(&index->mapping_lock);
+}
+
+bool index_touch(struct index *index, const struct digest *digest, uint32_t generation)
+{
+	uint64_t slot;
+	pthread_rwlock_rdlock(&index->mapping_lock);
+	bool found = find_slot(index, digest, &slot, NULL);
+	if (found) {
+		uint64_t word = atomic_load(&index->slots[slot][6]);
+		if ((uint32_t)word < generation)
+			atomic_store_explicit(&index->slots[slot][6], (word & ~(uint64_t)UINT32_MAX) | generation,
+				memory_order_release);
+	}
+	pthread_rwlock_unlock(&index->mapping_lock);
+	return found;
+}
+
+static void remove_slot(struct index *index, uint64_t slot, const struct index_entry *entry)
+{
+	uint64_t state = atomic_load(&index->slots[slot][7]);
+	atomic_store_explicit(&index->slots[slot][7], (state & ~(uint64_t)SLOT_STATE_MASK) | SLOT_REMOVED,
+		memory_order_release);
+	atomic_fetch_sub(&index->header->live, 1);
+	atomic_fetch_sub(&index->header->live_bytes, entry_bytes(entry));
+}
+
+bool index_remove(struct index *index, uint64_t slot, const struct digest *digest)
+{
+	struct index_entry entry;
+	pthread_rwlock_rdlock(&index->mapping_lock);
+	pthread_mutex_lock(&index->insert_lock);
+	bool found = index_read_slot(index, slot, &entry) && !memcmp(&entry.digest, digest, sizeof *digest);
+	if (found) {
+		note_change(index);
+		remove_slot(index, slot, &entry);
+	}
+	pthread_mutex_unlock(&index->insert_lock);
+	pthread_rwlock_unlock(&index->mapping_lock);
+	return found;
+}
+
+unsigned index_load_percent(const struct index *index)
+{
+	return (unsigned)(atomic_load_explicit(&index->header->used, memory_order_relaxed) * 100 / index->capacity);
+}
+
+int index_rebuild(struct index *index, bool empty, struct error *err)
+{
+	struct index next = { .writer = true, .path = index->path };
+	char path[4096];
+	if ((size_t)snprintf(path, sizeof path, "%s.new", index->path) >= sizeof path)
+		return error_set(err, ERROR_INVALID, "path too long: %s", index->path);
+	uint64_t capacity = INITIAL_CAPACITY;
+	while (!empty && capacity < 4 * atomic_load(&index->header->live))
+		capacity *= 2;
+	int fd FILE_SCOPED = -1;
+	if (create_file(index, path, capacity, index->header, &fd, err) || map_file(&next, fd, err))
+		return -1;
+	struct index_entry entry;
+	for (uint64_t slot = 0; !empty && slot < index->capacity; slot++)
+		if (index_read_slot(index, slot, &entry))
+			put_entry(&next, &entry);
+	if (msync(next.header, next.map_size, MS_SYNC) || rename(path, index->path)) {
+		error_set_errno(err, errno, "cannot replace %s", index->path);
+		unmap(&next);
+		return -1;
+	}
+	/* the old name must not come back with a loss of power: entries removed from the new file would come back with it */
+	struct arena *scratch ARENA_SCOPED = arena_create();
+	if (file_sync_folder(dirname(arena_strdup(scratch, index->path)), err)) {
+		unmap(&next);
+		return -1;
+	}
+	atomic_store(&index->header->superseded, 1);
+	pthread_rwlock_wrlock(&index->mapping_lock);
+	unmap(index);
+	index->header = next.header;
+	index->slots = next.slots;
+	index->capacity = next.capacity;
+	index->map_size = next.map_size;
+	index->inode = next.inode;
+	pthread_rwlock_unlock(&index->mapping_lock);
+	return 0;
+}
+
+static bool is_before(const struct index_entry *entry, struct index_position position)
+{
+	return entry->pack < position.pack || (entry->pack == position.pack && entry->offset < position.offset);
+}
+
+void index_forget_after_checkpoint(struct index *index)
+{
+	struct index_entry entry;
+	for (uint64_t slot = 0; slot < index->capacity; slot++)
+		if (index_read_slot(index, slot, &entry) &&
+			(entry.kind < 1 || entry.kind > 3 ||
+				!is_before(&entry, index_checkpoint(index, format_class_of(entry.kind)))))
+			remove_slot(index, slot, &entry);
+	index_recount(index);
+}
+
+void index_recount(struct index *index)
+{
+	struct index_entry entry;
+	uint64_t used = 0, live = 0, bytes = 0;
+	for (uint64_t slot = 0; slot < index->capacity; slot++) {
+		used += (atomic_load(&index->slots[slot][7]) & SLOT_STATE_MASK) != SLOT_EMPTY;
+		if (index_read_slot(index, slot, &entry)) {
+			live++;
+			bytes += entry_bytes(&entry);
+		}
+	}
+	atomic_store(&index->header->used, used);
+	atomic_store(&index->header->live, live);
+	atomic_store(&index->header->live_bytes, bytes);
+}
+
+uint64_t index_object_count(const struct index *index)
+{
+	return atomic_load(&index->header->live);
+}
+
+uint64_t index_byte_count(const struct index *index)
+{
+	return atomic_load(&index->header->live_bytes);
+}
+
+uint32_t index_generation(const struct index *index)
+{
+	return atomic_load(&index->header->generation);
+}
+
+uint32_t index_advance_generation(struct index *index)
+{
+	return atomic_fetch_add(&index->header->generation, 1) + 1;
+}
+
+struct index_position index_checkpoint(const struct index *index, enum pack_class group)
+{
+	uint64_t word = atomic_load(&index->header->checkpoint[group]);
+	return (struct index_position){ .pack = (uint32_t)word, .offset = (word >> 32) * OBJECT_HEADER_SIZE };
+}
+
+static int sync_header(struct index *index, struct error *err)
+{
+	if (msync(index->header, HEADER_SIZE, MS_SYNC))
+		return error_set_errno(err, errno, "cannot sync %s", index->path);
+	return 0;
+}
+
+int index_write_checkpoint(struct index *index, const struct index_position positions[PACK_CLASS_COUNT],
+	struct error *err)
+{
+	if (msync(index->header, index->map_size, MS_SYNC))
+		return error_set_errno(err, errno, "cannot sync %s", index->path);
+	for (int group = 0; group < PACK_CLASS_COUNT; group++)
+		atomic_store(&index->header->checkpoint[group],
+			positions[group].pack | (positions[group].offset / OBJECT_HEADER_SIZE) << 32);
+	read_boot_id(index->header->boot_id);
+	return sync_header(index, err);
+}
+
+int index_mark_collecting(struct index *index, bool collecting, struct error *err)
+{
+	if (collecting) {
+		read_boot_id(index->header->boot_id);
+		atomic_store(&index->header->clean, 0);
+	} else if (msync(index->header, index->map_size, MS_SYNC)) {
+		return error_set_errno(err, errno, "cannot sync %s", index->path);
+	}
+	atomic_store(&index->header->collecting, collecting);
+	return sync_header(index, err);
+}
+
+int index_mark_clean(struct index *index, struct error *err)
+{
+	if (msync(index->header, index->map_size, MS_SYNC))
+		return error_set_errno(err, errno, "cannot sync %s", index->path);
+	atomic_store(&index->header->clean, 1);
+	return sync_header(index, err);
+}

@@ -1,0 +1,514 @@
+/*
+ * Pack files: `packs/NNNNNNNNNN.pack`, each for one class of objects, one of each class being appended to.
+ *
+ * Appending takes a piece of the file under the class's lock and writes it outside of it, so several threads append at once. Space is reserved in chunks: a write then needs no
+ * allocation. A sync takes the set of packs written since the last one; callers that come while one runs share the next.
+ * Descriptors are opened once and kept in a two-level table that is read without a lock, since volume servers ask for them on first reads.
+ */
+#include "store/packs.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "store/disk.h"
+#include "base/banned.h"
+
+enum { TABLE_LEAF = 1024, TABLE_LEAVES = 4096, PAGE_SIZE_ON_DISK = 4096, DIRTY_LIMIT = 64 };
+
+static const uint64_t PACK_LIMIT[PACK_CLASS_COUNT] = { 4ULL << 30, 256ULL << 20 };
+static const uint64_t RESERVE_CHUNK[PACK_CLASS_COUNT] = { 64ULL << 20, 1ULL << 20 };
+
+struct active {
+	pthread_mutex_t lock;
+	struct pack_header header; /* number 0: none */
+	uint64_t end; /* behind the last object */
+	uint64_t reserved; /* the file has space up to here */
+};
+
+typedef _Atomic int table_leaf[TABLE_LEAF]; /* descriptor + 1; 0: not open */
+
+struct packs {
+	char *folder;
+	bool writer;
+	pthread_mutex_t lock; /* table leaves, opening, numbers */
+	table_leaf *_Atomic leaves[TABLE_LEAVES];
+	uint32_t *numbers; /* ascending */
+	uint32_t count;
+	struct active active[PACK_CLASS_COUNT];
+
+	pthread_mutex_t sync_lock;
+	pthread_cond_t sync_done;
+	bool syncing;
+	bool failed; /* a sync failed: what is on the disk is not known any more */
+	uint64_t syncs_begun, syncs_done;
+	uint32_t dirty[DIRTY_LIMIT];
+	unsigned dirty_count;
+};
+
+static void format_path(const struct packs *packs, uint32_t number, char *path, size_t size)
+{
+	snprintf(path, size, "%s/%010" PRIu32 ".pack", packs->folder, number);
+}
+
+static int compare_numbers(const void *a, const void *b)
+{
+	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+	return (x > y) - (x < y);
+}
+
+static void add_number(struct packs *packs, uint32_t number)
+{
+	packs->numbers = memory_realloc(packs->numbers, (packs->count + 1) * sizeof *packs->numbers);
+	packs->numbers[packs->count++] = number;
+}
+
+static int read_folder(struct packs *packs, struct error *err)
+{
+	DIR *folder = opendir(packs->folder);
+	if (!folder)
+		return error_set_errno(err, errno, "cannot open %s", packs->folder);
+	for (struct dirent *entry; (entry = readdir(folder));) {
+		unsigned number;
+		int used = 0;
+		if (sscanf(entry->d_name, "%10u.pack%n", &number, &used) == 1 && used == 15 && !entry->d_name[15] &&
+			number > 0 && number < (uint32_t)TABLE_LEAF * TABLE_LEAVES)
+			add_number(packs, number);
+	}
+	closedir(folder);
+	if (packs->count)
+		qsort(packs->numbers, packs->count, sizeof *packs->numbers, compare_numbers);
+	return 0;
+}
+
+int packs_open(const char *folder, bool writer, struct packs **packs_out, struct error *err)
+{
+	struct packs *packs = memory_alloc(sizeof *packs);
+	*packs = (struct packs){ .writer = writer, .folder = memory_alloc(strlen(folder) + 8) };
+	snprintf(packs->folder, strlen(folder) + 8, "%s/packs", folder);
+	pthread_mutex_init(&packs->lock, NULL);
+	pthread_mutex_init(&packs->sync_lock, NULL);
+	pthread_cond_init(&packs->sync_done, NULL);
+	for (int i = 0; i < PACK_CLASS_COUNT; i++)
+		pthread_mutex_init(&packs->active[i].lock, NULL);
+	if (writer && (file_make_folder(packs->folder, 0700, err) || read_folder(packs, err))) {
+		packs_close(packs);
+		return -1;
+	}
+	*packs_out = packs;
+	return 0;
+}
+
+void packs_close(struct packs *packs)
+{
+	if (!packs)
+		return;
+	for (int i = 0; i < PACK_CLASS_COUNT; i++) {
+		struct active *active = &packs->active[i];
+		int fd;
+		if (active->header.number && active->reserved > active->end && !packs->failed &&
+			!packs_descriptor(packs, active->header.number, &fd, NULL) && ftruncate(fd, (off_t)active->end))
+			log_warning("pack-truncate-failed", "pack=%" PRIu32 " errno=%d", active->header.number, errno);
+		pthread_mutex_destroy(&active->lock);
+	}
+	for (int i = 0; i < TABLE_LEAVES; i++) {
+		table_leaf *leaf = atomic_load(&packs->leaves[i]);
+		for (int j = 0; leaf && j < TABLE_LEAF; j++)
+			if ((*leaf)[j])
+				close((*leaf)[j] - 1);
+		free(leaf);
+	}
+	pthread_mutex_destroy(&packs->lock);
+	pthread_mutex_destroy(&packs->sync_lock);
+	pthread_cond_destroy(&packs->sync_done);
+	free(packs->numbers);
+	free(packs->folder);
+	free(packs);
+}
+
+static int open_descriptor(struct packs *packs, uint32_t number, int flags, int *fd_out, struct error *err)
+{
+	char path[4096];
+	format_path(packs, number, path, sizeof path);
+	pthread_mutex_lock(&packs->lock);
+	table_leaf *leaf = atomic_load(&packs->leaves[number / TABLE_LEAF]);
+	if (!leaf) {
+		leaf = memory_alloc(sizeof *leaf);
+		memset(leaf, 0, sizeof *leaf);
+		atomic_store(&packs->leaves[number / TABLE_LEAF], leaf);
+	}
+	int fd = (*leaf)[number % TABLE_LEAF] - 1;
+	int open_errno = 0;
+	if (fd < 0) {
+		fd = open(path, flags | O_CLOEXEC | O_NOFOLLOW, 0600);
+		open_errno = errno;
+		if (fd >= 0)
+			(*leaf)[number % TABLE_LEAF] = fd + 1;
+	}
+	pthread_mutex_unlock(&packs->lock);
+	if (fd < 0)
+		return error_set_errno(err, open_errno, "cannot open pack %s", path);
+	*fd_out = fd;
+	return 0;
+}
+
+int packs_descriptor(struct packs *packs, uint32_t number, int *fd, struct error *err)
+{
+	if (!number || number >= (uint32_t)TABLE_LEAF * TABLE_LEAVES)
+		return error_set(err, ERROR_CORRUPT, "no pack can have the number %" PRIu32, number);
+	table_leaf *leaf = atomic_load_explicit(&packs->leaves[number / TABLE_LEAF], memory_order_acquire);
+	int slot = leaf ? atomic_load_explicit(&(*leaf)[number % TABLE_LEAF], memory_order_acquire) : 0;
+	if (!slot)
+		return open_descriptor(packs, number, packs->writer ? O_RDWR : O_RDONLY, fd, err);
+	*fd = slot - 1;
+	return 0;
+}
+
+int packs_read_header(struct packs *packs, uint32_t number, struct pack_header *header, struct error *err)
+{
+	int fd;
+	uint8_t bytes[OBJECT_HEADER_SIZE];
+	if (packs_descriptor(packs, number, &fd, err))
+		return -1;
+	if (disk_read(fd, bytes, sizeof bytes, 0) || format_decode_pack(bytes, header) || header->number != number)
+		return error_set(err, ERROR_CORRUPT, "pack %s/%010" PRIu32 ".pack has a damaged header", packs->folder,
+			number);
+	return 0;
+}
+
+/* What statvfs calls available, less the part that is kept free: a fiftieth of the disk, at most 1 GiB. */
+static uint64_t disk_available(const struct packs *packs)
+{
+	struct statvfs status;
+	if (statvfs(packs->folder, &status))
+		return 0;
+	uint64_t reserve = (uint64_t)status.f_blocks * status.f_frsize / 50;
+	uint64_t free_bytes = (uint64_t)status.f_bavail * status.f_frsize;
+	if (reserve > 1ULL << 30)
+		reserve = 1ULL << 30;
+	return free_bytes > reserve ? free_bytes - reserve : 0;
+}
+
+uint64_t packs_available(struct packs *packs)
+{
+	uint64_t available = disk_available(packs);
+	struct active *active = &packs->active[PACK_BLOCKS];
+	pthread_mutex_lock(&active->lock);
+	available += active->reserved - active->end;
+	pthread_mutex_unlock(&active->lock);
+	return available;
+}
+
+/* A new pack becomes the one appended to. The caller holds the class's lock. */
+static int begin_pack(struct packs *packs, enum pack_class group, struct error *err)
+{
+	struct active *active = &packs->active[group];
+	uint8_t bytes[PACK_HEADER_SIZE] = { 0 };
+	struct pack_header header = { .group = group };
+	int fd;
+	text_random_bytes(header.nonce, sizeof header.nonce);
+	pthread_mutex_lock(&packs->lock);
+	header.number = packs->count ? packs->numbers[packs->count - 1] + 1 : 1;
+	add_number(packs, header.number); /* now, so that nobody else takes it; without a file it is of no harm */
+	pthread_mutex_unlock(&packs->lock);
+	format_encode_pack(&header, bytes);
+	if (open_descriptor(packs, header.number, O_RDWR | O_CREAT | O_EXCL, &fd, err))
+		return -1;
+	if (disk_write(fd, bytes, sizeof bytes, 0) || disk_sync(fd))
+		return error_set_errno(err, errno, "cannot begin pack %" PRIu32, header.number);
+	if (file_sync_folder(packs->folder, err))
+		return -1;
+	active->header = header;
+	active->end = active->reserved = PACK_HEADER_SIZE;
+	return 0;
+}
+
+static int reserve(struct packs *packs, enum pack_class group, uint64_t end, struct error *err)
+{
+	struct active *active = &packs->active[group];
+	uint64_t available = disk_available(packs);
+	uint64_t size = RESERVE_CHUNK[group];
+	int fd;
+	if (end > active->reserved + size || available < size)
+		size = end - active->reserved;
+	if (available < size)
+		return error_set(err, ERROR_NO_SPACE, "the disk of %s has no space left beyond its reserve", packs->folder);
+	if (packs_descriptor(packs, active->header.number, &fd, err))
+		return -1;
+	if (disk_reserve(fd, active->reserved, size))
+		return error_set_errno(err, errno, "cannot extend pack %" PRIu32, active->header.number);
+	active->reserved += size;
+	return 0;
+}
+
+/* Takes a piece of the active pack. */
+static int take_space(struct packs *packs, enum pack_class group, uint32_t stored_size, struct pack_header *pack,
+	uint64_t *offset, struct error *err)
+{
+	struct active *active = &packs->active[group];
+	int result = -1;
+	pthread_mutex_lock(&active->lock);
+	if (!active->header.number || format_object_end(group, active->end, stored_size) > PACK_LIMIT[group])
+		if (begin_pack(packs, group, err))
+			goto out;
+	uint64_t end = format_object_end(group, active->end, stored_size);
+	if (end > active->reserved && reserve(packs, group, end, err))
+		goto out;
+	*pack = active->header;
+	*offset = active->end;
+	active->end = end;
+	result = 0;
+out:
+	pthread_mutex_unlock(&active->lock);
+	return result;
+}
+
+int packs_append(struct packs *packs, const struct object_header *object, const void *payload, struct index_entry *entry,
+	struct error *err)
+{
+	static const uint8_t zeros[PAGE_SIZE_ON_DISK];
+	enum pack_class group = format_class_of(object->kind);
+	struct pack_header pack;
+	uint64_t offset;
+	int fd;
+	if (take_space(packs, group, object->stored_size, &pack, &offset, err) ||
+		packs_descriptor(packs, pack.number, &fd, err))
+		return -1;
+	uint8_t header[OBJECT_HEADER_SIZE];
+	format_encode_object(&pack, offset, object, header);
+	struct iovec parts[] = { { .iov_base = header, .iov_len = sizeof header },
+		{ .iov_base = (void *)(uintptr_t)zeros, .iov_len = format_alignment(group) - OBJECT_HEADER_SIZE },
+		{ .iov_base = (void *)(uintptr_t)payload, .iov_len = object->stored_size } };
+	if (disk_write_parts(fd, parts, 3, offset))
+		return error_set_errno(err, errno, "cannot write to pack %" PRIu32, pack.number);
+	/* the disk may begin now, so that the sync at the end has less to wait for */
+	if (group == PACK_BLOCKS)
+		disk_start_writing(fd, offset, format_object_end(group, offset, object->stored_size) - offset);
+	packs_note_dirty(packs, pack.number);
+	*entry = (struct index_entry){ .digest = object->digest,
+		.pack = pack.number,
+		.offset = offset,
+		.size = object->size,
+		.stored_size = object->stored_size,
+		.kind = object->kind,
+		.encoding = object->encoding };
+	return 0;
+}
+
+void packs_note_dirty(struct packs *packs, uint32_t number)
+{
+	unsigned i = 0;
+	pthread_mutex_lock(&packs->sync_lock);
+	while (i < packs->dirty_count && packs->dirty[i] != number)
+		i++;
+	if (i == packs->dirty_count && i < DIRTY_LIMIT)
+		packs->dirty[packs->dirty_count++] = number;
+	bool full = packs->dirty_count == DIRTY_LIMIT;
+	pthread_mutex_unlock(&packs->sync_lock);
+	/* a collection may touch very many packs */
+	if (full)
+		packs_sync(packs, NULL);
+}
+
+/* Syncs the dirty packs. The caller holds sync_lock, has set `syncing`, and checks `failed`. */
+static void sync_dirty(struct packs *packs)
+{
+	uint32_t numbers[DIRTY_LIMIT];
+	unsigned count = packs->dirty_count;
+	memcpy(numbers, packs->dirty, sizeof numbers);
+	packs->dirty_count = 0;
+	pthread_mutex_unlock(&packs->sync_lock);
+	bool failed = false;
+	for (unsigned i = 0; i < count; i++) {
+		int fd;
+		if (packs_descriptor(packs, numbers[i], &fd, NULL) || disk_sync(fd)) {
+			log_error("pack-sync-failed", "folder=%s pack=%" PRIu32 " errno=%d", packs->folder, numbers[i],
+				errno);
+			failed = true;
+		}
+	}
+	pthread_mutex_lock(&packs->sync_lock);
+	packs->failed |= failed;
+}
+
+int packs_sync(struct packs *packs, struct error *err)
+{
+	pthread_mutex_lock(&packs->sync_lock);
+	/* only a sync that begins from now on covers what was appended before */
+	uint64_t wanted = packs->syncs_begun + 1;
+	while (packs->syncs_done < wanted) {
+		if (packs->syncing) {
+			pthread_cond_wait(&packs->sync_done, &packs->sync_lock);
+			continue;
+		}
+		packs->syncing = true;
+		uint64_t number = ++packs->syncs_begun;
+		sync_dirty(packs);
+		packs->syncs_done = number;
+		packs->syncing = false;
+		pthread_cond_broadcast(&packs->sync_done);
+	}
+	bool failed = packs->failed;
+	pthread_mutex_unlock(&packs->sync_lock);
+	return failed ? error_set(err, ERROR_INTERNAL, "a sync of %s failed; the store has to be opened again", packs->folder)
+		: 0;
+}
+
+void packs_positions(struct packs *packs, struct index_position positions[PACK_CLASS_COUNT])
+{
+	for (int i = 0; i < PACK_CLASS_COUNT; i++) {
+		struct active *active = &packs->active[i];
+		pthread_mutex_lock(&active->lock);
+		positions[i] = (struct index_position){ .pack = active->header.number, .offset = active->end };
+		pthread_mutex_unlock(&active->lock);
+	}
+}
+
+void packs_set_position(struct packs *packs, enum pack_class group, struct index_position position)
+{
+	struct active *active = &packs->active[group];
+	struct stat status;
+	int fd;
+	struct pack_header header;
+	if (packs_read_header(packs, position.pack, &header, NULL) || header.group != group ||
+		packs_descriptor(packs, position.pack, &fd, NULL) || fstat(fd, &status))
+		return; /* a new pack is begun instead */
+	active->header = header;
+	active->end = position.offset;
+	active->reserved = (uint64_t)status.st_size > position.offset ? (uint64_t)status.st_size : position.offset;
+}
+
+int packs_mark_dead(struct packs *packs, const struct index_entry *entry, struct error *err)
+{
+	struct pack_header pack;
+	uint8_t bytes[OBJECT_HEADER_SIZE];
+	struct object_header object = { .kind = entry->kind,
+		.encoding = entry->encoding,
+		.state = OBJECT_DEAD,
+		.size = entry->size,
+		.stored_size = entry->stored_size,
+		.digest = entry->digest };
+	int fd;
+	if (packs_read_header(packs, entry->pack, &pack, err) || packs_descriptor(packs, entry->pack, &fd, err))
+		return -1;
+	format_encode_object(&pack, entry->offset, &object, bytes);
+	if (disk_write(fd, bytes, sizeof bytes, entry->offset))
+		return error_set_errno(err, errno, "cannot write to pack %" PRIu32, entry->pack);
+	packs_note_dirty(packs, entry->pack);
+	return 0;
+}
+
+int packs_punch(struct packs *packs, const struct index_entry *entry, struct error *err)
+{
+	enum pack_class group = format_class_of(entry->kind);
+	uint64_t from = format_payload_offset(group, entry->offset);
+	uint64_t to = format_object_end(group, entry->offset, entry->stored_size);
+	int fd;
+	from = (from + PAGE_SIZE_ON_DISK - 1) / PAGE_SIZE_ON_DISK * PAGE_SIZE_ON_DISK;
+	to = to / PAGE_SIZE_ON_DISK * PAGE_SIZE_ON_DISK;
+	if (from >= to)
+		return 0;
+	if (packs_descriptor(packs, entry->pack, &fd, err))
+		return -1;
+	if (disk_punch(fd, from, to - from))
+		return error_set_errno(err, errno, "cannot punch pack %" PRIu32, entry->pack);
+	return 0;
+}
+
+int packs_remove(struct packs *packs, uint32_t number, bool *removed, struct error *err)
+{
+	char path[4096];
+	*removed = false;
+	for (int i = 0; i < PACK_CLASS_COUNT; i++) {
+		pthread_mutex_lock(&packs->active[i].lock);
+		bool active = packs->active[i].header.number == number;
+		pthread_mutex_unlock(&packs->active[i].lock);
+		if (active)
+			return 0;
+	}
+	pthread_mutex_lock(&packs->lock);
+	uint32_t i = 0;
+	while (i < packs->count && packs->numbers[i] != number)
+		i++;
+	bool removable = i + 1 < packs->count;
+	if (removable) {
+		memmove(packs->numbers + i, packs->numbers + i + 1, (packs->count - i - 1) * sizeof *packs->numbers);
+		packs->count--;
+	}
+	pthread_mutex_unlock(&packs->lock);
+	if (!removable)
+		return 0;
+	format_path(packs, number, path, sizeof path);
+	if (unlink(path) && errno != ENOENT)
+		return error_set_errno(err, errno, "cannot remove %s", path);
+	*removed = true;
+	return 0;
+}
+
+void packs_list(struct packs *packs, uint32_t **numbers, uint32_t *count)
+{
+	pthread_mutex_lock(&packs->lock);
+	*count = packs->count;
+	*numbers = memory_alloc((packs->count + 1) * sizeof **numbers);
+	memcpy(*numbers, packs->numbers, packs->count * sizeof **numbers);
+	pthread_mutex_unlock(&packs->lock);
+}
+
+int packs_scan(struct packs *packs, uint32_t number, uint64_t from, packs_visit *visit, void *context, uint64_t *end_out,
+	struct error *err)
+{
+	struct pack_header pack;
+	struct object_header object;
+	struct stat status;
+	uint8_t bytes[OBJECT_HEADER_SIZE];
+	int fd;
+	if (packs_read_header(packs, number, &pack, err) || packs_descriptor(packs, number, &fd, err))
+		return -1;
+	if (fstat(fd, &status))
+		return error_set_errno(err, errno, "cannot examine pack %" PRIu32, number);
+	uint64_t offset = from > PACK_HEADER_SIZE ? from : PACK_HEADER_SIZE;
+	uint64_t size = (uint64_t)status.st_size, data_end = 0, alignment = format_alignment(pack.group);
+	*end_out = offset;
+	while (offset + OBJECT_HEADER_SIZE <= size) {
+		if (disk_read(fd, bytes, sizeof bytes, offset))
+			return error_set_errno(err, errno, "cannot read pack %" PRIu32, number);
+		uint64_t end = format_decode_object(&pack, offset, bytes, &object) ? 0
+			: format_object_end(pack.group, offset, object.stored_size);
+		if (end && end <= (size + alignment - 1) / alignment * alignment) {
+			struct index_entry entry = { .digest = object.digest,
+				.pack = number,
+				.offset = offset,
+				.size = object.size,
+				.stored_size = object.stored_size,
+				.kind = object.kind,
+				.encoding = object.encoding };
+			if (visit(context, &entry, object.state == OBJECT_LIVE, err))
+				return -1;
+			*end_out = offset = end;
+			continue;
+		}
+		/* no header here: on to the next place one may be, over holes at once */
+		offset += alignment;
+		if (offset >= data_end) {
+			uint64_t next = offset;
+			int more = disk_next_data(fd, &next, &data_end);
+			if (more < 0)
+				return error_set_errno(err, errno, "cannot examine pack %" PRIu32, number);
+			if (!more)
+				break;
+			offset = next > offset ? next / alignment * alignment : offset;
+		}
+	}
+	return 0;
+}

@@ -1,0 +1,55 @@
+/*
+ * The pack files of a store: appending objects, reading them, marking them dead and giving their space back, and scanning for what is there. Knows nothing of the index.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "store/format.h"
+#include "store/index.h"
+
+struct packs;
+
+/* Reads which packs there are; a writer makes the folder if it is missing. */
+int packs_open(const char *folder, bool writer, struct packs **packs, struct error *err);
+/* A writer gives back what was reserved beyond the last object. NULL is legal. */
+void packs_close(struct packs *packs);
+
+/* The descriptor of a pack, opened when first asked for; belongs to the packs. */
+int packs_descriptor(struct packs *packs, uint32_t number, int *fd, struct error *err);
+/* Reads a pack's header. */
+int packs_read_header(struct packs *packs, uint32_t number, struct pack_header *header, struct error *err);
+
+/*
+ * Appends an object and fills where it lies into *entry. Safe from every thread. ERROR_NO_SPACE when the disk has no more than its reserve left.
+ */
+int packs_append(struct packs *packs, const struct object_header *object, const void *payload, struct index_entry *entry,
+	struct error *err);
+/* Makes everything appended or marked before the call durable. After a failure, every later call fails too: see disk_sync. */
+int packs_sync(struct packs *packs, struct error *err);
+/* Notes that a pack has to be synced, whoever wrote to it. */
+void packs_note_dirty(struct packs *packs, uint32_t number);
+/* The positions behind the last objects appended so far. The caller sees to it that none is being appended. */
+void packs_positions(struct packs *packs, struct index_position positions[PACK_CLASS_COUNT]);
+/* After a scan: where appending goes on. */
+void packs_set_position(struct packs *packs, enum pack_class group, struct index_position position);
+
+/* Rewrites the header as dead. Not durable until packs_sync. */
+int packs_mark_dead(struct packs *packs, const struct index_entry *entry, struct error *err);
+/* Frees an object's payload on the disk. It must be durably dead before. Whole pages only, so up to two pages may stay. */
+int packs_punch(struct packs *packs, const struct index_entry *entry, struct error *err);
+/* Removes a pack file without live objects. Refuses, without an error, one that is appended to or has the highest number (numbers are never used again). */
+int packs_remove(struct packs *packs, uint32_t number, bool *removed, struct error *err);
+
+/* The numbers of all packs in ascending order; *numbers is the caller's to free. */
+void packs_list(struct packs *packs, uint32_t **numbers, uint32_t *count);
+/*
+ * Calls `visit` for every object header, live or dead, in a pack from offset `from` (0: the beginning) on, in order. Skips what is no header. *end gets the end of the last object.
+ */
+typedef int packs_visit(void *context, const struct index_entry *entry, bool live, struct error *err);
+int packs_scan(struct packs *packs, uint32_t number, uint64_t from, packs_visit *visit, void *context, uint64_t *end,
+	struct error *err);
+
+/* Bytes that may still be appended. */
+uint64_t packs_available(struct packs *packs);

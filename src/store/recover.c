@@ -1,0 +1,126 @@
+/*
+ * Recovery at opening: the index is brought in line with the packs.
+ *
+ * Everything before the checkpoint was durable, so headers there are believed. Behind it every object that the index does not have yet is hashed: what fails is a write that never
+ * became durable, and is marked dead. After a loss of power, index entries behind the checkpoint count for nothing, as their pages may have been written without the
+ * objects they speak of. An index that is missing, or that was left in the middle of a collection, is made again from all headers.
+ * Runs in the thread that opens, before anybody else knows the store.
+ */
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "base/log.h"
+#include "store/store_internal.h"
+#include "base/banned.h"
+
+struct recovery {
+	struct store *store;
+	struct index_position checkpoint;
+	bool everything; /* not only what is behind the checkpoint */
+	uint8_t *buffer;
+	uint64_t found, torn;
+	bool wrote; /* packs or index differ from the checkpoint */
+};
+
+static bool is_behind(const struct index_entry *entry, struct index_position position)
+{
+	return entry->pack > position.pack || (entry->pack == position.pack && entry->offset >= position.offset);
+}
+
+static int visit(void *context, const struct index_entry *found, bool live, struct error *err)
+{
+	struct recovery *recovery = context;
+	struct store *store = recovery->store;
+	struct index_entry entry = *found, known;
+	recovery->wrote = true;
+	if (!live)
+		return packs_punch(store->packs, &entry, err); /* a collection may have died between the two */
+	if (index_find(store->index, &entry.digest, &known))
+		return 0;
+	if (is_behind(&entry, recovery->checkpoint) && store_read_entry(store, &entry, recovery->buffer, err)) {
+		if (err->code != ERROR_CORRUPT)
+			return -1;
+		recovery->torn++;
+		return packs_mark_dead(store->packs, &entry, err);
+	}
+	if (index_load_percent(store->index) >= 60 && index_rebuild(store->index, false, err))
+		return -1;
+	entry.generation = index_generation(store->index);
+	index_insert(store->index, &entry);
+	recovery->found++;
+	return 0;
+}
+
+/* Scans one pack as far as it has to be, and leaves the position for appending at its end if it is the last of its class. */
+static int recover_pack(struct recovery *recovery, uint32_t number, struct index_position ends[PACK_CLASS_COUNT],
+	struct error *err)
+{
+	struct store *store = recovery->store;
+	struct pack_header header;
+	uint64_t from = 0, end;
+	if (packs_read_header(store->packs, number, &header, err)) {
+		/* nothing is ever put into a pack before its header is durable, so usually this one is empty */
+		log_error("pack-ignored", "folder=%s pack=%" PRIu32 " message=\"%s\"", store->folder, number, err->message);
+		return 0;
+	}
+	recovery->checkpoint = index_checkpoint(store->index, header.group);
+	if (!recovery->everything) {
+		if (number < recovery->checkpoint.pack)
+			return 0;
+		from = number == recovery->checkpoint.pack ? recovery->checkpoint.offset : 0;
+	}
+	if (packs_scan(store->packs, number, from, visit, recovery, &end, err))
+		return -1;
+	packs_note_dirty(store->packs, number);
+	ends[header.group] = (struct index_position){ .pack = number, .offset = end };
+	return 0;
+}
+
+static int scan_packs(struct recovery *recovery, struct error *err)
+{
+	struct store *store = recovery->store;
+	struct index_position ends[PACK_CLASS_COUNT] = { 0 };
+	uint32_t *numbers, count;
+	int result = 0;
+	packs_list(store->packs, &numbers, &count);
+	for (uint32_t i = 0; !result && i < count; i++)
+		result = recover_pack(recovery, numbers[i], ends, err);
+	free(numbers);
+	for (int group = 0; !result && group < PACK_CLASS_COUNT; group++)
+		if (ends[group].pack)
+			packs_set_position(store->packs, (enum pack_class)group, ends[group]);
+	return result;
+}
+
+int store_recover(struct store *store, enum index_condition condition, struct error *err)
+{
+	struct recovery recovery = { .store = store,
+		.everything = condition == INDEX_COLLECTING || condition == INDEX_ABSENT };
+	struct error scratch;
+	if (!err)
+		err = &scratch;
+	if (condition == INDEX_COLLECTING && index_rebuild(store->index, true, err))
+		return -1;
+	if (condition == INDEX_LOST_POWER)
+		index_forget_after_checkpoint(store->index);
+	else if (condition == INDEX_INTERRUPTED)
+		index_recount(store->index);
+	recovery.buffer = memory_alloc(STORE_BLOCK_SIZE);
+	int result = scan_packs(&recovery, err);
+	free(recovery.buffer);
+	if (result)
+		return -1;
+	/* older generations belong to sessions of a process that is gone */
+	index_advance_generation(store->index);
+	if (condition == INDEX_CLEAN && !recovery.wrote)
+		return 0;
+	if (recovery.found || recovery.torn)
+		log_info("store-recovered", "folder=%s found=%" PRIu64 " torn=%" PRIu64, store->folder, recovery.found,
+			recovery.torn);
+	if (condition == INDEX_ABSENT && !recovery.wrote)
+		return 0; /* a new store: there is nothing to make durable */
+	if (store_checkpoint(store, err))
+		return -1;
+	return condition == INDEX_COLLECTING ? index_mark_collecting(store->index, false, err) : 0;
+}

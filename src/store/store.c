@@ -1,0 +1,309 @@
+/*
+ * The store's own functions: opening, sessions, put, sync, get. Owns the locks of store_internal.h; objects lie in packs.c, their places in index.c.
+ *
+ * A put takes its digest's stripe, so the same object put twice at once is stored once, and a sweep cannot free what a put has just found. It appends the object first and
+ * enters it into the index second: whoever finds an entry finds the bytes.
+ * Any thread. Lock order: maintenance, quiet, stripe, then those inside packs and index.
+ */
+#include "store/store_internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "store/disk.h"
+#include "base/banned.h"
+
+enum { LOAD_SHOULD_GROW = 60, LOAD_MUST_GROW = 85 };
+static const uint64_t CHECKPOINT_BYTES = 256ULL << 20;
+
+pthread_mutex_t *store_stripe(struct store *store, const struct digest *digest)
+{
+	return &store->stripes[digest->bytes[DIGEST_SIZE - 1] % STRIPE_COUNT];
+}
+
+static struct store *allocate(const char *folder, bool writer)
+{
+	struct store *store = memory_alloc(sizeof *store);
+	*store = (struct store){ .writer = writer, .lock_fd = -1, .folder = memory_strdup(folder) };
+	for (int i = 0; i < STRIPE_COUNT; i++)
+		pthread_mutex_init(&store->stripes[i], NULL);
+	pthread_rwlock_init(&store->quiet, NULL);
+	pthread_mutex_init(&store->maintenance, NULL);
+	pthread_mutex_init(&store->session_lock, NULL);
+	return store;
+}
+
+static void release(struct store *store)
+{
+	packs_close(store->packs);
+	index_close(store->index);
+	file_close_cleanup(&store->lock_fd);
+	for (int i = 0; i < STRIPE_COUNT; i++)
+		pthread_mutex_destroy(&store->stripes[i]);
+	pthread_rwlock_destroy(&store->quiet);
+	pthread_mutex_destroy(&store->maintenance);
+	pthread_mutex_destroy(&store->session_lock);
+	free(store->folder);
+	free(store);
+}
+
+static int lock_folder(struct store *store, struct error *err)
+{
+	char path[4096];
+	if ((size_t)snprintf(path, sizeof path, "%s/lock", store->folder) >= sizeof path)
+		return error_set(err, ERROR_INVALID, "path too long: %s", store->folder);
+	store->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (store->lock_fd < 0)
+		return error_set_errno(err, errno, "cannot open %s", path);
+	if (flock(store->lock_fd, LOCK_EX | LOCK_NB))
+		return errno == EWOULDBLOCK
+			? error_set(err, ERROR_CONFLICT, "store %s is in use by another process", store->folder)
+			: error_set_errno(err, errno, "cannot lock %s", path);
+	return 0;
+}
+
+int store_open(const char *folder, struct store **store_out, struct error *err)
+{
+	enum index_condition condition;
+	if (file_make_folder(folder, 0700, err))
+		return -1;
+	struct store *store = allocate(folder, true);
+	if (lock_folder(store, err) || packs_open(folder, true, &store->packs, err) ||
+		index_open_writer(folder, &store->index, &condition, err) || store_recover(store, condition, err)) {
+		release(store);
+		return -1;
+	}
+	*store_out = store;
+	return 0;
+}
+
+int store_open_reader(const char *folder, struct store **store_out, struct error *err)
+{
+	struct store *store = allocate(folder, false);
+	if (packs_open(folder, false, &store->packs, err) || index_open_reader(folder, &store->index, err)) {
+		release(store);
+		return -1;
+	}
+	*store_out = store;
+	return 0;
+}
+
+void store_close(struct store *store)
+{
+	if (!store)
+		return;
+	struct error err;
+	if (store->writer) {
+		pthread_mutex_lock(&store->maintenance);
+		if (store_checkpoint(store, &err) || index_mark_clean(store->index, &err))
+			log_error("store-close-failed", "folder=%s message=\"%s\"", store->folder, err.message);
+		pthread_mutex_unlock(&store->maintenance);
+	}
+	release(store);
+}
+
+int store_session_open(struct store *store, struct store_session **session_out, struct error *err)
+{
+	if (!store->writer)
+		return error_set(err, ERROR_INVALID, "store %s is open for reading only", store->folder);
+	struct store_session *session = memory_alloc(sizeof *session);
+	pthread_mutex_lock(&store->session_lock);
+	*session = (struct store_session){ .store = store,
+		.generation = index_generation(store->index),
+		.next = store->sessions };
+	if (store->sessions)
+		store->sessions->previous = session;
+	store->sessions = session;
+	pthread_mutex_unlock(&store->session_lock);
+	*session_out = session;
+	return 0;
+}
+
+void store_session_close(struct store_session *session)
+{
+	if (!session)
+		return;
+	struct store *store = session->store;
+	pthread_mutex_lock(&store->session_lock);
+	if (session->previous)
+		session->previous->next = session->next;
+	else
+		store->sessions = session->next;
+	if (session->next)
+		session->next->previous = session->previous;
+	pthread_mutex_unlock(&store->session_lock);
+	free(session);
+}
+
+struct store *store_session_store(const struct store_session *session)
+{
+	return session->store;
+}
+
+/* Grows the index when it is getting full; waits for a collection only when it must. */
+static int make_room(struct store *store, struct error *err)
+{
+	int result = 0;
+	unsigned load = index_load_percent(store->index);
+	if (load < LOAD_SHOULD_GROW)
+		return 0;
+	if (load >= LOAD_MUST_GROW)
+		pthread_mutex_lock(&store->maintenance);
+	else if (pthread_mutex_trylock(&store->maintenance))
+		return 0;
+	if (index_load_percent(store->index) >= LOAD_SHOULD_GROW) {
+		pthread_rwlock_wrlock(&store->quiet);
+		result = index_rebuild(store->index, false, err);
+		pthread_rwlock_unlock(&store->quiet);
+	}
+	pthread_mutex_unlock(&store->maintenance);
+	return result;
+}
+
+static int put_locked(struct store *store, const struct object_header *object, const void *data, uint64_t *added,
+	struct error *err)
+{
+	struct index_entry entry;
+	uint32_t generation = index_generation(store->index);
+	if (index_touch(store->index, &object->digest, generation))
+		return 0;
+	if (packs_append(store->packs, object, data, &entry, err))
+		return -1;
+	entry.generation = generation;
+	index_insert(store->index, &entry);
+	*added = format_object_end(format_class_of(entry.kind), entry.offset, entry.stored_size) - entry.offset;
+	atomic_fetch_add(&store->appended, *added);
+	return 0;
+}
+
+int store_put(struct store_session *session, enum store_object_kind kind, const struct digest *digest, const void *data,
+	size_t size, uint64_t *added, struct error *err)
+{
+	struct store *store = session->store;
+	uint64_t bytes = 0;
+	if (size > STORE_BLOCK_SIZE || !size)
+		return error_set(err, ERROR_INVALID, "an object cannot have %zu bytes", size);
+	if (make_room(store, err))
+		return -1;
+	struct object_header object = { .kind = (uint8_t)kind,
+		.state = OBJECT_LIVE,
+		.size = (uint32_t)size,
+		.stored_size = (uint32_t)size,
+		.digest = *digest };
+	pthread_mutex_t *stripe = store_stripe(store, digest);
+	pthread_rwlock_rdlock(&store->quiet);
+	pthread_mutex_lock(stripe);
+	int result = put_locked(store, &object, data, &bytes, err);
+	pthread_mutex_unlock(stripe);
+	pthread_rwlock_unlock(&store->quiet);
+	if (added)
+		*added = bytes;
+	return result;
+}
+
+int store_checkpoint(struct store *store, struct error *err)
+{
+	struct index_position positions[PACK_CLASS_COUNT];
+	/* what lies before these positions is in the index, as no put is under way */
+	pthread_rwlock_wrlock(&store->quiet);
+	packs_positions(store->packs, positions);
+	atomic_store(&store->appended, 0);
+	pthread_rwlock_unlock(&store->quiet);
+	if (packs_sync(store->packs, err))
+		return -1;
+	return index_write_checkpoint(store->index, positions, err);
+}
+
+int store_sync(struct store *store, struct error *err)
+{
+	if (!store->writer)
+		return error_set(err, ERROR_INVALID, "store %s is open for reading only", store->folder);
+	if (packs_sync(store->packs, err))
+		return -1;
+	/* now and then, so that recovery has little to scan; a failure of it takes nothing from what was synced */
+	if (atomic_load(&store->appended) >= CHECKPOINT_BYTES && !pthread_mutex_trylock(&store->maintenance)) {
+		struct error ignored;
+		if (store_checkpoint(store, &ignored))
+			log_warning("store-checkpoint-failed", "folder=%s message=\"%s\"", store->folder, ignored.message);
+		pthread_mutex_unlock(&store->maintenance);
+	}
+	return 0;
+}
+
+static int find(struct store *store, const struct digest *digest, struct index_entry *entry, struct error *err)
+{
+	char hex[2 * DIGEST_SIZE + 1];
+	if (index_find(store->index, digest, entry))
+		return 0;
+	return error_set(err, ERROR_NOT_FOUND, "object %s is not in store %s", text_hex(digest, sizeof *digest, hex),
+		store->folder);
+}
+
+int store_stat(struct store *store, const struct digest *digest, size_t *size, struct error *err)
+{
+	struct index_entry entry;
+	if (find(store, digest, &entry, err))
+		return -1;
+	*size = entry.size;
+	return 0;
+}
+
+int store_read_entry(struct store *store, const struct index_entry *entry, void *data, struct error *err)
+{
+	char hex[2 * DIGEST_SIZE + 1];
+	struct digest actual;
+	int fd;
+	text_hex(&entry->digest, sizeof entry->digest, hex);
+	if (entry->encoding || entry->size > STORE_BLOCK_SIZE || entry->stored_size != entry->size)
+		return error_set(err, ERROR_UNSUPPORTED, "object %s has encoding %u, which this version cannot read", hex,
+			entry->encoding);
+	if (packs_descriptor(store->packs, entry->pack, &fd, err))
+		return -1;
+	if (disk_read(fd, data, entry->size, format_payload_offset(format_class_of(entry->kind), entry->offset)))
+		return errno == ENODATA ? error_set(err, ERROR_CORRUPT, "object %s: pack %" PRIu32 " is too short", hex,
+						entry->pack)
+					: error_set_errno(err, errno, "cannot read object %s from pack %" PRIu32, hex,
+						  entry->pack);
+	digest_sha256(data, entry->size, &actual);
+	if (memcmp(&actual, &entry->digest, sizeof actual))
+		return error_set(err, ERROR_CORRUPT, "object %s is damaged (pack %s/packs/%010" PRIu32 ".pack offset %" PRIu64
+			")", hex, store->folder, entry->pack, entry->offset);
+	return 0;
+}
+
+int store_get(struct store *store, const struct digest *digest, void *data, size_t *size, struct error *err)
+{
+	struct index_entry entry;
+	if (find(store, digest, &entry, err) || store_read_entry(store, &entry, data, err))
+		return -1;
+	*size = entry.size;
+	return 0;
+}
+
+int store_locate(struct store *store, const struct digest *digest, struct store_location *location, struct error *err)
+{
+	struct index_entry entry;
+	if (find(store, digest, &entry, err))
+		return -1;
+	if (entry.encoding)
+		return error_set(err, ERROR_UNSUPPORTED, "object has encoding %u, so it cannot be read in place",
+			entry.encoding);
+	location->offset = format_payload_offset(format_class_of(entry.kind), entry.offset);
+	location->size = entry.size;
+	return packs_descriptor(store->packs, entry.pack, &location->fd, err);
+}
+
+void store_get_usage(struct store *store, struct store_usage *usage)
+{
+	*usage = (struct store_usage){ .objects = index_object_count(store->index),
+		.bytes = index_byte_count(store->index),
+		.available = store->writer ? packs_available(store->packs) : 0 };
+}

@@ -1,0 +1,225 @@
+/* Trees: canonical roots, lookups, differences, growth and cuts, against a plain array of ids. */
+#include "scratch.h"
+#include "store/tree.h"
+
+static struct store *store;
+static struct store_session *session;
+
+static int open_store(void **state)
+{
+	struct error err;
+	return scratch_create(state) || store_open(*state, &store, &err) || store_session_open(store, &session, &err);
+}
+
+static int close_store(void **state)
+{
+	store_session_close(session);
+	store_close(store);
+	return scratch_remove(state);
+}
+
+/* An id for a made-up block; trees do not look at the blocks themselves. */
+static struct digest id_of(uint64_t value)
+{
+	struct digest digest = { 0 };
+	if (value)
+		digest_sha256(&value, sizeof value, &digest);
+	return digest;
+}
+
+static struct digest build(struct tree *base, uint64_t size, const uint64_t *pairs, size_t count)
+{
+	struct error err;
+	struct tree_builder *builder;
+	struct digest root;
+	ASSERT_OK(tree_builder_create(session, base, size, &builder, &err));
+	for (size_t i = 0; i < count; i++) {
+		struct digest id = id_of(pairs[2 * i + 1]);
+		ASSERT_OK(tree_builder_set(builder, pairs[2 * i], &id, &err));
+	}
+	ASSERT_OK(tree_builder_finish(builder, &root, NULL, &err));
+	tree_builder_destroy(builder);
+	return root;
+}
+
+static struct tree *open_tree(struct digest root)
+{
+	struct error err;
+	struct tree *tree;
+	ASSERT_OK(tree_open(store, &root, &tree, &err));
+	return tree;
+}
+
+static const uint64_t MIB = 1 << 20, TIB = 1ULL << 40;
+
+static void same_content_same_root(void **state)
+{
+	(void)state;
+	const uint64_t ascending[] = { 0, 1, 5, 2, 2000, 3 }, shuffled[] = { 2000, 9, 5, 2, 2000, 3, 0, 1 };
+	struct digest a = build(NULL, 4096 * MIB, ascending, 3), b = build(NULL, 4096 * MIB, shuffled, 4);
+	assert_memory_equal(&a, &b, sizeof a);
+	struct digest other_size = build(NULL, 4097 * MIB, ascending, 3);
+	assert_memory_not_equal(&a, &other_size, sizeof a);
+	/* there and back again */
+	struct tree *tree = open_tree(a);
+	const uint64_t more[] = { 3000, 7 }, less[] = { 3000, 0 };
+	struct digest bigger = build(tree, 4096 * MIB, more, 1);
+	struct tree *tree_bigger = open_tree(bigger);
+	struct digest back = build(tree_bigger, 4096 * MIB, less, 1);
+	assert_memory_equal(&a, &back, sizeof a);
+	struct digest unchanged = build(tree, 4096 * MIB, NULL, 0);
+	assert_memory_equal(&a, &unchanged, sizeof a);
+	tree_close(tree);
+	tree_close(tree_bigger);
+}
+
+static void growing_and_cutting_are_canonical(void **state)
+{
+	(void)state;
+	const uint64_t sizes[] = { MIB, 512 * MIB, 513 * MIB, 1024 * MIB + 512, TIB, 2 * TIB, 64 * TIB };
+	const uint64_t pairs[] = { 0, 1, 1, 2, 1023, 3, 1024, 4, 1025, 5, 2048, 6, 1048576, 7, 100000000, 8 };
+	for (size_t i = 0; i < 7; i++) {
+		uint64_t blocks_i = (sizes[i] + 524287) / 524288;
+		size_t count_i = 0;
+		while (count_i < 8 && pairs[2 * count_i] < blocks_i)
+			count_i++;
+		struct digest direct_i = build(NULL, sizes[i], pairs, count_i);
+		struct tree *tree = open_tree(direct_i);
+		for (size_t j = 0; j < 7; j++) {
+			uint64_t blocks_j = (sizes[j] + 524287) / 524288;
+			size_t count = 0;
+			if (sizes[j] % 524288 && sizes[j] < sizes[i])
+				continue; /* would read a made-up block */
+			while (count < count_i && pairs[2 * count] < blocks_j)
+				count++;
+			struct digest direct = build(NULL, sizes[j], pairs, count), resized = build(tree, sizes[j], NULL, 0);
+			assert_memory_equal(&direct, &resized, sizeof direct);
+		}
+		tree_close(tree);
+	}
+}
+
+static void cutting_within_a_block_drops_its_tail(void **state)
+{
+	(void)state;
+	struct error err;
+	static uint8_t data[STORE_BLOCK_SIZE], read_back[STORE_BLOCK_SIZE];
+	struct tree_builder *builder;
+	struct digest digest, root;
+	size_t size;
+	memset(data, 0xaa, sizeof data);
+	digest_sha256(data, sizeof data, &digest);
+	ASSERT_OK(store_put(session, STORE_BLOCK, &digest, data, sizeof data, NULL, &err));
+	ASSERT_OK(tree_builder_create(session, NULL, 2 * MIB, &builder, &err));
+	ASSERT_OK(tree_builder_set(builder, 2, &digest, &err));
+	ASSERT_OK(tree_builder_finish(builder, &root, NULL, &err));
+	tree_builder_destroy(builder);
+	struct tree *tree = open_tree(root);
+	root = build(tree, MIB + 512, NULL, 0);
+	tree_close(tree);
+	tree = open_tree(root);
+	ASSERT_OK(tree_lookup(tree, 2, &digest, &err));
+	ASSERT_OK(store_get(store, &digest, read_back, &size, &err));
+	memset(data + 512, 0, sizeof data - 512);
+	assert_memory_equal(data, read_back, sizeof data);
+	tree_close(tree);
+}
+
+static void differences_and_walks_match_an_array(void **state)
+{
+	(void)state;
+	struct error err;
+	enum { BLOCKS = 5000, CHANGES = 300 };
+	static uint64_t content[2][BLOCKS], pairs[2 * CHANGES];
+	uint64_t seed = 42;
+	struct tree *trees[2];
+	for (int i = 0; i < CHANGES; i++) {
+		pairs[2 * i] = scratch_random(&seed) % BLOCKS;
+		pairs[2 * i + 1] = scratch_random(&seed) % 4;
+		content[0][pairs[2 * i]] = pairs[2 * i + 1];
+	}
+	trees[0] = open_tree(build(NULL, BLOCKS * 524288ULL, pairs, CHANGES));
+	memcpy(content[1], content[0], sizeof content[0]);
+	for (int i = 0; i < CHANGES; i++) {
+		pairs[2 * i] = scratch_random(&seed) % 800 + 2000;
+		pairs[2 * i + 1] = scratch_random(&seed) % 4;
+		content[1][pairs[2 * i]] = pairs[2 * i + 1];
+	}
+	trees[1] = open_tree(build(trees[0], BLOCKS * 524288ULL, pairs, CHANGES));
+	bool found;
+	uint64_t expected = 0;
+	struct digest a, b;
+	for (uint64_t index = 0;; index++) {
+		ASSERT_OK(tree_next_difference(trees[0], trees[1], &index, &a, &b, &found, &err));
+		while (expected < BLOCKS && content[0][expected] == content[1][expected])
+			expected++;
+		assert_int_equal(found, expected < BLOCKS);
+		if (!found)
+			break;
+		assert_int_equal(index, expected++);
+		struct digest id_a = id_of(content[0][index]), id_b = id_of(content[1][index]);
+		assert_memory_equal(&a, &id_a, sizeof a);
+		assert_memory_equal(&b, &id_b, sizeof b);
+	}
+	expected = 0;
+	for (uint64_t index = 0;; index++) {
+		ASSERT_OK(tree_next(trees[1], &index, &a, &found, &err));
+		while (expected < BLOCKS && !content[1][expected])
+			expected++;
+		assert_int_equal(found, expected < BLOCKS);
+		if (!found)
+			break;
+		assert_int_equal(index, expected++);
+		ASSERT_OK(tree_lookup(trees[1], index, &b, &err));
+		assert_memory_equal(&a, &b, sizeof a);
+	}
+	ASSERT_FAILS(tree_lookup(trees[1], BLOCKS, &a, &err), ERROR_INVALID);
+	tree_close(trees[0]);
+	tree_close(trees[1]);
+}
+
+static void trees_of_different_heights_compare(void **state)
+{
+	(void)state;
+	struct error err;
+	const uint64_t pairs[] = { 3, 1, 1023, 2, 70000, 3 };
+	struct tree *small = open_tree(build(NULL, 512 * MIB, pairs, 2)), *big = open_tree(build(NULL, 64 * TIB, pairs, 3));
+	uint64_t index = 0;
+	bool found;
+	struct digest a, b;
+	ASSERT_OK(tree_next_difference(small, big, &index, &a, &b, &found, &err));
+	assert_true(found);
+	assert_int_equal(index, 70000);
+	index++;
+	ASSERT_OK(tree_next_difference(small, big, &index, &a, &b, &found, &err));
+	assert_false(found);
+	index = 0;
+	struct tree *empty = open_tree(build(NULL, 64 * TIB, NULL, 0));
+	ASSERT_OK(tree_next(empty, &index, &a, &found, &err));
+	assert_false(found);
+	tree_close(small);
+	tree_close(big);
+	tree_close(empty);
+}
+
+static void what_is_no_root_is_refused(void **state)
+{
+	(void)state;
+	struct error err;
+	struct tree *tree;
+	struct digest digest;
+	digest_sha256("nonsense", 8, &digest);
+	ASSERT_FAILS(tree_open(store, &digest, &tree, &err), ERROR_NOT_FOUND);
+	ASSERT_OK(store_put(session, STORE_BLOCK, &digest, "nonsense", 8, NULL, &err));
+	ASSERT_FAILS(tree_open(store, &digest, &tree, &err), ERROR_CORRUPT);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, open_store, close_store)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = { TEST(same_content_same_root), TEST(growing_and_cutting_are_canonical),
+		TEST(cutting_within_a_block_drops_its_tail), TEST(differences_and_walks_match_an_array),
+		TEST(trees_of_different_heights_compare), TEST(what_is_no_root_is_refused) };
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
