@@ -16,7 +16,8 @@ struct checker {
 	struct error *err;
 };
 
-const char *check_member_name(enum protocol protocol, const struct shape_member *member, char name[CHECK_NAME_SIZE])
+const char *check_member_name(
+	enum protocol protocol, const struct shape_member *member, char name[CHECK_NAME_SIZE])
 {
 	if (protocol != PROTOCOL_EC2)
 		return member->wire_name;
@@ -50,8 +51,8 @@ static enum error_code validation_code(enum protocol protocol)
 static int missing(struct checker *checker)
 {
 	if (checker->protocol == PROTOCOL_EC2)
-		return error_set(checker->err, ERROR_MISSING_PARAMETER, "The request must contain the parameter %s",
-			checker->path);
+		return error_set(checker->err, ERROR_MISSING_PARAMETER,
+			"The request must contain the parameter %s", checker->path);
 	return error_set(checker->err, validation_code(checker->protocol),
 		"1 validation error detected: Value null at '%s' failed to satisfy constraint: Member must not be null",
 		checker->path);
@@ -61,17 +62,19 @@ static int missing(struct checker *checker)
 static int invalid(struct checker *checker, const char *value, const char *constraint)
 {
 	if (checker->protocol == PROTOCOL_EC2 && !value)
-		return error_set(checker->err, ERROR_INVALID_PARAMETER_VALUE, "The value of parameter %s is invalid. It must %s",
-			checker->path, constraint);
+		return error_set(checker->err, ERROR_INVALID_PARAMETER_VALUE,
+			"The value of parameter %s is invalid. It must %s", checker->path, constraint);
 	if (checker->protocol == PROTOCOL_EC2)
 		return error_set(checker->err, ERROR_INVALID_PARAMETER_VALUE,
-			"Value (%.100s) for parameter %s is invalid. It must %s", value, checker->path, constraint);
+			"Value (%.100s) for parameter %s is invalid. It must %s", value, checker->path,
+			constraint);
 	return error_set(checker->err, validation_code(checker->protocol),
 		"1 validation error detected: Value %s%.100s%s at '%s' failed to satisfy constraint: Member must %s",
 		value ? "'" : "", value ? value : "", value ? "'" : "", checker->path, constraint);
 }
 
-int check_malformed(enum protocol protocol, const char *parameter, const char *value, const char *expected, struct error *err)
+int check_malformed(enum protocol protocol, const char *parameter, const char *value, const char *expected,
+	struct error *err)
 {
 	struct checker checker = { .protocol = protocol, .err = err };
 	char constraint[64];
@@ -87,7 +90,8 @@ static bool within(const struct shape *shape, int64_t number, const char *noun, 
 	if (!low && !high)
 		return true;
 	if (shape->has_min && shape->has_max)
-		snprintf(constraint, size, "have %s between %" PRId64 " and %" PRId64, noun, shape->min, shape->max);
+		snprintf(constraint, size, "have %s between %" PRId64 " and %" PRId64, noun, shape->min,
+			shape->max);
 	else if (low)
 		snprintf(constraint, size, "have %s greater than or equal to %" PRId64, noun, shape->min);
 	else
@@ -108,8 +112,10 @@ static bool in_enum(const struct shape *shape, const char *value)
 static void describe_enum(const struct shape *shape, char *text, size_t size)
 {
 	size_t used = (size_t)snprintf(text, size, "satisfy enum value set: [");
-	for (const char *const *known = shape->enum_values; *known && used + strlen(*known) + 8 < size; known++)
-		used += (size_t)snprintf(text + used, size - used, "%s%s", known == shape->enum_values ? "" : ", ", *known);
+	for (const char *const *known = shape->enum_values; *known && used + strlen(*known) + 8 < size;
+		known++)
+		used += (size_t)snprintf(
+			text + used, size - used, "%s%s", known == shape->enum_values ? "" : ", ", *known);
 	snprintf(text + used, size - used, "]");
 }
 
@@ -154,7 +160,8 @@ static int check_double(struct checker *checker, const struct shape *shape, doub
 }
 
 static int check_structure(struct checker *checker, const struct shape *shape, const void *value);
-static int check_items(struct checker *checker, const struct shape *shape, bool sensitive, const struct shape_list *list);
+static int check_items(
+	struct checker *checker, const struct shape *shape, bool sensitive, const struct shape_list *list);
 
 /* `field` is not absent. */
 static int check_value(struct checker *checker, const struct shape *shape, bool sensitive, const void *field)
@@ -173,7 +180,8 @@ static int check_value(struct checker *checker, const struct shape *shape, bool 
 	case SHAPE_TIMESTAMP:
 		return 0;
 	case SHAPE_BLOB:
-		if (!within(shape, (int64_t)((const struct shape_blob *)field)->size, "a length", constraint, sizeof constraint))
+		if (!within(shape, (int64_t)((const struct shape_blob *)field)->size, "a length", constraint,
+			    sizeof constraint))
 			return invalid(checker, NULL, constraint);
 		return 0;
 	case SHAPE_STRUCTURE:
@@ -185,7 +193,8 @@ static int check_value(struct checker *checker, const struct shape *shape, bool 
 	return 0;
 }
 
-static int check_items(struct checker *checker, const struct shape *shape, bool sensitive, const struct shape_list *list)
+static int check_items(
+	struct checker *checker, const struct shape *shape, bool sensitive, const struct shape_list *list)
 {
 	char constraint[200], number[24];
 	if (!within(shape, (int64_t)list->count, "a number of items", constraint, sizeof constraint))
@@ -193,13 +202,14 @@ static int check_items(struct checker *checker, const struct shape *shape, bool 
 	for (size_t i = 0; i < list->count; i++) {
 		const char *item = (const char *)list->items + i * shape->size;
 		snprintf(number, sizeof number, "%zu", i + 1);
-		size_t before = enter(checker, shape->kind == SHAPE_MAP ? *(const char *const *)item : number);
+		size_t before =
+			enter(checker, shape->kind == SHAPE_MAP ? *(const char *const *)item : number);
 		item += shape->kind == SHAPE_MAP ? shape->value_offset : 0;
 		bool by_value = shape->kind == SHAPE_LIST && shape->element->kind == SHAPE_STRUCTURE;
 		if (!by_value && shape_value_is_absent(shape->element, item))
 			return missing(checker);
 		int result = by_value ? check_structure(checker, shape->element, item)
-			: check_value(checker, shape->element, sensitive, item);
+				      : check_value(checker, shape->element, sensitive, item);
 		if (result < 0)
 			return -1;
 		leave(checker, before);

@@ -14,8 +14,10 @@
 /* Checks a whole input struct. The message names the parameter at fault as the client wrote it ("BlockDeviceMapping.1.Ebs.VolumeSize"). */
 int check_input(enum protocol protocol, const struct shape *shape, const void *input, struct error *err);
 /* The error of one parameter whose text could not be read; `expected` is scalar_parse()'s. `value` NULL: not to be shown. Returns -1. */
-int check_malformed(enum protocol protocol, const char *parameter, const char *value, const char *expected, struct error *err);
+int check_malformed(enum protocol protocol, const char *parameter, const char *value, const char *expected,
+	struct error *err);
 
 enum { CHECK_NAME_SIZE = 128 };
 /* The name of a member in requests of a protocol, maybe made in `name`. */
-const char *check_member_name(enum protocol protocol, const struct shape_member *member, char name[CHECK_NAME_SIZE]);
+const char *check_member_name(
+	enum protocol protocol, const struct shape_member *member, char name[CHECK_NAME_SIZE]);

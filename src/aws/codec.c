@@ -10,7 +10,8 @@
 
 const struct codec *codec_of(enum protocol protocol)
 {
-	static const struct codec *const codecs[] = { [PROTOCOL_EC2] = &codec_ec2, [PROTOCOL_QUERY] = &codec_query,
+	static const struct codec *const codecs[] = { [PROTOCOL_EC2] = &codec_ec2,
+		[PROTOCOL_QUERY] = &codec_query,
 		[PROTOCOL_REST_JSON] = &codec_rest_json };
 	return codecs[protocol];
 }
@@ -22,7 +23,8 @@ static int compare_operation(const void *name, const void *operation)
 
 const struct operation *codec_find_operation(const struct service *service, const char *name)
 {
-	return bsearch(name, service->operations, service->operation_count, sizeof *service->operations, compare_operation);
+	return bsearch(name, service->operations, service->operation_count, sizeof *service->operations,
+		compare_operation);
 }
 
 bool codec_is_unimplemented(const struct service *service, const char *name)

@@ -61,7 +61,8 @@ static int route(const struct service *service, const struct http_request *http,
 			return 0;
 		}
 	}
-	return error_set(err, ERROR_UNKNOWN_OPERATION, "There is no operation %.10s %.100s", http->method, http->path);
+	return error_set(
+		err, ERROR_UNKNOWN_OPERATION, "There is no operation %.10s %.100s", http->method, http->path);
 }
 
 /* The value of a member {name} of the URI. */
@@ -77,15 +78,16 @@ static const char *label_value(const struct codec_request *request, const char *
 	return NULL;
 }
 
-static int decode_scalar(const struct codec_request *request, const struct shape_member *member, const char *text,
-	void *field, struct error *err)
+static int decode_scalar(const struct codec_request *request, const struct shape_member *member,
+	const char *text, void *field, struct error *err)
 {
 	if (!text || !*text)
 		return 0;
 	const char *expected = scalar_parse(request->arena, member->shape, text, field);
 	if (!expected)
 		return 0;
-	return check_malformed(PROTOCOL_REST_JSON, member->wire_name, member->sensitive ? NULL : text, expected, err);
+	return check_malformed(
+		PROTOCOL_REST_JSON, member->wire_name, member->sensitive ? NULL : text, expected, err);
 }
 
 /* Where a scalar member that is not in the body stands; NULL: nowhere. */
@@ -119,7 +121,8 @@ static int decode(const struct codec_request *request, void **input, struct erro
 	}
 	if (payload)
 		*payload = (struct shape_blob){ http->body, http->body_size };
-	else if (http->body_size && json_decode(request->arena, shape, http->body, http->body_size, true, *input, err) < 0)
+	else if (http->body_size &&
+		json_decode(request->arena, shape, http->body, http->body_size, true, *input, err) < 0)
 		return -1;
 	return check_input(PROTOCOL_REST_JSON, shape, *input, err);
 }
@@ -160,4 +163,6 @@ static void encode_error(const struct service *service, const struct error *err,
 	buffer_append_char(&response->body, '}');
 }
 
-const struct codec codec_rest_json = { .route = route, .decode = decode, .encode = encode, .encode_error = encode_error };
+const struct codec codec_rest_json = {
+	.route = route, .decode = decode, .encode = encode, .encode_error = encode_error
+};

@@ -52,7 +52,8 @@ static const struct filter_field *find_field(const struct filter_table *table, c
 
 static bool is_tag_filter(const char *name)
 {
-	return text_starts_with(name, "tag:") || strcmp(name, "tag-key") == 0 || strcmp(name, "tag-value") == 0;
+	return text_starts_with(name, "tag:") || strcmp(name, "tag-key") == 0 ||
+		strcmp(name, "tag-value") == 0;
 }
 
 int filter_check(const struct filter_table *table, const struct ec2_FilterList *filters, struct error *err)
@@ -60,12 +61,14 @@ int filter_check(const struct filter_table *table, const struct ec2_FilterList *
 	for (size_t i = 0; i < filters->count; i++) {
 		const struct ec2_Filter *filter = &filters->items[i];
 		if (!filter->name)
-			return error_set(err, ERROR_MISSING_PARAMETER, "The request must contain the parameter Filter.%zu.Name", i + 1);
+			return error_set(err, ERROR_MISSING_PARAMETER,
+				"The request must contain the parameter Filter.%zu.Name", i + 1);
 		if (!find_field(table, filter->name) && !(table->tags && is_tag_filter(filter->name)))
-			return error_set(err, ERROR_INVALID_PARAMETER_VALUE, "The filter '%.100s' is invalid", filter->name);
+			return error_set(err, ERROR_INVALID_PARAMETER_VALUE, "The filter '%.100s' is invalid",
+				filter->name);
 		if (!filter->values.count)
-			return error_set(err, ERROR_MISSING_PARAMETER, "The request must contain the parameter Filter.%zu.Value",
-				i + 1);
+			return error_set(err, ERROR_MISSING_PARAMETER,
+				"The request must contain the parameter Filter.%zu.Value", i + 1);
 	}
 	return 0;
 }
@@ -82,7 +85,8 @@ static void offer_tags(const struct record_tag_list *tags, struct filter_match *
 	}
 }
 
-bool filter_passes(const struct filter_table *table, const struct ec2_FilterList *filters, const void *resource)
+bool filter_passes(
+	const struct filter_table *table, const struct ec2_FilterList *filters, const void *resource)
 {
 	for (size_t i = 0; i < filters->count; i++) {
 		struct filter_match match = { .filter = &filters->items[i] };

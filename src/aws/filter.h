@@ -26,7 +26,7 @@ struct filter_field {
 	void (*offer)(const void *resource, struct filter_match *match);
 };
 struct filter_table {
-	const struct filter_field *fields; /* the last one has no name */
+	const struct filter_field *fields;                           /* the last one has no name */
 	const struct record_tag_list *(*tags)(const void *resource); /* NULL: these resources have none */
 };
 
@@ -34,9 +34,11 @@ struct filter_table {
 void filter_offer(struct filter_match *match, const char *text);
 void filter_offer_boolean(struct filter_match *match, struct shape_boolean boolean); /* "true", "false" */
 void filter_offer_integer(struct filter_match *match, struct shape_integer integer);
-void filter_offer_time(struct filter_match *match, struct shape_timestamp time); /* "2026-11-21T07:00:00.000Z" */
+void filter_offer_time(
+	struct filter_match *match, struct shape_timestamp time); /* "2026-11-21T07:00:00.000Z" */
 
 /* Before any resource is looked at: InvalidParameterValue for a name that the table does not have, MissingParameter for a filter without values. */
 int filter_check(const struct filter_table *table, const struct ec2_FilterList *filters, struct error *err);
 /* Whether a resource passes all of them. */
-bool filter_passes(const struct filter_table *table, const struct ec2_FilterList *filters, const void *resource);
+bool filter_passes(
+	const struct filter_table *table, const struct ec2_FilterList *filters, const void *resource);

@@ -16,6 +16,7 @@
 #include <errno.h>
 #include <microhttpd.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -293,11 +294,9 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *mhd, con
 
 static void on_log(void *context, const char *format, va_list args)
 {
-	struct buffer line BUFFER_SCOPED = { 0 };
 	char text[256];
-	int size = vsnprintf(text, sizeof text, format, args);
-	while (size > 0 && (size_t)size <= sizeof text && text[size - 1] == '\n')
-		text[--size] = '\0';
+	vsnprintf(text, sizeof text, format, args);
+	text[strcspn(text, "\n")] = '\0';
 	log_debug("http-library", "message=\"%s\"", text);
 }
 

@@ -17,7 +17,8 @@ const char *http_request_header(const struct http_request *request, const char *
 	return NULL;
 }
 
-void http_response_add_header(struct http_response *response, struct arena *arena, const char *name, const char *value)
+void http_response_add_header(
+	struct http_response *response, struct arena *arena, const char *name, const char *value)
 {
 	char *clean = arena_strdup(arena, value);
 	for (char *c = clean; *c; c++) {
@@ -35,7 +36,8 @@ char *http_percent_decode(struct arena *arena, const char *text, size_t size, bo
 	for (size_t i = 0; i < size; i++) {
 		char c = text[i];
 		if (c == '%') {
-			char digits[3] = { i + 1 < size ? text[i + 1] : '\0', i + 2 < size ? text[i + 2] : '\0', '\0' };
+			char digits[3] = { i + 1 < size ? text[i + 1] : '\0',
+				i + 2 < size ? text[i + 2] : '\0', '\0' };
 			if (text_unhex(digits, &c, 1) < 0)
 				return NULL;
 			i += 2;
@@ -49,7 +51,8 @@ char *http_percent_decode(struct arena *arena, const char *text, size_t size, bo
 	return out;
 }
 
-static int parse_parameter(struct arena *arena, const char *text, size_t size, struct http_parameters *parameters)
+static int parse_parameter(
+	struct arena *arena, const char *text, size_t size, struct http_parameters *parameters)
 {
 	const char *equals = memchr(text, '=', size);
 	size_t name_size = equals ? (size_t)(equals - text) : size;
@@ -64,7 +67,8 @@ static int parse_parameter(struct arena *arena, const char *text, size_t size, s
 	return 0;
 }
 
-int http_parse_parameters(struct arena *arena, const char *text, size_t size, struct http_parameters *parameters)
+int http_parse_parameters(
+	struct arena *arena, const char *text, size_t size, struct http_parameters *parameters)
 {
 	const char *end = text + size;
 	while (text < end) {

@@ -15,8 +15,9 @@ struct http_header {
 
 struct http_request {
 	const char *method; /* "GET", upper case */
-	const char *path; /* as received: still percent-encoded, begins with '/', ends before '?' */
-	const char *query; /* as received: what is behind '?', still percent-encoded; "" when there is none, never NULL */
+	const char *path;   /* as received: still percent-encoded, begins with '/', ends before '?' */
+	const char *
+		query; /* as received: what is behind '?', still percent-encoded; "" when there is none, never NULL */
 	const struct http_header *headers;
 	size_t header_count;
 	const void *body; /* the whole body, no longer chunked; NUL-terminated behind body_size; never NULL */
@@ -26,7 +27,7 @@ struct http_request {
 /* The codecs fill status, content_type, extra headers and body; the door adds x-amzn-RequestId, Date and the like. Free with buffer_free(&response->body). */
 struct http_response {
 	int status;
-	const char *content_type; /* NULL: no body */
+	const char *content_type;    /* NULL: no body */
 	struct http_header *headers; /* in the arena of the call */
 	size_t header_count;
 	struct buffer body;
@@ -35,7 +36,8 @@ struct http_response {
 /* The value of the first header of that name, whatever its case; NULL: none. */
 const char *http_request_header(const struct http_request *request, const char *name);
 /* The name is not copied. Control characters in the value become spaces, so that it cannot begin a header of its own. */
-void http_response_add_header(struct http_response *response, struct arena *arena, const char *name, const char *value);
+void http_response_add_header(
+	struct http_response *response, struct arena *arena, const char *name, const char *value);
 
 /*
  * Percent-decoding. `plus_is_space` as in forms. NULL if a % is not followed by two hexadecimal digits or a NUL byte comes out: decoded text is a C string without
@@ -54,6 +56,7 @@ struct http_parameters {
 };
 enum { HTTP_PARAMETERS_MAX = 20000 };
 /* Appends what text[0..size) holds. 0, or -1 if it is malformed, not UTF-8, or there are more than HTTP_PARAMETERS_MAX. */
-int http_parse_parameters(struct arena *arena, const char *text, size_t size, struct http_parameters *parameters);
+int http_parse_parameters(
+	struct arena *arena, const char *text, size_t size, struct http_parameters *parameters);
 /* The value of the first parameter of that name; NULL: none. */
 const char *http_parameter(const struct http_parameters *parameters, const char *name);

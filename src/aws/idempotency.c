@@ -14,7 +14,10 @@
 #include "shape/value.h"
 #include "base/banned.h"
 
-enum { LIFETIME_MS = 24 * 60 * 60 * 1000, TOKEN_LENGTH_MAX = 64 /* EC2's; others have theirs in the tables */ };
+enum {
+	LIFETIME_MS = 24 * 60 * 60 * 1000,
+	TOKEN_LENGTH_MAX = 64 /* EC2's; others have theirs in the tables */
+};
 
 static const struct shape_member *find_token_member(const struct shape *shape)
 {
@@ -26,8 +29,8 @@ static const struct shape_member *find_token_member(const struct shape *shape)
 }
 
 /* The digest of all parameters but the token and DryRun, in hexadecimal. */
-static const char *digest_parameters(struct arena *arena, const struct shape *shape, const struct shape_member *token,
-	const void *request)
+static const char *digest_parameters(
+	struct arena *arena, const struct shape *shape, const struct shape_member *token, const void *request)
 {
 	const struct shape_member *dry_run = shape_find_member(shape, "DryRun");
 	char *copy = arena_memdup(arena, request, shape->size);
@@ -62,8 +65,8 @@ static int compare_with_stored(struct idempotency *idempotency, const struct cli
 		return 0;
 	}
 	if (!text_equal(stored->parameters_digest, record->parameters_digest))
-		return error_set(err, mismatch, "The client token '%.64s' was used before, with other parameters",
-			record->token);
+		return error_set(err, mismatch,
+			"The client token '%.64s' was used before, with other parameters", record->token);
 	idempotency->done = true;
 	idempotency->resource_ids = stored->resource_ids.items;
 	idempotency->resource_count = stored->resource_ids.count;
@@ -80,20 +83,24 @@ int idempotency_begin(struct call *call, struct meta *meta, const void *request,
 	if (!token || !*token)
 		return 0;
 	if (!member->shape->has_max && strlen(token) > TOKEN_LENGTH_MAX)
-		return error_set(err, ERROR_INVALID_PARAMETER_VALUE, "The %s is longer than %d characters", member->name,
-			TOKEN_LENGTH_MAX);
+		return error_set(err, ERROR_INVALID_PARAMETER_VALUE, "The %s is longer than %d characters",
+			member->name, TOKEN_LENGTH_MAX);
 	struct client_token_record *record = arena_alloc(call->arena, sizeof *record), *stored;
-	record->record = (struct record){ .account = call->account, .region = call->region, .id = record_id(call, token) };
+	record->record = (struct record){
+		.account = call->account, .region = call->region, .id = record_id(call, token)
+	};
 	record->operation = operation->name;
 	record->token = token;
 	record->parameters_digest = digest_parameters(call->arena, operation->input, member, request);
 	idempotency->record = record;
-	if (meta_get(meta, &record_client_token, call->account, call->region, record->record.id, call->arena, &stored, err) < 0)
+	if (meta_get(meta, &record_client_token, call->account, call->region, record->record.id, call->arena,
+		    &stored, err) < 0)
 		return -1;
 	return stored ? compare_with_stored(idempotency, stored, mismatch, err) : 0;
 }
 
-void idempotency_record(struct idempotency *idempotency, struct meta_batch *batch, const char *const *ids, size_t count)
+void idempotency_record(
+	struct idempotency *idempotency, struct meta_batch *batch, const char *const *ids, size_t count)
 {
 	struct client_token_record *record = idempotency->record;
 	if (!record)
@@ -117,19 +124,23 @@ int idempotency_commit(struct idempotency *idempotency, struct meta_batch *batch
 	*err = own;
 	/* a duplicate of something else (a name) stays what it is, unless the request that has the name is this one's twin */
 	if (own.code == ERROR_DUPLICATE && record && !record->record.version &&
-		meta_get(idempotency->meta, &record_client_token, record->record.account, record->record.region,
-			record->record.id, idempotency->call->arena, &stored, &look_up) == 0 && stored)
+		meta_get(idempotency->meta, &record_client_token, record->record.account,
+			record->record.region, record->record.id, idempotency->call->arena, &stored,
+			&look_up) == 0 &&
+		stored)
 		return error_set(err, ERROR_CONFLICT, "The client token is being used by another request");
 	return -1;
 }
 
 /* As many at a time as one transaction should delete. */
-enum { SWEEP_SIZE = 500 };
+enum { SWEEP_SIZE = 500, RECORD_ID_SIZE = 96 };
 
-static int sweep_some(struct meta *meta, int64_t now, const char **after_id, struct arena *arena, size_t *seen,
-	struct error *err)
+/* Looks at the tokens behind *after_id, and moves it on. */
+static int sweep_some(
+	struct meta *meta, int64_t now, char after_id[RECORD_ID_SIZE], size_t *seen, struct error *err)
 {
-	const struct meta_query query = { .after_id = *after_id, .limit = SWEEP_SIZE };
+	struct arena *arena ARENA_SCOPED = arena_create();
+	const struct meta_query query = { .after_id = after_id, .limit = SWEEP_SIZE };
 	struct meta_rows rows;
 	struct meta_batch *batch = meta_batch_create(meta, arena);
 	if (meta_list(meta, &record_client_token, &query, arena, &rows, err) < 0)
@@ -138,7 +149,7 @@ static int sweep_some(struct meta *meta, int64_t now, const char **after_id, str
 		const struct client_token_record *record = rows.items[i];
 		if (record->expires.ms <= now)
 			meta_batch_delete(batch, &record_client_token, record);
-		*after_id = record->record.id;
+		snprintf(after_id, RECORD_ID_SIZE, "%s", record->record.id);
 	}
 	*seen = rows.count;
 	return meta_commit(meta, batch, err);
@@ -146,16 +157,16 @@ static int sweep_some(struct meta *meta, int64_t now, const char **after_id, str
 
 int idempotency_sweep(struct meta *meta, struct error *err)
 {
-	struct arena *arena ARENA_SCOPED = arena_create();
-	const char *after_id = NULL;
-	size_t seen;
+	char after_id[RECORD_ID_SIZE] = "";
+	size_t seen = 0;
+	struct error failure;
 	int64_t now = clock_now_ms();
 	do {
-		if (sweep_some(meta, now, &after_id, arena, &seen, err) == 0)
+		if (sweep_some(meta, now, after_id, &seen, &failure) == 0)
 			continue;
-		if (err && err->code == ERROR_CONFLICT)
+		if (failure.code == ERROR_CONFLICT)
 			return 0; /* one of them was taken up again meanwhile: the next sweep will see */
-		return -1;
+		return error_set(err, failure.code, "%s", failure.message);
 	} while (seen == SWEEP_SIZE);
 	return 0;
 }

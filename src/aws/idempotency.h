@@ -39,7 +39,8 @@ struct idempotency {
 int idempotency_begin(struct call *call, struct meta *meta, const void *request, enum error_code mismatch,
 	struct idempotency *idempotency, struct error *err);
 /* Puts the token with the ids of what the request makes into the batch. */
-void idempotency_record(struct idempotency *idempotency, struct meta_batch *batch, const char *const *ids, size_t count);
+void idempotency_record(
+	struct idempotency *idempotency, struct meta_batch *batch, const char *const *ids, size_t count);
 /* meta_commit, which says ERROR_CONFLICT if meanwhile another request with this token was carried out. */
 int idempotency_commit(struct idempotency *idempotency, struct meta_batch *batch, struct error *err);
 /* Deletes the tokens of all accounts that have expired. To be called now and then. */

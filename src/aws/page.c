@@ -15,7 +15,8 @@ enum { TOKEN_VERSION = 1, MAC_SIZE = 16, HEAD_SIZE = 1 + MAC_SIZE };
 /* Fields are ended by NUL, which none of them can hold, so that no two tuples read the same. */
 static void mac_of(const struct call *call, const uint8_t *key, const char *id, struct digest *mac)
 {
-	const char *const fields[] = { "page", call->account, call->region, call->operation->shape->name, id };
+	const char *const fields[] = { "page", call->account, call->region, call->operation->shape->name,
+		id };
 	struct buffer text BUFFER_SCOPED = { 0 };
 	for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
 		const char *field = fields[i] ? fields[i] : "";
@@ -39,14 +40,15 @@ static const char *read_token(const struct call *call, const uint8_t *key, const
 	return CRYPTO_memcmp(bytes + 1, mac.bytes, MAC_SIZE) == 0 ? id : NULL;
 }
 
-static int read_max_results(const struct page_rules *rules, struct shape_integer max_results, size_t *limit,
-	struct error *err)
+static int read_max_results(
+	const struct page_rules *rules, struct shape_integer max_results, size_t *limit, struct error *err)
 {
 	int64_t value = integer_or(max_results, rules->fallback);
 	if (max_results.set && (value < 0 || value < rules->min))
 		return error_set(err, ERROR_INVALID_PARAMETER_VALUE,
-			"Value (%" PRId64 ") for parameter MaxResults is invalid. Expecting a value of at least %" PRId64, value,
-			rules->min);
+			"Value (%" PRId64
+			") for parameter MaxResults is invalid. Expecting a value of at least %" PRId64,
+			value, rules->min);
 	if (rules->max && value > rules->max)
 		value = rules->max;
 	*limit = (size_t)value;
@@ -64,7 +66,8 @@ int page_open(const struct call *call, const uint8_t key[PAGE_KEY_SIZE], const s
 	page->after = read_token(call, key, next_token);
 	if (page->after)
 		return 0;
-	return error_set(err, rules->bad_token ? rules->bad_token : ERROR_INVALID_NEXT_TOKEN, "The token is not valid");
+	return error_set(err, rules->bad_token ? rules->bad_token : ERROR_INVALID_NEXT_TOKEN,
+		"The token is not valid");
 }
 
 bool page_is_ahead(const struct page *page, const char *id)

@@ -24,9 +24,9 @@ enum { PAGE_KEY_SIZE = 32 };
 
 /* How an operation pages, beyond what the tables say of MaxResults. */
 struct page_rules {
-	int64_t min; /* less is refused (InvalidParameterValue); 0: any but negative ones */
-	int64_t max; /* more is served as this; 0: any */
-	int64_t fallback; /* without MaxResults; 0: all at once */
+	int64_t min;               /* less is refused (InvalidParameterValue); 0: any but negative ones */
+	int64_t max;               /* more is served as this; 0: any */
+	int64_t fallback;          /* without MaxResults; 0: all at once */
 	enum error_code bad_token; /* 0: ERROR_INVALID_NEXT_TOKEN */
 };
 

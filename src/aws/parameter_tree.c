@@ -19,7 +19,8 @@ static int rank(unsigned char c)
 
 static int compare_names(const void *a, const void *b)
 {
-	const char *x = ((const struct http_parameter *)a)->name, *y = ((const struct http_parameter *)b)->name;
+	const char *x = ((const struct http_parameter *)a)->name,
+		   *y = ((const struct http_parameter *)b)->name;
 	while (*x && *x == *y) {
 		x++;
 		y++;
@@ -31,7 +32,7 @@ static int compare_names(const void *a, const void *b)
 struct builder {
 	struct arena *arena;
 	struct parameter_node *open[PARTS_MAX + 1]; /* [0] is the root */
-	size_t depth; /* of the newest leaf */
+	size_t depth;                               /* of the newest leaf */
 };
 
 static bool is_same(const struct parameter_node *node, const char *name, size_t path_size)
@@ -39,8 +40,8 @@ static bool is_same(const struct parameter_node *node, const char *name, size_t 
 	return node->path_size == path_size && memcmp(node->path, name, path_size) == 0;
 }
 
-static struct parameter_node *add_child(struct builder *builder, size_t depth, const char *name, size_t path_size,
-	size_t name_size)
+static struct parameter_node *add_child(
+	struct builder *builder, size_t depth, const char *name, size_t path_size, size_t name_size)
 {
 	struct parameter_node *node = arena_alloc(builder->arena, sizeof *node);
 	*node = (struct parameter_node){ .path = name, .path_size = path_size, .name_size = name_size };
@@ -63,7 +64,8 @@ static int add_parameter(struct builder *builder, const struct http_parameter *p
 	for (size_t depth = 1;; depth++) {
 		size_t end = start + strcspn(name + start, ".");
 		if (depth > PARTS_MAX || end == start)
-			return error_set(err, ERROR_MALFORMED_QUERY, "The parameter name '%.100s' is malformed", name);
+			return error_set(
+				err, ERROR_MALFORMED_QUERY, "The parameter name '%.100s' is malformed", name);
 		node = builder->open[depth];
 		if (!node || !is_same(node, name, end))
 			node = add_child(builder, depth, name, end, end - start);
@@ -72,13 +74,14 @@ static int add_parameter(struct builder *builder, const struct http_parameter *p
 		start = end + 1;
 	}
 	if (node->value)
-		return error_set(err, ERROR_MALFORMED_QUERY, "The parameter %.100s is given more than once", name);
+		return error_set(
+			err, ERROR_MALFORMED_QUERY, "The parameter %.100s is given more than once", name);
 	node->value = parameter->value;
 	return 0;
 }
 
-int parameter_tree_build(struct arena *arena, struct http_parameters *parameters, struct parameter_node **root,
-	struct error *err)
+int parameter_tree_build(struct arena *arena, struct http_parameters *parameters,
+	struct parameter_node **root, struct error *err)
 {
 	struct builder builder = { .arena = arena };
 	*root = arena_alloc(arena, sizeof **root);

@@ -8,17 +8,18 @@
 #include "base/error.h"
 
 struct parameter_node {
-	const char *path; /* the parameter's whole name; this node is its first path_size bytes, its own name the last name_size of them */
+	const char *
+		path; /* the parameter's whole name; this node is its first path_size bytes, its own name the last name_size of them */
 	size_t path_size, name_size;
-	const char *value; /* NULL: nothing but a parent */
+	const char *value;                      /* NULL: nothing but a parent */
 	struct parameter_node *children, *next; /* sorted by name, byte by byte */
-	bool taken; /* a member of a shape has this name */
-	bool value_taken; /* and its value was read */
+	bool taken;                             /* a member of a shape has this name */
+	bool value_taken;                       /* and its value was read */
 };
 
 /* Sorts `parameters` and makes the tree. ERROR_MALFORMED_QUERY: a name given twice, an empty part of a name, or too many parts. */
-int parameter_tree_build(struct arena *arena, struct http_parameters *parameters, struct parameter_node **root,
-	struct error *err);
+int parameter_tree_build(struct arena *arena, struct http_parameters *parameters,
+	struct parameter_node **root, struct error *err);
 /* The child of that name, marked as taken; NULL: none. */
 struct parameter_node *parameter_tree_child(struct parameter_node *node, const char *name);
 /* A node that was not taken, or whose value was not though it is not empty; NULL: all were. */

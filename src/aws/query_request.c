@@ -27,13 +27,16 @@ int query_request_route(const struct service *service, const struct http_request
 		return error_set(err, ERROR_MALFORMED_QUERY, "The request's parameters are malformed");
 	const char *action = http_parameter(&request->parameters, "Action");
 	if (!action || !*action)
-		return error_set(err, ERROR_MISSING_PARAMETER, "The request must contain the parameter Action");
+		return error_set(
+			err, ERROR_MISSING_PARAMETER, "The request must contain the parameter Action");
 	request->operation = codec_find_operation(service, action);
 	if (request->operation)
 		return 0;
 	if (codec_is_unimplemented(service, action))
-		return error_set(err, ERROR_UNSUPPORTED_OPERATION, "The operation %.100s is not implemented", action);
-	return error_set(err, ERROR_INVALID_ACTION, "The action %.100s is not valid for this web service.", action);
+		return error_set(
+			err, ERROR_UNSUPPORTED_OPERATION, "The operation %.100s is not implemented", action);
+	return error_set(
+		err, ERROR_INVALID_ACTION, "The action %.100s is not valid for this web service.", action);
 }
 
 struct decoder {
@@ -42,12 +45,12 @@ struct decoder {
 	struct error *err;
 };
 
-static int decode_field(const struct decoder *decoder, const struct shape_member *member, const struct shape *shape,
-	struct parameter_node *node, void *field);
+static int decode_field(const struct decoder *decoder, const struct shape_member *member,
+	const struct shape *shape, struct parameter_node *node, void *field);
 
 /* `field` is of a scalar shape. `member` is the one it is in, or in whose list. */
-static int decode_scalar(const struct decoder *decoder, const struct shape_member *member, const struct shape *shape,
-	struct parameter_node *node, void *field)
+static int decode_scalar(const struct decoder *decoder, const struct shape_member *member,
+	const struct shape *shape, struct parameter_node *node, void *field)
 {
 	node->value_taken = true;
 	const char *expected = scalar_parse(decoder->arena, shape, node->value, field);
@@ -57,15 +60,16 @@ static int decode_scalar(const struct decoder *decoder, const struct shape_membe
 		member->sensitive ? NULL : node->value, expected, decoder->err);
 }
 
-static int decode_structure(const struct decoder *decoder, const struct shape *shape, struct parameter_node *node,
-	void *value, bool *present)
+static int decode_structure(const struct decoder *decoder, const struct shape *shape,
+	struct parameter_node *node, void *value, bool *present)
 {
 	char name[CHECK_NAME_SIZE];
 	*present = false;
 	for (unsigned i = 0; i < shape->member_count; i++) {
 		const struct shape_member *member = &shape->members[i];
 		void *field = (char *)value + member->offset;
-		struct parameter_node *child = parameter_tree_child(node, check_member_name(decoder->protocol, member, name));
+		struct parameter_node *child =
+			parameter_tree_child(node, check_member_name(decoder->protocol, member, name));
 		if (!child)
 			continue;
 		if (decode_field(decoder, member, member->shape, child, field) < 0)
@@ -84,8 +88,8 @@ static struct parameter_node *list_node(const struct decoder *decoder, const str
 	return parameter_tree_child(node, shape->element_name ? shape->element_name : "member");
 }
 
-static int decode_list(const struct decoder *decoder, const struct shape_member *member, const struct shape *shape,
-	struct parameter_node *node, struct shape_list *list)
+static int decode_list(const struct decoder *decoder, const struct shape_member *member,
+	const struct shape *shape, struct parameter_node *node, struct shape_list *list)
 {
 	const struct shape *element = shape->element;
 	bool present;
@@ -111,8 +115,8 @@ static int decode_list(const struct decoder *decoder, const struct shape_member 
 }
 
 /* "Name.entry.1.key=...&Name.entry.1.value=..."; flattened: without "entry". */
-static int decode_map(const struct decoder *decoder, const struct shape_member *member, const struct shape *shape,
-	struct parameter_node *node, struct shape_list *map)
+static int decode_map(const struct decoder *decoder, const struct shape_member *member,
+	const struct shape *shape, struct parameter_node *node, struct shape_list *map)
 {
 	if (decoder->protocol != PROTOCOL_EC2 && !member->flattened)
 		node = parameter_tree_child(node, "entry");
@@ -128,14 +132,15 @@ static int decode_map(const struct decoder *decoder, const struct shape_member *
 		*(const char **)entry = key && key->value ? key->value : "";
 		if (key)
 			key->value_taken = true;
-		if (value && decode_field(decoder, member, shape->element, value, entry + shape->value_offset) < 0)
+		if (value &&
+			decode_field(decoder, member, shape->element, value, entry + shape->value_offset) < 0)
 			return -1;
 	}
 	return 0;
 }
 
-static int decode_field(const struct decoder *decoder, const struct shape_member *member, const struct shape *shape,
-	struct parameter_node *node, void *field)
+static int decode_field(const struct decoder *decoder, const struct shape_member *member,
+	const struct shape *shape, struct parameter_node *node, void *field)
 {
 	bool present;
 	switch (shape->kind) {
@@ -160,8 +165,8 @@ static int decode_field(const struct decoder *decoder, const struct shape_member
 /* Parameters of the protocol itself and of signatures, which no shape knows. */
 static bool is_reserved(const char *name)
 {
-	static const char *const names[] = { "Action", "Version", "AWSAccessKeyId", "Expires", "SecurityToken", "Signature",
-		"SignatureMethod", "SignatureVersion", "Timestamp" };
+	static const char *const names[] = { "Action", "Version", "AWSAccessKeyId", "Expires",
+		"SecurityToken", "Signature", "SignatureMethod", "SignatureVersion", "Timestamp" };
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
 		if (strcmp(names[i], name) == 0)
 			return true;
@@ -174,7 +179,8 @@ static int check_all_taken(const struct decoder *decoder, struct parameter_node 
 {
 	for (struct parameter_node *child = root->children; child; child = child->next) {
 		if (!child->taken)
-			child->taken = child->value_taken = !child->children && is_reserved(parameter_tree_path(decoder->arena, child));
+			child->taken = child->value_taken =
+				!child->children && is_reserved(parameter_tree_path(decoder->arena, child));
 	}
 	const struct parameter_node *left = parameter_tree_left(root);
 	if (!left)
@@ -186,10 +192,13 @@ static int check_all_taken(const struct decoder *decoder, struct parameter_node 
 int query_request_decode(const struct codec_request *request, void **input, struct error *err)
 {
 	const struct shape *shape = request->operation->shape->input;
-	struct decoder decoder = { .protocol = request->service->protocol, .arena = request->arena, .err = err };
+	struct decoder decoder = {
+		.protocol = request->service->protocol, .arena = request->arena, .err = err
+	};
 	const struct http_parameters *received = &request->parameters;
 	struct http_parameters parameters = {
-		.items = arena_memdup(request->arena, received->items, received->count * sizeof *received->items),
+		.items = arena_memdup(
+			request->arena, received->items, received->count * sizeof *received->items),
 		.count = received->count,
 	};
 	struct parameter_node *root;

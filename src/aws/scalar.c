@@ -95,7 +95,8 @@ static const char *format_double(struct arena *arena, double value)
 static const char *format_timestamp(struct arena *arena, const char *format, int64_t ms)
 {
 	if (strcmp(format, "unixTimestamp") == 0)
-		return ms % 1000 ? format_double(arena, (double)ms / 1000) : arena_printf(arena, "%" PRId64, ms / 1000);
+		return ms % 1000 ? format_double(arena, (double)ms / 1000)
+				 : arena_printf(arena, "%" PRId64, ms / 1000);
 	char *text = arena_alloc(arena, 40);
 	if (strcmp(format, "rfc822") != 0)
 		return clock_format_iso8601(ms, text);
@@ -106,7 +107,8 @@ static const char *format_timestamp(struct arena *arena, const char *format, int
 	return text;
 }
 
-const char *scalar_format(struct arena *arena, const struct shape *shape, const char *timestamp_format, const void *field)
+const char *scalar_format(
+	struct arena *arena, const struct shape *shape, const char *timestamp_format, const void *field)
 {
 	const struct shape_blob *blob = field;
 	switch (shape->kind) {

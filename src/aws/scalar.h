@@ -10,4 +10,5 @@
  */
 const char *scalar_parse(struct arena *arena, const struct shape *shape, const char *text, void *field);
 /* The text of a field that is not absent, of a (scalar) shape. Timestamps as `timestamp_format` ("iso8601", "rfc822", "unixTimestamp"). */
-const char *scalar_format(struct arena *arena, const struct shape *shape, const char *timestamp_format, const void *field);
+const char *scalar_format(
+	struct arena *arena, const struct shape *shape, const char *timestamp_format, const void *field);

@@ -78,18 +78,19 @@ struct writer {
 	struct arena *arena;
 };
 
-static void write_field(const struct writer *writer, const struct shape_member *member, const struct shape *shape,
-	const char *name, const void *field);
+static void write_field(const struct writer *writer, const struct shape_member *member,
+	const struct shape *shape, const char *name, const void *field);
 
-static void write_structure(const struct writer *writer, const struct shape *shape, const char *name, const void *value)
+static void write_structure(
+	const struct writer *writer, const struct shape *shape, const char *name, const void *value)
 {
 	open_element(writer->out, name);
 	xml_write_members(writer->out, writer->protocol, writer->arena, shape, value);
 	close_element(writer->out, name);
 }
 
-static void write_items(const struct writer *writer, const struct shape_member *member, const struct shape *shape,
-	const char *name, const struct shape_list *list)
+static void write_items(const struct writer *writer, const struct shape_member *member,
+	const struct shape *shape, const char *name, const struct shape_list *list)
 {
 	for (size_t i = 0; i < list->count; i++) {
 		const char *item = (const char *)list->items + i * shape->size;
@@ -100,8 +101,8 @@ static void write_items(const struct writer *writer, const struct shape_member *
 	}
 }
 
-static void write_list(const struct writer *writer, const struct shape_member *member, const struct shape *shape,
-	const char *name, const struct shape_list *list)
+static void write_list(const struct writer *writer, const struct shape_member *member,
+	const struct shape *shape, const char *name, const struct shape_list *list)
 {
 	if (member->flattened) {
 		write_items(writer, member, shape, name, list);
@@ -113,8 +114,8 @@ static void write_list(const struct writer *writer, const struct shape_member *m
 	close_element(writer->out, name);
 }
 
-static void write_map(const struct writer *writer, const struct shape_member *member, const struct shape *shape,
-	const char *name, const struct shape_list *map)
+static void write_map(const struct writer *writer, const struct shape_member *member,
+	const struct shape *shape, const char *name, const struct shape_list *map)
 {
 	const char *entry_name = member->flattened ? name : "entry";
 	if (!member->flattened)
@@ -133,8 +134,8 @@ static void write_map(const struct writer *writer, const struct shape_member *me
 }
 
 /* `field` is not absent; `member` is the one it is in, or in whose list. */
-static void write_field(const struct writer *writer, const struct shape_member *member, const struct shape *shape,
-	const char *name, const void *field)
+static void write_field(const struct writer *writer, const struct shape_member *member,
+	const struct shape *shape, const char *name, const void *field)
 {
 	const char *format = member->timestamp_format ? member->timestamp_format : "iso8601";
 	switch (shape->kind) {
@@ -152,8 +153,8 @@ static void write_field(const struct writer *writer, const struct shape_member *
 	}
 }
 
-void xml_write_members(struct buffer *out, enum protocol protocol, struct arena *arena, const struct shape *shape,
-	const void *value)
+void xml_write_members(struct buffer *out, enum protocol protocol, struct arena *arena,
+	const struct shape *shape, const void *value)
 {
 	const struct writer writer = { .out = out, .protocol = protocol, .arena = arena };
 	for (unsigned i = 0; i < shape->member_count; i++) {

@@ -13,5 +13,5 @@ void xml_write_text(struct buffer *out, const char *text);
 /* Appends <name>text</name>. */
 void xml_write_element(struct buffer *out, const char *name, const char *text);
 /* Appends an element for each member of a structure that is present. */
-void xml_write_members(struct buffer *out, enum protocol protocol, struct arena *arena, const struct shape *shape,
-	const void *value);
+void xml_write_members(struct buffer *out, enum protocol protocol, struct arena *arena,
+	const struct shape *shape, const void *value);

@@ -19,7 +19,7 @@
 /* "amid": in the file's header, so that file(1) and we can tell it from any other SQLite file */
 #define APPLICATION_ID 0x616d6964
 
-enum { BUSY_TIMEOUT_MS = 10000, LOG_FILE_LIMIT = 16 << 20 };
+enum { BUSY_TIMEOUT_MS = 10000, READER_PATIENCE_MS = 50, LOG_FILE_LIMIT = 32 << 20 };
 
 struct database {
 	sqlite3 *handle;
@@ -95,7 +95,7 @@ static int check_owner(struct database *database, struct error *err)
 static int configure(struct database *database, enum database_role role, struct error *err)
 {
 	static const char *const settings[] = {
-		[DATABASE_WRITER] = "PRAGMA cache_size=-4096; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
+		[DATABASE_WRITER] = "PRAGMA cache_size=-8192; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
 		[DATABASE_READER] = "PRAGMA cache_size=-512; PRAGMA query_only=ON;",
 		[DATABASE_CHECKPOINTER] = "PRAGMA cache_size=-64; PRAGMA synchronous=FULL;",
 	};
@@ -292,16 +292,26 @@ int database_log_pages(struct database *database)
 	return database->log_pages;
 }
 
-int database_checkpoint(struct database *database, int *left, struct error *err)
+static int checkpoint(struct database *database, int mode, struct error *err)
 {
-	int pages = 0, copied = 0;
-	int result = sqlite3_wal_checkpoint_v2(
-		database->handle, NULL, SQLITE_CHECKPOINT_PASSIVE, &pages, &copied);
-	/* busy: another connection is at it; that is as good */
-	if (result != SQLITE_OK && result != SQLITE_BUSY)
-		return set_error(database, result, "checkpoint", err);
-	*left = pages - copied;
-	return 0;
+	int result = sqlite3_wal_checkpoint_v2(database->handle, NULL, mode, NULL, NULL);
+	/* busy: a reader still needs old pages, or another connection is at it; a later round gets them */
+	if (result == SQLITE_OK || (result & 0xff) == SQLITE_BUSY)
+		return 0;
+	return set_error(database, result, "checkpoint", err);
+}
+
+int database_checkpoint(struct database *database, struct error *err)
+{
+	return checkpoint(database, SQLITE_CHECKPOINT_PASSIVE, err);
+}
+
+int database_restart_log(struct database *database, struct error *err)
+{
+	sqlite3_busy_timeout(database->handle, READER_PATIENCE_MS);
+	int result = checkpoint(database, SQLITE_CHECKPOINT_RESTART, err);
+	sqlite3_busy_timeout(database->handle, BUSY_TIMEOUT_MS);
+	return result;
 }
 
 int database_check(struct database *database, void (*report)(void *context, const char *line), void *context,

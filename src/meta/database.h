@@ -81,8 +81,10 @@ bool database_in_transaction(struct database *database);
 
 /* Pages in the write-ahead log at this connection's last commit. */
 int database_log_pages(struct database *database);
-/* Copies what it can of the log into the database, waiting for nobody; *left: pages of the log not yet copied. */
-int database_checkpoint(struct database *database, int *left, struct error *err);
+/* Copies what it can of the log into the database, waiting for nobody. */
+int database_checkpoint(struct database *database, struct error *err);
+/* Copies the rest too, so that the next commit writes the log from its start; waits a moment for readers of it. */
+int database_restart_log(struct database *database, struct error *err);
 /* The database's own check of its structure; `report` gets a line for each fault. */
 int database_check(struct database *database, void (*report)(void *context, const char *line), void *context,
 	uint64_t *faults, struct error *err);

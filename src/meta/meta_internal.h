@@ -122,7 +122,7 @@ void checkpointer_stop(struct checkpointer *checkpointer); /* ends the thread; i
 void checkpointer_destroy(struct checkpointer *checkpointer); /* NULL is legal, here and above */
 void checkpointer_wake(struct checkpointer *checkpointer);
 /* The log is moved into the database when it has this many pages (of 4 KiB). */
-enum { CHECKPOINT_PAGES = 1024 };
+enum { CHECKPOINT_PAGES = 4096 };
 
 /* readers.c: connections are opened when needed, up to a bound; then acquire waits for one. */
 struct readers *readers_create(const char *path);

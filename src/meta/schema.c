@@ -19,15 +19,16 @@ static const char *const tables_of_version_1[] = {
 	"CREATE TABLE records ("
 	" kind TEXT NOT NULL, account TEXT NOT NULL, region TEXT NOT NULL, id TEXT NOT NULL,"
 	" version BIGINT NOT NULL, body TEXT NOT NULL,"
-	" PRIMARY KEY (kind, account, region, id))",
+	" PRIMARY KEY (kind, account, id, region))",
 	"CREATE INDEX records_by_id ON records (kind, id, account, region)",
 	"CREATE TABLE record_index ("
 	" kind TEXT NOT NULL, name TEXT NOT NULL, value TEXT NOT NULL,"
 	" account TEXT NOT NULL, region TEXT NOT NULL, id TEXT NOT NULL, is_unique INTEGER NOT NULL,"
-	" PRIMARY KEY (kind, name, value, account, region, id)) WITHOUT ROWID",
+	" PRIMARY KEY (kind, name, value, account, id, region)) WITHOUT ROWID",
 	"CREATE UNIQUE INDEX record_index_unique ON record_index (kind, name, value, account, region)"
 	" WHERE is_unique = 1",
-	"CREATE INDEX record_index_by_record ON record_index (kind, account, region, id)",
+	"CREATE INDEX record_index_by_record ON record_index"
+	" (kind, account, id, region, name, value, is_unique)",
 	"CREATE TABLE record_kinds (kind TEXT NOT NULL PRIMARY KEY, indexes TEXT NOT NULL)",
 	"CREATE TABLE change_log ("
 	" sequence BIGINT NOT NULL PRIMARY KEY, time_ms BIGINT NOT NULL, kind TEXT NOT NULL,"

@@ -202,13 +202,13 @@ static void commit_group(struct writer *writer, struct meta_batch *group)
 
 /*
  * The checkpoint thread has copied most of the log, but as long as commits follow each other it never reaches the
- * end; between two of them there is little left. Then the log starts over at the next commit.
+ * end; between two of them there is little left. Reads that began before are given a moment to end, those that
+ * begin now no longer need the log: so it starts over even if there is always some reader.
  */
 static void finish_checkpoint(struct writer *writer)
 {
-	int left;
 	struct error err;
-	if (database_checkpoint(writer->database, &left, &err))
+	if (database_restart_log(writer->database, &err))
 		log_warning("metadata-checkpoint-failed", "error=\"%s\"", err.message);
 }
 

@@ -15,7 +15,9 @@
 
 static void write_escaped(struct buffer *out, unsigned char c)
 {
-	static const char short_forms[32] = { ['\b'] = 'b', ['\t'] = 't', ['\n'] = 'n', ['\f'] = 'f', ['\r'] = 'r' };
+	static const char short_forms[32] = {
+		['\b'] = 'b', ['\t'] = 't', ['\n'] = 'n', ['\f'] = 'f', ['\r'] = 'r'
+	};
 	if (c == '"' || c == '\\')
 		buffer_printf(out, "\\%c", c);
 	else if (c < sizeof short_forms && short_forms[c])

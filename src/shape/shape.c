@@ -51,11 +51,16 @@ const struct shape_member *shape_find_member(const struct shape *shape, const ch
 
 size_t shape_field_size(const struct shape *shape)
 {
-	static const size_t sizes[] = { [SHAPE_STRING] = sizeof(char *), [SHAPE_INTEGER] = sizeof(struct shape_integer),
-		[SHAPE_LONG] = sizeof(struct shape_integer), [SHAPE_FLOAT] = sizeof(struct shape_double),
-		[SHAPE_DOUBLE] = sizeof(struct shape_double), [SHAPE_BOOLEAN] = sizeof(struct shape_boolean),
-		[SHAPE_TIMESTAMP] = sizeof(struct shape_timestamp), [SHAPE_BLOB] = sizeof(struct shape_blob),
-		[SHAPE_STRUCTURE] = sizeof(void *), [SHAPE_LIST] = sizeof(struct shape_list),
+	static const size_t sizes[] = { [SHAPE_STRING] = sizeof(char *),
+		[SHAPE_INTEGER] = sizeof(struct shape_integer),
+		[SHAPE_LONG] = sizeof(struct shape_integer),
+		[SHAPE_FLOAT] = sizeof(struct shape_double),
+		[SHAPE_DOUBLE] = sizeof(struct shape_double),
+		[SHAPE_BOOLEAN] = sizeof(struct shape_boolean),
+		[SHAPE_TIMESTAMP] = sizeof(struct shape_timestamp),
+		[SHAPE_BLOB] = sizeof(struct shape_blob),
+		[SHAPE_STRUCTURE] = sizeof(void *),
+		[SHAPE_LIST] = sizeof(struct shape_list),
 		[SHAPE_MAP] = sizeof(struct shape_list) };
 	return sizes[shape->kind];
 }

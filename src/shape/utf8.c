@@ -7,7 +7,12 @@ size_t utf8_character(const char *text, size_t size, uint32_t *code)
 	if (!size)
 		return 0;
 	uint8_t first = (uint8_t)text[0];
-	size_t length = first < 0x80 ? 1 : first < 0xc0 ? 0 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : first < 0xf8 ? 4 : 0;
+	size_t length = first < 0x80 ? 1
+		: first < 0xc0       ? 0
+		: first < 0xe0       ? 2
+		: first < 0xf0       ? 3
+		: first < 0xf8       ? 4
+				     : 0;
 	if (!length || length > size)
 		return 0;
 	uint32_t value = length == 1 ? first : first & (0x7fu >> length);

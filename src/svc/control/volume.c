@@ -160,7 +160,6 @@ static int is_awaited(struct volume_view *view, bool *awaited, struct error *err
 	struct meta_query query = { .index = "volume", .value = view->volume->record.id };
 	if (meta_list(view->amid->meta, &record_snapshot, &query, view->arena, &rows, err))
 		return -1;
-	*awaited = false;
 	for (size_t i = 0; i < rows.count; i++)
 		*awaited |= strcmp(((struct snapshot_record *)rows.items[i])->state, "pending") == 0;
 	return 0;
@@ -168,9 +167,11 @@ static int is_awaited(struct volume_view *view, bool *awaited, struct error *err
 
 static int remove_volume(struct volume_view *view, struct error *err)
 {
-	bool awaited;
-	if (is_awaited(view, &awaited, err) || awaited)
-		return awaited ? 0 : -1;
+	bool awaited = false;
+	if (is_awaited(view, &awaited, err))
+		return -1;
+	if (awaited)
+		return 0;
 	if (volume_server_stop(&view->paths, 5000, err) ||
 		volume_remove(view->paths.volume_folder, view->paths.runtime_folder, err))
 		return -1;

@@ -89,7 +89,7 @@ static int take_wanted(struct call *call, struct placement *placement, uint32_t 
 
 int placement_take_private_address(struct call *call, struct placement *placement, const char **address, struct error *err)
 {
-	uint32_t first, size, start;
+	uint32_t first = 0, size = 0, start;
 	if (parse_subnet(placement->subnet, &first, &size, err))
 		return -1;
 	if (placement->wanted_private_address)

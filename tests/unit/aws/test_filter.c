@@ -44,14 +44,14 @@ static const struct record_tag_list *tags_of(const void *resource)
 	return &((const struct thing *)resource)->tags;
 }
 
-static const struct filter_field fields[] = { { "state", offer_state }, { "is-public", offer_public }, { "size", offer_size },
-	{ "created", offer_created }, { "device", offer_devices }, { 0 } };
+static const struct filter_field fields[] = { { "state", offer_state }, { "is-public", offer_public },
+	{ "size", offer_size }, { "created", offer_created }, { "device", offer_devices }, { 0 } };
 static const struct filter_table table = { fields, tags_of };
 static const struct filter_table without_tags = { fields, NULL };
 
 static struct record_tag tags[] = { { "Name", "web-1" }, { "empty", NULL } };
-static const struct thing thing = { "available", { true, false }, { true, 8 }, { true, 1700000000000 }, { "/dev/sda1", "/dev/sdb" },
-	{ tags, 2, true } };
+static const struct thing thing = { "available", { true, false }, { true, 8 }, { true, 1700000000000 },
+	{ "/dev/sda1", "/dev/sdb" }, { tags, 2, true } };
 
 /* Whether the thing passes one filter of one or two values. */
 static bool passes(const char *name, const char *first, const char *second)

@@ -14,8 +14,9 @@ static void decodes_percent_escapes(void **state)
 	static const struct {
 		const char *in, *out;
 		bool form;
-	} cases[] = { { "", "", true }, { "a%20b+c", "a b c", true }, { "a+b", "a+b", false }, { "%c3%A9", "\xc3\xa9", true },
-		{ "%", NULL, true }, { "%4", NULL, true }, { "%zz", NULL, true }, { "a%00b", NULL, true }, { "%2525", "%25", true } };
+	} cases[] = { { "", "", true }, { "a%20b+c", "a b c", true }, { "a+b", "a+b", false },
+		{ "%c3%A9", "\xc3\xa9", true }, { "%", NULL, true }, { "%4", NULL, true },
+		{ "%zz", NULL, true }, { "a%00b", NULL, true }, { "%2525", "%25", true } };
 	struct arena *arena ARENA_SCOPED = arena_create();
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
 		char *out = http_percent_decode(arena, cases[i].in, strlen(cases[i].in), cases[i].form);
@@ -69,7 +70,8 @@ static void refuses_too_many_parameters(void **state)
 
 static void headers_are_found_whatever_their_case(void **state)
 {
-	static const struct http_header headers[] = { { "Host", "x" }, { "X-Amz-Date", "1" }, { "host", "y" } };
+	static const struct http_header headers[] = { { "Host", "x" }, { "X-Amz-Date", "1" },
+		{ "host", "y" } };
 	const struct http_request request = { .headers = headers, .header_count = 3 };
 	assert_string_equal(http_request_header(&request, "hOST"), "x");
 	assert_string_equal(http_request_header(&request, "x-amz-date"), "1");

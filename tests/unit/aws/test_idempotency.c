@@ -44,12 +44,16 @@ static int close_store(void **state)
 
 static struct call make_call(struct arena *arena)
 {
-	return (struct call){ .arena = arena, .operation = &run_instances, .account = "123456789012", .region = "us-east-1" };
+	return (struct call){
+		.arena = arena, .operation = &run_instances, .account = "123456789012", .region = "us-east-1"
+	};
 }
 
 static struct ec2_RunInstancesRequest make_request(const char *token)
 {
-	return (struct ec2_RunInstancesRequest){ .client_token = token, .image_id = "ami-1", .min_count = some_integer(1),
+	return (struct ec2_RunInstancesRequest){ .client_token = token,
+		.image_id = "ami-1",
+		.min_count = some_integer(1),
 		.max_count = some_integer(1) };
 }
 
@@ -94,7 +98,8 @@ static void other_parameters_are_a_mismatch(void **state)
 	begin(&call, &request, &once);
 	assert_int_equal(finish(&once, "i-1", &err), 0);
 	request.max_count = some_integer(2);
-	assert_int_equal(idempotency_begin(&call, meta, &request, ERROR_IDEMPOTENT_MISMATCH, &once, &err), -1);
+	assert_int_equal(
+		idempotency_begin(&call, meta, &request, ERROR_IDEMPOTENT_MISMATCH, &once, &err), -1);
 	assert_int_equal(err.code, ERROR_IDEMPOTENT_MISMATCH);
 }
 
@@ -155,10 +160,12 @@ static void a_long_token_is_refused(void **state)
 {
 	struct arena *arena ARENA_SCOPED = arena_create();
 	struct call call = make_call(arena);
-	struct ec2_RunInstancesRequest request = make_request("0123456789012345678901234567890123456789012345678901234567890123+");
+	struct ec2_RunInstancesRequest request =
+		make_request("0123456789012345678901234567890123456789012345678901234567890123+");
 	struct idempotency once;
 	struct error err;
-	assert_int_equal(idempotency_begin(&call, meta, &request, ERROR_IDEMPOTENT_MISMATCH, &once, &err), -1);
+	assert_int_equal(
+		idempotency_begin(&call, meta, &request, ERROR_IDEMPOTENT_MISMATCH, &once, &err), -1);
 	assert_int_equal(err.code, ERROR_INVALID_PARAMETER_VALUE);
 }
 

@@ -14,12 +14,15 @@ static const struct page_rules rules = { .min = 2, .max = 4 };
 static const char *const ids[] = { "i-1", "i-2", "i-3", "i-4", "i-5" };
 enum { ID_COUNT = 5 };
 
-static const struct shape_operation list_things = { .name = "ListThings" }, list_others = { .name = "ListOthers" };
+static const struct shape_operation list_things = { .name = "ListThings" },
+				    list_others = { .name = "ListOthers" };
 static const struct operation things = { .shape = &list_things }, others = { .shape = &list_others };
 
 static struct call make_call(struct arena *arena)
 {
-	return (struct call){ .arena = arena, .operation = &things, .account = "123456789012", .region = "us-east-1" };
+	return (struct call){
+		.arena = arena, .operation = &things, .account = "123456789012", .region = "us-east-1"
+	};
 }
 
 /* One page of the ids; *count of them. */
@@ -28,7 +31,10 @@ static const char *read_page(const struct call *call, int64_t max_results, const
 	struct page page;
 	struct error err;
 	*count = 0;
-	assert_int_equal(page_open(call, key, &rules, max_results ? some_integer(max_results) : (struct shape_integer){ 0 }, token, &page, &err), 0);
+	assert_int_equal(page_open(call, key, &rules,
+				 max_results ? some_integer(max_results) : (struct shape_integer){ 0 }, token,
+				 &page, &err),
+		0);
 	for (size_t i = 0; i < ID_COUNT; i++) {
 		if (!page_is_ahead(&page, ids[i]))
 			continue;
@@ -76,12 +82,14 @@ static void limits_are_kept(void **state)
 	assert_int_equal(count, 4);
 	assert_int_equal(page_open(&call, key, &rules, some_integer(1), NULL, &page, &err), -1);
 	assert_int_equal(err.code, ERROR_INVALID_PARAMETER_VALUE);
-	assert_int_equal(page_open(&call, key, &(struct page_rules){ 0 }, some_integer(-1), NULL, &page, &err), -1);
+	assert_int_equal(
+		page_open(&call, key, &(struct page_rules){ 0 }, some_integer(-1), NULL, &page, &err), -1);
 }
 
 static void other_tokens_are_refused(void **state)
 {
-	static const char *const bad[] = { "x", "AA==", "AQ==", "not base64!", "AQAAAAAAAAAAAAAAAAAAAABpLTE=" };
+	static const char *const bad[] = { "x", "AA==", "AQ==", "not base64!",
+		"AQAAAAAAAAAAAAAAAAAAAABpLTE=" };
 	struct arena *arena ARENA_SCOPED = arena_create();
 	struct call call = make_call(arena);
 	struct page page;

@@ -38,15 +38,27 @@ struct node {
 };
 
 static const struct shape node_shape;
-static const struct shape children_shape = { .name = "children", .kind = SHAPE_LIST, .size = sizeof(struct node), .element = &node_shape };
-static const struct shape sizes_shape = { .name = "sizes", .kind = SHAPE_MAP, .size = sizeof(struct node_map_entry),
-	.element = &shape_integer, .value_offset = offsetof(struct node_map_entry, value) };
-#define MEMBER(field, type) { .name = #field, .wire_name = #field, .shape = &type, .offset = offsetof(struct node, field) }
+static const struct shape children_shape = {
+	.name = "children", .kind = SHAPE_LIST, .size = sizeof(struct node), .element = &node_shape
+};
+static const struct shape sizes_shape = { .name = "sizes",
+	.kind = SHAPE_MAP,
+	.size = sizeof(struct node_map_entry),
+	.element = &shape_integer,
+	.value_offset = offsetof(struct node_map_entry, value) };
+#define MEMBER(field, type) \
+	{ \
+		.name = #field, .wire_name = #field, .shape = &type, .offset = offsetof(struct node, field) \
+	}
 static const struct shape_member node_members[] = { MEMBER(text, shape_string), MEMBER(number, shape_long),
-	MEMBER(ratio, shape_double), MEMBER(flag, shape_boolean), MEMBER(time, shape_timestamp), MEMBER(bytes, shape_blob),
-	MEMBER(child, node_shape), MEMBER(children, children_shape), MEMBER(sizes, sizes_shape) };
-static const struct shape node_shape = { .name = "node", .kind = SHAPE_STRUCTURE, .size = sizeof(struct node),
-	.members = node_members, .member_count = sizeof node_members / sizeof *node_members };
+	MEMBER(ratio, shape_double), MEMBER(flag, shape_boolean), MEMBER(time, shape_timestamp),
+	MEMBER(bytes, shape_blob), MEMBER(child, node_shape), MEMBER(children, children_shape),
+	MEMBER(sizes, sizes_shape) };
+static const struct shape node_shape = { .name = "node",
+	.kind = SHAPE_STRUCTURE,
+	.size = sizeof(struct node),
+	.members = node_members,
+	.member_count = sizeof node_members / sizeof *node_members };
 
 static const char *again(struct arena *arena, const char *text)
 {
@@ -61,10 +73,9 @@ static const char *again(struct arena *arena, const char *text)
 
 static void every_kind_survives_a_round_trip(void **state)
 {
-	static const char *const cases[] = { "{}",
-		"{\"text\":\"\"}",
-		"{\"text\":\"a\\\"\\\\\\n\\u0001\xc3\xa9\xf0\x9f\x98\x80\",\"number\":-9223372036854775808,\"ratio\":0.25,\"flag\":false,"
-		"\"time\":1700000000.123,\"bytes\":\"AAEC/w==\"}",
+	static const char *const cases[] = { "{}", "{\"text\":\"\"}",
+		("{\"text\":\"a\\\"\\\\\\n\\u0001\xc3\xa9\xf0\x9f\x98\x80\",\"number\":-9223372036854775808,\"ratio\":0.25,\"flag\":false,"
+		 "\"time\":1700000000.123,\"bytes\":\"AAEC/w==\"}"),
 		"{\"number\":9223372036854775807,\"time\":-1.500,\"bytes\":\"\"}",
 		"{\"child\":{\"child\":{\"flag\":true}},\"children\":[{\"number\":0},{},{\"children\":[]}],\"sizes\":{\"a\":1,\"\":2}}",
 		"{\"children\":[],\"sizes\":{}}" };
@@ -76,10 +87,14 @@ static void every_kind_survives_a_round_trip(void **state)
 static void reads_all_forms_of_json(void **state)
 {
 	struct arena *arena ARENA_SCOPED = arena_create();
-	assert_string_equal(again(arena, " { \"text\" :\t\"\\u0041\\ud83d\\ude00\\/\" , \"number\" : -0 }\r\n"),
+	assert_string_equal(
+		again(arena, " { \"text\" :\t\"\\u0041\\ud83d\\ude00\\/\" , \"number\" : -0 }\r\n"),
 		"{\"text\":\"A\xf0\x9f\x98\x80/\",\"number\":0}");
-	assert_string_equal(again(arena, "{\"text\":null,\"children\":null,\"time\":\"2023-11-14T22:13:20Z\"}"), "{\"time\":1700000000}");
-	assert_string_equal(again(arena, "{\"ratio\":1e2,\"number\":1,\"number\":2}"), "{\"number\":2,\"ratio\":100}");
+	assert_string_equal(
+		again(arena, "{\"text\":null,\"children\":null,\"time\":\"2023-11-14T22:13:20Z\"}"),
+		"{\"time\":1700000000}");
+	assert_string_equal(
+		again(arena, "{\"ratio\":1e2,\"number\":1,\"number\":2}"), "{\"number\":2,\"ratio\":100}");
 }
 
 static void bytes_that_are_no_utf8_are_written_as_replacement(void **state)
@@ -94,21 +109,27 @@ static void refuses_what_is_malformed_and_names_the_member(void **state)
 {
 	static const struct {
 		const char *text, *message;
-	} cases[] = { { "", "expected an object" }, { "[]", "expected an object" }, { "{", "expected a string" },
-		{ "{} x", "more text" }, { "{\"text\"}", "':'" }, { "{\"text\":1}", "'text'" }, { "{\"text\":\"a", "'text'" },
-		{ "{\"text\":\"\\u0000\"}", "NUL" }, { "{\"text\":\"\\ud800\"}", "surrogate" }, { "{\"text\":\"\\udc00\"}", "surrogate" },
-		{ "{\"text\":\"\\ud800\\u0041\"}", "surrogate" }, { "{\"text\":\"\\x\"}", "escape" }, { "{\"text\":\"\xff\"}", "UTF-8" },
-		{ "{\"text\":\"\n\"}", "control" }, { "{\"number\":1.5}", "'number'" }, { "{\"number\":01}", "'number'" },
-		{ "{\"number\":+1}", "'number'" }, { "{\"number\":9223372036854775808}", "'number'" }, { "{\"ratio\":1e999}", "'ratio'" },
-		{ "{\"ratio\":.5}", "'ratio'" }, { "{\"flag\":1}", "'flag'" }, { "{\"time\":\"yesterday\"}", "'time'" },
-		{ "{\"time\":1e300}", "'time'" }, { "{\"bytes\":\"?\"}", "'bytes'" }, { "{\"children\":[{}", "'children'" },
-		{ "{\"children\":[{},]}", "'children'" }, { "{\"child\":{\"flag\":3}}", "'flag'" }, { "{\"other\":1}", "'other'" },
-		{ "{\"number\":1,}", "string" } };
+	} cases[] = { { "", "expected an object" }, { "[]", "expected an object" },
+		{ "{", "expected a string" }, { "{} x", "more text" }, { "{\"text\"}", "':'" },
+		{ "{\"text\":1}", "'text'" }, { "{\"text\":\"a", "'text'" },
+		{ "{\"text\":\"\\u0000\"}", "NUL" }, { "{\"text\":\"\\ud800\"}", "surrogate" },
+		{ "{\"text\":\"\\udc00\"}", "surrogate" }, { "{\"text\":\"\\ud800\\u0041\"}", "surrogate" },
+		{ "{\"text\":\"\\x\"}", "escape" }, { "{\"text\":\"\xff\"}", "UTF-8" },
+		{ "{\"text\":\"\n\"}", "control" }, { "{\"number\":1.5}", "'number'" },
+		{ "{\"number\":01}", "'number'" }, { "{\"number\":+1}", "'number'" },
+		{ "{\"number\":9223372036854775808}", "'number'" }, { "{\"ratio\":1e999}", "'ratio'" },
+		{ "{\"ratio\":.5}", "'ratio'" }, { "{\"flag\":1}", "'flag'" },
+		{ "{\"time\":\"yesterday\"}", "'time'" }, { "{\"time\":1e300}", "'time'" },
+		{ "{\"bytes\":\"?\"}", "'bytes'" }, { "{\"children\":[{}", "'children'" },
+		{ "{\"children\":[{},]}", "'children'" }, { "{\"child\":{\"flag\":3}}", "'flag'" },
+		{ "{\"other\":1}", "'other'" }, { "{\"number\":1,}", "string" } };
 	struct arena *arena ARENA_SCOPED = arena_create();
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
 		struct node node = { 0 };
 		struct error err = { 0 };
-		assert_int_equal(json_decode(arena, &node_shape, cases[i].text, strlen(cases[i].text), false, &node, &err), -1);
+		assert_int_equal(json_decode(arena, &node_shape, cases[i].text, strlen(cases[i].text), false,
+					 &node, &err),
+			-1);
 		assert_int_equal(err.code, ERROR_SERIALIZATION);
 		if (!strstr(err.message, cases[i].message))
 			fail_msg("%s: %s", cases[i].text, err.message);
@@ -118,14 +139,16 @@ static void refuses_what_is_malformed_and_names_the_member(void **state)
 static void a_lenient_reader_skips_unknown_members_but_checks_them(void **state)
 {
 	static const char good[] = "{\"x\":{\"a\":[1,\"b\",null,true,{}]},\"number\":7,\"y\":[]}";
-	static const char *const bad[] = { "{\"x\":{\"a\":[1,]}}", "{\"x\":tru}", "{\"x\":1e}", "{\"x\":{\"a\"}}" };
+	static const char *const bad[] = { "{\"x\":{\"a\":[1,]}}", "{\"x\":tru}", "{\"x\":1e}",
+		"{\"x\":{\"a\"}}" };
 	struct arena *arena ARENA_SCOPED = arena_create();
 	struct node node = { 0 };
 	struct error err = { 0 };
 	assert_int_equal(json_decode(arena, &node_shape, good, strlen(good), true, &node, &err), 0);
 	assert_int_equal(node.number.value, 7);
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
-		assert_int_equal(json_decode(arena, &node_shape, bad[i], strlen(bad[i]), true, &node, &err), -1);
+		assert_int_equal(
+			json_decode(arena, &node_shape, bad[i], strlen(bad[i]), true, &node, &err), -1);
 }
 
 static void nesting_is_limited(void **state)
@@ -148,10 +171,13 @@ static void generated_shapes_leave_header_members_out(void **state)
 {
 	struct buffer out BUFFER_SCOPED = { 0 };
 	struct ebs_Block blocks[] = { { some_integer(3), "dG9rZW4=" }, { some_integer(4), NULL } };
-	struct ebs_ListSnapshotBlocksResponse response = { .blocks = { blocks, 2, true }, .volume_size = some_integer(1) };
-	struct ebs_GetSnapshotBlockResponse block = { .checksum = "x", .block_data = { (const uint8_t *)"abc", 3 } };
+	struct ebs_ListSnapshotBlocksResponse response = { .blocks = { blocks, 2, true },
+		.volume_size = some_integer(1) };
+	struct ebs_GetSnapshotBlockResponse block = { .checksum = "x",
+		.block_data = { (const uint8_t *)"abc", 3 } };
 	json_encode(&out, &ebs_shape_ListSnapshotBlocksResponse, &response);
-	assert_string_equal(out.data, "{\"Blocks\":[{\"BlockIndex\":3,\"BlockToken\":\"dG9rZW4=\"},{\"BlockIndex\":4}],\"VolumeSize\":1}");
+	assert_string_equal(out.data,
+		"{\"Blocks\":[{\"BlockIndex\":3,\"BlockToken\":\"dG9rZW4=\"},{\"BlockIndex\":4}],\"VolumeSize\":1}");
 	buffer_clear(&out);
 	json_encode(&out, &ebs_shape_GetSnapshotBlockResponse, &block);
 	assert_string_equal(out.data, "{}");
