@@ -7,7 +7,6 @@
 
 #include "aws/door_internal.h"
 #include "base/clock.h"
-#include "base/text.h"
 #include "base/banned.h"
 
 /* What a failure is called by each protocol's services. `message` goes before the detail; NULL: the detail alone. */
@@ -19,11 +18,13 @@ static const struct wording {
 	} as[3];
 } wordings[] = {
 	{ ERROR_SIGNATURE_MISMATCH,
-		{ [PROTOCOL_EC2] = { ERROR_AUTH_FAILURE, "AWS was not able to validate the provided access credentials" },
+		{ [PROTOCOL_EC2] = { ERROR_AUTH_FAILURE,
+			  "AWS was not able to validate the provided access credentials" },
 			[PROTOCOL_QUERY] = { ERROR_SIGNATURE_MISMATCH, NULL },
 			[PROTOCOL_REST_JSON] = { ERROR_INVALID_SIGNATURE_EXCEPTION, NULL } } },
 	{ ERROR_INVALID_CLIENT_TOKEN_ID,
-		{ [PROTOCOL_EC2] = { ERROR_AUTH_FAILURE, "AWS was not able to validate the provided access credentials" },
+		{ [PROTOCOL_EC2] = { ERROR_AUTH_FAILURE,
+			  "AWS was not able to validate the provided access credentials" },
 			[PROTOCOL_QUERY] = { ERROR_INVALID_CLIENT_TOKEN_ID, NULL },
 			[PROTOCOL_REST_JSON] = { ERROR_UNRECOGNIZED_CLIENT, NULL } } },
 	{ ERROR_REQUEST_EXPIRED,
@@ -93,14 +94,16 @@ int door_authenticate(struct door_request *request, struct error *err)
 		error_set(err, ERROR_MISSING_AUTH_TOKEN, "The request is not signed.");
 		return door_word_error(request, err);
 	}
-	if (config->lookup(config->lookup_context, request->signature->access_key_id, request->arena, &identity, err) < 0) {
+	if (config->lookup(config->lookup_context, request->signature->access_key_id, request->arena,
+		    &identity, err) < 0) {
 		if (err->code != ERROR_NOT_FOUND)
 			return -1;
 		if (config->auth_any) {
 			pass_as_any(call);
 			return 0;
 		}
-		error_set(err, ERROR_INVALID_CLIENT_TOKEN_ID, "The security token included in the request is invalid.");
+		error_set(err, ERROR_INVALID_CLIENT_TOKEN_ID,
+			"The security token included in the request is invalid.");
 		return door_word_error(request, err);
 	}
 	if (verify(request, &identity, err) < 0)

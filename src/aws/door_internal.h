@@ -17,7 +17,8 @@ struct door_request {
 	const struct http_request *http;
 	struct arena *arena;
 	bool secure;
-	const struct service *service; /* never NULL once door_route_request has run: errors are encoded in its form */
+	const struct service
+		*service; /* never NULL once door_route_request has run: errors are encoded in its form */
 	struct sigv4_signature *signature; /* NULL: not signed, or (auth_any) not legibly */
 	struct codec_request codec_request;
 	struct call call;

@@ -16,7 +16,7 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "compute/console.h"
-#include "compute/loop.h"
+#include "compute/compute_loop.h"
 #include "compute/qemu_arguments.h"
 #include "base/banned.h"
 
@@ -28,7 +28,7 @@ struct dry_machine {
 struct compute {
 	compute_listener *listener;
 	void *context;
-	struct loop *loop;
+	struct compute_loop *loop;
 	pthread_mutex_t lock;
 	void *machines; /* a tree (search.h) of struct dry_machine by id */
 };
@@ -120,7 +120,7 @@ static int open_dry(const char *state_folder, const char *runtime_folder, comput
 	struct compute *compute = memory_alloc(sizeof *compute);
 	*compute = (struct compute){ .listener = listener, .context = context };
 	pthread_mutex_init(&compute->lock, NULL);
-	if (loop_create(&compute->loop, err)) {
+	if (compute_loop_create(&compute->loop, err)) {
 		pthread_mutex_destroy(&compute->lock);
 		free(compute);
 		return -1;
@@ -131,7 +131,7 @@ static int open_dry(const char *state_folder, const char *runtime_folder, comput
 
 static void close_dry(struct compute *compute)
 {
-	loop_destroy(compute->loop);
+	compute_loop_destroy(compute->loop);
 	tdestroy(compute->machines, free_machine);
 	pthread_mutex_destroy(&compute->lock);
 	free(compute);
@@ -208,7 +208,7 @@ static void post_event(struct compute *compute, const char *id, enum machine_eve
 {
 	struct dry_notice *notice = memory_alloc(sizeof *notice);
 	*notice = (struct dry_notice){ .compute = compute, .id = memory_strdup(id), .event = event };
-	loop_post(compute->loop, tell, notice);
+	compute_loop_post(compute->loop, tell, notice);
 }
 
 static int press_power_button(struct compute *compute, const char *id, struct error *err)

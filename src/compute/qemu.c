@@ -50,7 +50,7 @@ static void trim_tick(void *context, uint32_t events)
 		machine_trim_consoles(compute);
 }
 
-static const struct loop_handler trim_handler = { .ready = trim_tick };
+static const struct compute_loop_handler trim_handler = { .ready = trim_tick };
 
 static int start_trimming(struct compute *compute, struct error *err)
 {
@@ -58,7 +58,7 @@ static int start_trimming(struct compute *compute, struct error *err)
 	compute->trim_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
 	if (compute->trim_fd < 0 || timerfd_settime(compute->trim_fd, 0, &interval, NULL))
 		return error_set_errno(err, errno, "cannot make a timer");
-	return loop_add(compute->loop, compute->trim_fd, &trim_handler, compute, &compute->trim_source, err);
+	return compute_loop_add(compute->loop, compute->trim_fd, &trim_handler, compute, &compute->trim_source, err);
 }
 
 static bool may_drop_capabilities(void)
@@ -74,10 +74,10 @@ static void close_qemu(struct compute *compute)
 	if (compute->loop) {
 		machine_forget_all(compute);
 		if (compute->trim_source)
-			loop_remove(compute->loop, compute->trim_source);
+			compute_loop_remove(compute->loop, compute->trim_source);
 		else if (compute->trim_fd >= 0)
 			close(compute->trim_fd);
-		loop_destroy(compute->loop);
+		compute_loop_destroy(compute->loop);
 	}
 	pthread_mutex_destroy(&compute->lock);
 	free(compute->state_folder);
@@ -94,7 +94,7 @@ static int open_qemu(const char *state_folder, const char *runtime_folder, compu
 		.privileged = may_drop_capabilities() };
 	pthread_mutex_init(&compute->lock, NULL);
 	if (file_make_folder(state_folder, 0700, err) || file_make_folder(runtime_folder, 0700, err) ||
-		loop_create(&compute->loop, err) || start_trimming(compute, err) ||
+		compute_loop_create(&compute->loop, err) || start_trimming(compute, err) ||
 		acceleration_open(state_folder, &compute->acceleration, err)) {
 		close_qemu(compute);
 		return -1;

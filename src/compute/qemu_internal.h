@@ -13,7 +13,7 @@
 #include "base/process.h"
 #include "compute/acceleration.h"
 #include "compute/compute.h"
-#include "compute/loop.h"
+#include "compute/compute_loop.h"
 #include "compute/qmp.h"
 
 enum {
@@ -26,8 +26,8 @@ struct compute {
 	char *state_folder, *runtime_folder;
 	compute_listener *listener;
 	void *context;
-	struct loop *loop;
-	struct loop_source *trim_source; /* a timer */
+	struct compute_loop *loop;
+	struct compute_loop_source *trim_source; /* a timer */
 	int trim_fd; /* the source's */
 	struct acceleration *acceleration;
 	bool privileged;
@@ -44,7 +44,7 @@ struct machine {
 	struct qmp *qmp; /* fixed once the machine is in the list, closed when it leaves it */
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
-	struct loop_source *end_source; /* its pidfd; NULL once it ended */
+	struct compute_loop_source *end_source; /* its pidfd; NULL once it ended */
 	bool destroying; /* its end is our own doing: no event */
 	char *awaited_device; /* detach waits until this one is deleted */
 	bool device_deleted, unplug_refused;

@@ -33,8 +33,8 @@ struct qmp_call {
 
 struct qmp {
 	_Atomic int references;
-	struct loop *loop;
-	struct loop_source *source; /* NULL once removed; under the lock */
+	struct compute_loop *loop;
+	struct compute_loop_source *source; /* NULL once removed; under the lock */
 	int fd; /* the source's; a copy for writing is write_fd, so that a descriptor closed by the loop is never written to */
 	int write_fd;
 	const struct qmp_listener *listener;
@@ -124,7 +124,7 @@ void qmp_destroy_detached(struct qmp *qmp)
 static void shut_connection(struct qmp *qmp)
 {
 	pthread_mutex_lock(&qmp->lock);
-	struct loop_source *source = qmp->source;
+	struct compute_loop_source *source = qmp->source;
 	qmp->source = NULL;
 	qmp->closed = true;
 	pthread_cond_broadcast(&qmp->changed);
@@ -132,7 +132,7 @@ static void shut_connection(struct qmp *qmp)
 	if (qmp->write_fd >= 0)
 		shutdown(qmp->write_fd, SHUT_RDWR); /* ends a write that another thread is in */
 	if (source)
-		loop_remove(qmp->loop, source);
+		compute_loop_remove(qmp->loop, source);
 }
 
 /* The message goes to whoever waits for it, reference and all: jansson's counts are not for two threads at once. */
@@ -207,7 +207,7 @@ static void release_source(void *context)
 	unref_qmp(context);
 }
 
-static const struct loop_handler handler = { .ready = read_socket, .release = release_source };
+static const struct compute_loop_handler handler = { .ready = read_socket, .release = release_source };
 
 static void deadline_after(int timeout_ms, struct timespec *deadline)
 {
@@ -237,7 +237,7 @@ static int wait_greeting(struct qmp *qmp, int timeout_ms, struct error *err)
 	return error_set(err, ERROR_TIMEOUT, "the monitor gave no greeting within %d ms", timeout_ms);
 }
 
-int qmp_open(struct loop *loop, int fd, int timeout_ms, const struct qmp_listener *listener, void *context,
+int qmp_open(struct compute_loop *loop, int fd, int timeout_ms, const struct qmp_listener *listener, void *context,
 	struct qmp **result, struct error *err)
 {
 	struct qmp *qmp = create_qmp(listener, context);
@@ -246,7 +246,7 @@ int qmp_open(struct loop *loop, int fd, int timeout_ms, const struct qmp_listene
 	qmp->write_fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
 	atomic_store(&qmp->references, 2);
 	int failed = qmp->write_fd < 0 ? error_set_errno(err, errno, "cannot duplicate the monitor's descriptor")
-		: loop_add(loop, fd, &handler, qmp, &qmp->source, err);
+		: compute_loop_add(loop, fd, &handler, qmp, &qmp->source, err);
 	if (failed) {
 		close(fd);
 		unref_qmp(qmp);

@@ -57,6 +57,7 @@ class Tool:
     def do(self, do, **arguments):
         answer = self.ask(do, **arguments)
         assert answer["ok"], answer
+        self.machine_pid = answer["pid"]
         return answer["ms"]
 
     def close(self):
@@ -179,11 +180,11 @@ def namespaces(cloud):
     return {entry for entry in os.listdir("/run/netns") if entry.startswith(prefixes)}
 
 
-def host_connects(address, port, text=None):
+def host_connects(address, port):
     """What the host hears from a public address: the first bytes, or None if the connection is refused or reset."""
     try:
         with socket.create_connection((address, port), timeout=5) as connection:
-            return connection.recv(100).decode() or None
+            return connection.recv(100).decode(errors="replace") or None
     except OSError:
         return None
 
@@ -468,6 +469,31 @@ def test_bad_descriptions_are_refused(cloud):
         vpc = vpc_of([good], [group("sg-a", ingress=[rule])])
         assert cloud.tool.ask("apply", vpc=vpc)["code"] == "InvalidInput"
     assert not namespaces(cloud)
+
+
+@pytest.mark.skipif("AMID_TINY_IMAGE" not in os.environ, reason="AMID_TINY_IMAGE names no image")
+def test_a_real_machine_is_reached_and_stays_reached(cloud):
+    """The tiny image under QEMU: DHCP, a public address, and a restart of amid under its feet."""
+    vpc = vpc_of([interface(10, ["sg-a"], public="127.77.8.10")], [group("sg-a", ingress=[[6, 22, 22, ANY]])])
+    cloud.tool.do("apply", vpc=vpc)
+    console = cloud.folder / "console"
+    argv = ["qemu-system-x86_64", "-M", "q35", "-accel", "tcg,tb-size=32", "-cpu", "max", "-m", "128", "-nodefaults", "-display",
+            "none", "-serial", f"file:{console}", "-drive", f"file={os.environ['AMID_TINY_IMAGE']},format=raw,if=virtio,snapshot=on",
+            "-netdev", "tap,id=net0,fd=%FD%", "-device", "virtio-net-pci,netdev=net0,mac=02:00:00:00:01:0a,romfile="]
+    cloud.tool.do("machine", vpc="vpc-1", interface="eni-1-10", argv=argv)
+    pid = cloud.tool.machine_pid
+    try:
+        start = time.monotonic()
+        up = until(lambda: (host_connects("127.77.8.10", 22) or "").startswith("SSH-2.0"), 90)
+        assert up, console.read_text(errors="replace")[-3000:]
+        print(f"SSH answers {time.monotonic() - start:.1f} s after the start")
+        assert cloud.tool.ask("machine", vpc="vpc-1", interface="eni-1-10", argv=argv)["code"] == "Conflict"
+        cloud.tool.kill()
+        cloud.tool = Tool(cloud.name)
+        cloud.tool.do("apply", vpc=vpc)
+        assert host_connects("127.77.8.10", 22).startswith("SSH-2.0")
+    finally:
+        os.kill(pid, 9)
 
 
 def test_twenty_interfaces_are_applied_fast(cloud):

@@ -19,6 +19,7 @@ import threading
 import time
 import types
 import unittest
+import unittest.mock
 import urllib.parse
 import urllib.request
 
@@ -402,6 +403,13 @@ class Connections(DoorTest):
                 Checksum='x', ChecksumAlgorithm='SHA256')
         self.assertEqual(caught.exception.response['Error']['Code'], 'RequestEntityTooLarge')
 
+    def test_long_headers(self):
+        query = '/?Action=DescribeRegions' + ''.join(f'&RegionName.{i}=r{i}' for i in range(1, 1501))
+        status, body, _ = self.any.request('GET', query)
+        self.assertEqual((status, body.count('<regionName>')), (200, 1501))
+        for size, status in ((31000, 200), (33000, 431)):
+            self.assertEqual(self.any.request('GET', '/?Action=DescribeRegions', None, {'X-Long': 'x' * size})[0], status)
+
     def test_slow_clients_and_too_many(self):
         with Server('iam', '-', '-', 3, 1) as server:
             slow = [server.connect() for _ in range(3)]
@@ -452,16 +460,35 @@ class Tls(DoorTest):
     def tearDown(self):
         self.folder.cleanup()
 
+    def https(self, server, method, path, body, headers):
+        """The status of the answer."""
+        connection = http.client.HTTPSConnection(*server.address, timeout=20,
+                                                 context=ssl.create_default_context(cafile=self.certificate))
+        connection.request(method, path, body, headers)
+        status = connection.getresponse().status
+        connection.close()
+        return status
+
     def test_tls(self):
         with Server('iam', self.certificate, self.key) as server:
             self.assertTrue(server.endpoint.startswith('https://'))
             client = server.client('ec2', verify=self.certificate)
             self.assertEqual(client.describe_regions()['Regions'][0]['RegionName'], 'us-east-1')
-            data = os.urandom(512 * 1024)  # its payload is not signed over TLS
+            data = os.urandom(512 * 1024)
             answer = server.client('ebs', verify=self.certificate).put_snapshot_block(
                 SnapshotId='snap-0123456789abcdef0', BlockIndex=3, BlockData=data, DataLength=len(data),
                 Checksum=base64.b64encode(hashlib.sha256(data).digest()).decode(), ChecksumAlgorithm='SHA256')
             self.assertEqual(answer['Checksum'], base64.b64encode(hashlib.sha256(data).digest()).decode())
+            path, body = '/snapshots/snap-0123456789abcdef0/blocks/0', b'block'
+            needed = {'x-amz-Data-Length': '5', 'x-amz-Checksum': 'x', 'x-amz-Checksum-Algorithm': 'SHA256'}
+            claim = {'X-Amz-Content-SHA256': 'UNSIGNED-PAYLOAD'}
+            for headers in (needed, {**needed, **claim}):
+                with unittest.mock.patch.object(botocore.auth.SigV4Auth, 'payload', lambda *_: 'UNSIGNED-PAYLOAD'):
+                    headers = server.signed('ebs', 'PUT', path, body, headers)
+                self.assertEqual(self.https(server, 'PUT', path, body, headers), 201)
+            form = b'Action=DescribeRegions&Version=2016-11-15'
+            self.assertEqual(self.https(server, 'POST', '/', form, server.signed('ec2', 'POST', '/', form)), 200)
+            self.assertEqual(self.https(server, 'POST', '/', form, server.signed('ec2', 'POST', '/', form, claim)), 401)
             old = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
             old.check_hostname, old.verify_mode = False, ssl.CERT_NONE
             old.set_ciphers('DEFAULT@SECLEVEL=0')

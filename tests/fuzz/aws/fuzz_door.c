@@ -10,10 +10,11 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static int lookup(void *context, const char *access_key_id, struct arena *arena, struct door_identity *identity,
-	struct error *err)
+static int lookup(void *context, const char *access_key_id, struct arena *arena,
+	struct door_identity *identity, struct error *err)
 {
-	*identity = (struct door_identity){ "111122223333", "secret", NULL, "arn:aws:iam::111122223333:root", "111122223333" };
+	*identity = (struct door_identity){ "111122223333", "secret", NULL, "arn:aws:iam::111122223333:root",
+		"111122223333" };
 	return strcmp(access_key_id, "known") == 0 ? 0 : error_set(err, ERROR_NOT_FOUND, "no such key");
 }
 

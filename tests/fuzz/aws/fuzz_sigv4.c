@@ -15,12 +15,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (raw_request(arena, (const char *)data, size, &http) < 0 || !sigv4_is_present(&http))
 		return 0;
 	if (sigv4_parse(&http, arena, &signature, &err) < 0)
-		return err.code == ERROR_INCOMPLETE_SIGNATURE || err.code == ERROR_SIGNATURE_MISMATCH ? 0 : (abort(), 0);
+		return err.code == ERROR_INCOMPLETE_SIGNATURE || err.code == ERROR_SIGNATURE_MISMATCH
+			? 0
+			: (abort(), 0);
 	if (signature.signed_header_count > SIGV4_SIGNED_HEADERS_MAX || strlen(signature.timestamp) != 16 ||
-		strlen(signature.date) != 8 || (signature.presigned && signature.expires_s > SIGV4_EXPIRES_MAX))
+		strlen(signature.date) != 8 ||
+		(signature.presigned && signature.expires_s > SIGV4_EXPIRES_MAX))
 		abort();
 	sigv4_check_time(&signature, INT64_C(1440938160000), &err);
-	if (sigv4_verify(&signature, &http, "a secret that signed nothing", SIGV4_PAYLOAD_MAY_BE_UNSIGNED, arena, &err) == 0 ||
+	if (sigv4_verify(&signature, &http, "a secret that signed nothing", SIGV4_PAYLOAD_MAY_BE_UNSIGNED,
+		    arena, &err) == 0 ||
 		err.code != ERROR_SIGNATURE_MISMATCH)
 		abort();
 	return 0;

@@ -15,8 +15,13 @@ static void require(int condition)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct dhcp_lease lease = { .mac = { 2, 0, 0, 0, 0, 5 }, .address = 0x0a000105, .gateway = 0x0a000101, .prefix = 24,
-		.mtu = 1500, .hostname = "host", .domain = "example.internal" };
+	struct dhcp_lease lease = { .mac = { 2, 0, 0, 0, 0, 5 },
+		.address = 0x0a000105,
+		.gateway = 0x0a000101,
+		.prefix = 24,
+		.mtu = 1500,
+		.hostname = "host",
+		.domain = "example.internal" };
 	static const uint8_t own[] = { 10, 0, 1, 5 }, none[4];
 	uint8_t reply[DHCP_REPLY_SIZE];
 	uint32_t destination = 1;

@@ -98,7 +98,7 @@ static void on_release(void *context)
 static const struct qmp_listener listener = { .event = on_event, .release = on_release };
 
 struct fixture {
-	struct loop *loop;
+	struct compute_loop *loop;
 	struct seen seen;
 	struct monitor monitor;
 	int fd;
@@ -109,7 +109,7 @@ static void begin(struct fixture *f, const struct step *steps, bool hold)
 {
 	int fds[2];
 	*f = (struct fixture){ .seen = { .lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER } };
-	assert_int_equal(loop_create(&f->loop, &f->err), 0);
+	assert_int_equal(compute_loop_create(&f->loop, &f->err), 0);
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
 	f->fd = fds[0];
 	f->monitor = (struct monitor){ .fd = fds[1], .steps = steps, .hold = hold };
@@ -121,7 +121,7 @@ static void end(struct fixture *f, struct qmp *qmp)
 	qmp_close(qmp);
 	pthread_join(f->monitor.thread, NULL);
 	assert_true(f->monitor.matched);
-	loop_destroy(f->loop);
+	compute_loop_destroy(f->loop);
 	assert_int_equal(f->seen.released, 1);
 }
 
@@ -262,7 +262,7 @@ static void a_monitor_that_does_not_read_is_given_up(void **state)
 	char *big = memory_alloc(1 << 20);
 	memset(big, 'x', (1 << 20) - 1);
 	big[(1 << 20) - 1] = '\0';
-	assert_int_equal(loop_create(&f.loop, &f.err), 0);
+	assert_int_equal(compute_loop_create(&f.loop, &f.err), 0);
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
 	assert_int_equal(pthread_create(&thread, NULL, answer_once, &fds[1]), 0);
 	assert_int_equal(qmp_open(f.loop, fds[0], 5000, &listener, &f.seen, &qmp, &f.err), 0);
@@ -270,7 +270,7 @@ static void a_monitor_that_does_not_read_is_given_up(void **state)
 	assert_int_equal(f.err.code, ERROR_UNAVAILABLE);
 	qmp_close(qmp);
 	pthread_join(thread, NULL);
-	loop_destroy(f.loop);
+	compute_loop_destroy(f.loop);
 	assert_int_equal(f.seen.released, 1);
 	close(fds[1]);
 	free(big);
