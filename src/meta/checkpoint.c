@@ -3,8 +3,8 @@
  *
  * The writer wakes it when the log has grown to CHECKPOINT_PAGES. It copies the log with a connection of its own,
  * holding up neither readers nor the writer, and then has the writer copy what was committed meanwhile (see
- * finish_checkpoint in writer.c), after which the log file is written from its start again. The log may stay
- * longer than that while a reader needs its old pages; a later round gets them. A checkpoint that fails (disk
+ * finish_checkpoint in writer.c), after which the log file is written from its start again. The log grows beyond
+ * that while a long read needs its old pages; a later round gets them. A checkpoint that fails (disk
  * full) loses nothing: the log holds everything.
  */
 #include "meta/meta_internal.h"
@@ -29,10 +29,8 @@ static int run_checkpoint(struct checkpointer *checkpointer, struct error *err)
 	if (!checkpointer->database &&
 		database_open(checkpointer->path, DATABASE_CHECKPOINTER, &checkpointer->database, err))
 		return -1;
-	int left;
-	if (database_checkpoint(checkpointer->database, &left, err))
+	if (database_checkpoint(checkpointer->database, err))
 		return -1;
-	/* also when nothing is left: commits may have gone on since */
 	writer_finish_checkpoint(checkpointer->meta->writer);
 	return 0;
 }

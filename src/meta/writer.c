@@ -25,7 +25,7 @@ struct writer {
 	struct meta *meta;
 	struct database *database; /* the thread's own */
 	pthread_t thread;
-	int64_t sequence; /* of the newest change that is durable; the thread's own */
+	int64_t sequence;    /* of the newest change that is durable; the thread's own */
 	int checkpoint_mark; /* pages in the log when a checkpoint was last asked for; the thread's own */
 	struct error broken; /* code ERROR_NONE: it works; the thread's own */
 
@@ -121,12 +121,13 @@ static int apply_batch(struct writer *writer, struct meta_batch *batch, int64_t 
 static void set_broken(struct writer *writer, const struct error *why)
 {
 	log_error("metadata-writer-broken", "error=\"%s\" action=\"restart amid\"", why->message);
-	error_set(&writer->broken, ERROR_UNAVAILABLE, "metadata cannot be written until amid is restarted: %s",
-		why->message);
+	error_set(&writer->broken, ERROR_UNAVAILABLE,
+		"metadata cannot be written until amid is restarted: %s", why->message);
 }
 
 /* The transaction of a group. *sequence follows what it appends. */
-static int run_transaction(struct writer *writer, struct meta_batch *group, int64_t *sequence, struct error *err)
+static int run_transaction(
+	struct writer *writer, struct meta_batch *group, int64_t *sequence, struct error *err)
 {
 	if (writer->broken.code) {
 		*err = writer->broken;
@@ -202,13 +203,13 @@ static void commit_group(struct writer *writer, struct meta_batch *group)
 
 /*
  * The checkpoint thread has copied most of the log, but as long as commits follow each other it never reaches the
- * end; between two of them there is little left. Then the log starts over at the next commit.
+ * end; between two of them there is little left. Reads that began before are given a moment to end, those that
+ * begin now no longer need the log: so it starts over even if there is always some reader.
  */
 static void finish_checkpoint(struct writer *writer)
 {
-	int left;
 	struct error err;
-	if (database_checkpoint(writer->database, &left, &err))
+	if (database_restart_log(writer->database, &err))
 		log_warning("metadata-checkpoint-failed", "error=\"%s\"", err.message);
 }
 
@@ -246,7 +247,8 @@ void writer_finish_checkpoint(struct writer *writer)
 static int read_last_change(struct writer *writer, struct error *err)
 {
 	struct cursor rows CURSOR_SCOPED = { 0 };
-	if (database_query(writer->database, CHANGE_LAST, NO_ARGUMENTS, &rows, err) || cursor_next(&rows, err) < 0)
+	if (database_query(writer->database, CHANGE_LAST, NO_ARGUMENTS, &rows, err) ||
+		cursor_next(&rows, err) < 0)
 		return -1;
 	writer->sequence = cursor_number(&rows, 0);
 	atomic_store(&writer->meta->last_change, writer->sequence);

@@ -6,8 +6,8 @@
  * max_volumes counts the root volume. Nitro machines have 28 slots that volumes share with network interfaces (one, here) and with
  * local NVMe disks; Xen machines take 40 volumes.
  */
-#include "base/banned.h"
 #include "svc/instance_types.h"
+#include "base/banned.h"
 
 #define NITRO .hypervisor = "nitro", .nvme_ebs = true, .current_generation = true, .max_volumes = 27
 #define XEN .hypervisor = "xen", .max_volumes = 40

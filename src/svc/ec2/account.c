@@ -2,9 +2,9 @@
  * DescribeAccountAttributes: the limits that AWS shows for an account. Those of addresses and instances are what a new account has there; amid sets none of its own
  * but what the machine can take. Runs on the thread of the call.
  */
-#include "base/banned.h"
 #include "svc/ec2/common.h"
 #include "svc/network.h"
+#include "base/banned.h"
 
 static const struct {
 	const char *name;

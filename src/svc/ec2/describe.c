@@ -6,10 +6,10 @@
  */
 #include <assert.h>
 
-#include "base/banned.h"
 #include "base/clock.h"
 #include "shape/value.h"
 #include "svc/ec2/describe.h"
+#include "base/banned.h"
 
 enum { SCALAR_TEXT_MAX = 64 };
 
@@ -126,6 +126,21 @@ static bool item_matches(
 	return true;
 }
 
+/* Whether a path leads through a shape to a scalar: what the tables of filters must promise. */
+static bool path_is_sound(const struct shape *shape, const char *path)
+{
+	while (shape->kind == SHAPE_LIST || shape->kind == SHAPE_STRUCTURE) {
+		if (shape->kind == SHAPE_LIST) {
+			shape = shape->element;
+			continue;
+		}
+		shape = first_member(shape, path)->shape;
+		path += strcspn(path, ".");
+		path += *path == '.';
+	}
+	return *path == '\0' && shape->kind != SHAPE_MAP && shape->kind != SHAPE_BLOB;
+}
+
 /* Makes one filter ready, or refuses it. */
 static int prepare_test(const struct describe_kind *kind, const struct ec2_Filter *filter, struct test *test,
 	struct error *err)
@@ -147,6 +162,7 @@ static int prepare_test(const struct describe_kind *kind, const struct ec2_Filte
 	}
 	for (const struct describe_filter *known = kind->filters; known->name; known++) {
 		if (strcmp(known->name, name) == 0) {
+			assert(!known->path || path_is_sound(kind->shape, known->path));
 			test->path = known->path;
 			return 0;
 		}

@@ -1,11 +1,11 @@
 /*
  * DescribeSecurityGroups. Rules that have protocol and ports in common are shown as one permission (security_rules.c). Runs on the thread of the call.
  */
-#include "base/banned.h"
 #include "svc/ec2/describe.h"
 #include "svc/ec2/security_groups.h"
 #include "svc/ec2/security_rules.h"
 #include "svc/network.h"
+#include "base/banned.h"
 
 static const struct describe_kind security_groups = {
 	.shape = &ec2_shape_SecurityGroup,
@@ -74,6 +74,41 @@ static void fill_group(
 	out->tags = ec2_tags_result(call, &group->tags);
 }
 
+/*
+ * As on AWS in a VPC, a permission shows its source groups by id alone; only a filter looks at their names. So the names are there while the list is filtered,
+ * and taken out of what is shown.
+ */
+static void name_sources(const struct meta_rows *rows, struct ec2_IpPermissionList *permissions, bool show)
+{
+	for (size_t i = 0; i < permissions->count; i++) {
+		struct ec2_UserIdGroupPairList *pairs = &permissions->items[i].user_id_group_pairs;
+		for (size_t j = 0; j < pairs->count; j++) {
+			pairs->items[j].group_name = NULL;
+			for (size_t k = 0; k < rows->count && show; k++) {
+				const struct security_group_record *group = rows->items[k];
+				if (text_equal(group->record.id, pairs->items[j].group_id))
+					pairs->items[j].group_name = group->name;
+			}
+		}
+	}
+}
+
+static void name_all_sources(const struct meta_rows *rows, struct ec2_SecurityGroupList *list, bool show)
+{
+	for (size_t i = 0; i < list->count; i++) {
+		name_sources(rows, &list->items[i].ip_permissions, show);
+		name_sources(rows, &list->items[i].ip_permissions_egress, show);
+	}
+}
+
+static bool filters_by_source_name(const struct ec2_FilterList *filters)
+{
+	for (size_t i = 0; i < filters->count; i++)
+		if (filters->items[i].name && strstr(filters->items[i].name, "ip-permission.group-name"))
+			return true;
+	return false;
+}
+
 int ec2_describe_security_groups(struct call *call, const struct ec2_DescribeSecurityGroupsRequest *request,
 	struct ec2_DescribeSecurityGroupsResult *result, struct error *err)
 {
@@ -95,6 +130,13 @@ int ec2_describe_security_groups(struct call *call, const struct ec2_DescribeSec
 				ARENA_APPEND(call->arena, result->security_groups.items,
 					result->security_groups.count));
 	}
-	return describe_finish(
-		call, &security_groups, &request->filters, &page, &result->security_groups, err);
+	bool named = filters_by_source_name(&request->filters);
+	if (named)
+		name_all_sources(&rows, &result->security_groups, true);
+	if (describe_finish(
+		    call, &security_groups, &request->filters, &page, &result->security_groups, err) != 0)
+		return -1;
+	if (named)
+		name_all_sources(&rows, &result->security_groups, false);
+	return 0;
 }

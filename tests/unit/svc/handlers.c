@@ -13,10 +13,13 @@ int scene_setup(void **state)
 	s->arena = arena_create();
 	if (meta_open(arena_printf(s->arena, "%s/meta.db", s->folder), &s->meta, &s->err) != 0)
 		fail_msg("%s", s->err.message);
-	s->config = (struct amid_config){ .listen = "127.0.0.1:4566", .auth_any = true, .regions = region_names };
+	s->config =
+		(struct amid_config){ .listen = "127.0.0.1:4566", .auth_any = true, .regions = region_names };
 	s->regions[0].name = region_names[0];
 	s->regions[1].name = region_names[1];
-	s->amid = (struct amid){ .config = &s->config, .meta = s->meta, .regions = s->regions, .region_count = 2 };
+	s->amid = (struct amid){
+		.config = &s->config, .meta = s->meta, .regions = s->regions, .region_count = 2
+	};
 	memset(s->amid.token_key, 7, sizeof s->amid.token_key);
 	s->call = (struct call){
 		.amid = &s->amid,
@@ -49,7 +52,8 @@ int scene_teardown(void **state)
 }
 
 enum error_code scene_run(struct scene *scene, const struct shape_operation *shape,
-	int (*handler)(struct call *, const void *, void *, struct error *), const void *request, void *result)
+	int (*handler)(struct call *, const void *, void *, struct error *), const void *request,
+	void *result)
 {
 	scene->operation.shape = shape;
 	scene->err = (struct error){ 0 };

@@ -121,7 +121,9 @@ static void assert_ssh_keygen_agrees(enum ssh_key_type type)
 	char *public_key = output_of(arena, arena_printf(arena, "ssh-keygen -y -f %s", path));
 	public_key = arena_strndup(arena, public_key, strlen(key.openssh)); /* without a comment */
 	char *sha1 = output_of(arena,
-		arena_printf(arena, "openssl pkcs8 -topk8 -nocrypt -outform DER -in %s 2>/dev/null | openssl sha1 -c", path));
+		arena_printf(arena,
+			"openssl pkcs8 -topk8 -nocrypt -outform DER -in %s 2>/dev/null | openssl sha1 -c",
+			path));
 	remove(path);
 	assert_string_equal(public_key, key.openssh);
 	if (type == SSH_KEY_RSA)
