@@ -37,7 +37,7 @@ def run(command, **options):
     return subprocess.run(command, cwd=ROOT, **options)
 
 
-def sanitized_build(name, sanitizers, *options, compiler='gcc'):
+def sanitized_build(name, sanitizers, *options, compiler='clang'):
     """A build folder of its own for a set of sanitizers."""
     build = ROOT / name
     if not (build / 'build.ninja').exists():
