@@ -35,7 +35,7 @@ struct operation {
 	const struct shape_operation *shape;
 	enum call_access access;
 	const char *const *resources; /* IAM resource types it touches, NULL-terminated */
-	int (*handler)(struct call *call, const void *request, void *result, struct error *err);
+	int (*handler)(struct call *call, const void *request, void *result, struct error *err); /* NULL in tests of the tables */
 };
 
 enum protocol { PROTOCOL_EC2, PROTOCOL_QUERY, PROTOCOL_REST_JSON };

@@ -20,7 +20,12 @@ static int64_t read_clock_ms(clockid_t clock)
 
 int64_t clock_now_ms(void)
 {
-	return read_clock_ms(CLOCK_REALTIME) + atomic_load(&offset_ms);
+	return clock_real_ms() + atomic_load(&offset_ms);
+}
+
+int64_t clock_real_ms(void)
+{
+	return read_clock_ms(CLOCK_REALTIME);
 }
 
 int64_t clock_monotonic_ms(void)

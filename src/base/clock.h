@@ -8,6 +8,8 @@
 
 /* Milliseconds since 1970-01-01 UTC, with what clock_advance added. */
 int64_t clock_now_ms(void);
+/* The same without what clock_advance added: for what others, who do not know of it, have dated (signatures). */
+int64_t clock_real_ms(void);
 /* Moves the wall clock forward by `ms` (never back: negative values are ignored). */
 void clock_advance(int64_t ms);
 /* Milliseconds of CLOCK_MONOTONIC. */

@@ -150,11 +150,16 @@ bool process_is_alive(const struct process *process)
 		start_ticks == process->start_ticks && state != 'Z' && state != 'X';
 }
 
-/* A descriptor that stands for that very process, or -1 if it has ended. */
+/*
+ * A descriptor that stands for that very process, or -1 if there is none. A first thread that is a zombie does not mean that the process has ended: its
+ * other threads may still be on their way out, with files and locks in their hands. The descriptor knows.
+ */
 static int open_pidfd(const struct process *process)
 {
+	char state;
+	uint64_t start_ticks;
 	int fd = process->pid > 0 ? (int)syscall(SYS_pidfd_open, process->pid, 0) : -1;
-	if (fd >= 0 && !process_is_alive(process)) {
+	if (fd >= 0 && (read_stat(process->pid, &state, &start_ticks) || start_ticks != process->start_ticks)) {
 		close(fd);
 		return -1;
 	}

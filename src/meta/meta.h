@@ -35,6 +35,7 @@ struct record_index {
 	const char *path; /* "name"; "block_devices.snapshot_id" goes through a list of structures */
 	bool unique;
 };
+/* Text of values: strings as they are (UTF-8, at most 1,400 bytes), numbers in decimal, booleans true or false, timestamps as their milliseconds. */
 struct record_kind {
 	const char *name; /* "image" */
 	const struct shape *shape;
@@ -43,14 +44,17 @@ struct record_kind {
 };
 extern const struct record_kind *const record_kinds[];
 
-/* Opens (making it if missing, migrating it if older) the database file; mode 0600. Starts the writer and checkpoint threads. */
+/*
+ * Opens (making it if missing, migrating it if older) the database file; mode 0600. Starts the writer and checkpoint threads. ERROR_UNAVAILABLE if another process has it open
+ * (PATH-lock is locked), ERROR_INVALID if the file is not ours or newer than this program.
+ */
 int meta_open(const char *path, struct meta **meta, struct error *err);
 void meta_close(struct meta *meta); /* commits what is queued; NULL is legal */
 
 /* Reads one record into a struct in the arena; *found (a pointer to the kind's C struct) is NULL if there is none: that is a success. */
 int meta_get(struct meta *meta, const struct record_kind *kind, const char *account, const char *region, const char *id,
 	struct arena *arena, void *found, struct error *err);
-/* The same, whoever owns it: id alone (ids are unique within a kind). region NULL: any. */
+/* The same, whoever owns it: id alone (ids are unique within a kind; if several accounts have it, that is an error). region NULL: any. */
 int meta_get_any(struct meta *meta, const struct record_kind *kind, const char *region, const char *id, struct arena *arena,
 	void *found, struct error *err);
 
@@ -75,13 +79,17 @@ int meta_list(struct meta *meta, const struct record_kind *kind, const struct me
  *  put: a record with version 0 must not exist yet (ERROR_DUPLICATE otherwise); another must still have that version (ERROR_CONFLICT otherwise). After a successful commit the stored version is version + 1.
  *  A unique index violated: ERROR_DUPLICATE, the message names kind, index and value.
  *  delete: the record must still have that version (ERROR_CONFLICT).
- *  expect: fails the batch (ERROR_CONFLICT) unless the record, unchanged by this batch, still has that version.
+ *  A record may be changed once in a batch (ERROR_INTERNAL otherwise). Bodies are at most 1 MiB, ids at most 500 bytes (ERROR_INVALID).
+ *  expect: fails the batch (ERROR_CONFLICT) unless the record, unchanged by this batch, still has that version; version 0: that it does not exist.
  */
 struct meta_batch *meta_batch_create(struct meta *meta, struct arena *arena);
 void meta_batch_put(struct meta_batch *batch, const struct record_kind *kind, const void *record);
 void meta_batch_delete(struct meta_batch *batch, const struct record_kind *kind, const void *record);
 void meta_batch_expect(struct meta_batch *batch, const struct record_kind *kind, const void *record);
-/* Waits until the batch is durable. An empty batch is a success. The batch must not be used again. */
+/*
+ * Waits until the batch is durable. An empty batch is a success. The batch must not be used again. ERROR_NO_SPACE: nothing was committed, a later commit may succeed.
+ * After an I/O error every commit fails with ERROR_UNAVAILABLE until the store is opened again; whether the one that met it is on the disk is not known before that.
+ */
 int meta_commit(struct meta *meta, struct meta_batch *batch, struct error *err);
 
 /* The change log: one entry per record changed, numbered without gaps in commit order, appended in the transaction of the change. */
@@ -95,7 +103,7 @@ int meta_changes_after(struct meta *meta, int64_t sequence, size_t limit, struct
 	size_t *count, struct error *err);
 /* The newest sequence number that is durable. */
 int64_t meta_last_change(struct meta *meta);
-/* Called on the writer thread after each group commit, once a changed record; must be quick and must not call meta. One listener. */
+/* Called on the writer thread after each group commit, once a changed record and before the commits return; must be quick and must not call meta. One listener. */
 typedef void meta_listener(void *context, const struct meta_change *change);
 void meta_set_listener(struct meta *meta, meta_listener *listener, void *context);
 /* Forgets every record of an account (POST /_amid/reset), logging each as deleted; kinds named in `keep` (NULL-terminated) stay. */

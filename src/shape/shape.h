@@ -11,7 +11,7 @@
  *   blob                   struct shape_blob                 .data NULL: absent
  *   structure X            struct SERVICE_X *                NULL: absent
  *   list L of E            struct SERVICE_L { E *items; size_t count; bool set; }   structures lie in items by value; strings as const char *
- *   map M of K to V        struct SERVICE_M { struct SERVICE_M_entry { const char *key; V value; } *items; size_t count; bool set; }
+ *   map M of K to V        struct SERVICE_M { struct SERVICE_M_entry { const char *key; V value; } *items; size_t count; bool set; }   a structure V is a pointer here, as in a member
  * A member `ImageIds` of a structure is the C field `image_ids` (snake_case: see tools/apigen for the rule; a C keyword gets a trailing _).
  */
 #pragma once
@@ -101,6 +101,7 @@ struct shape_member {
 	bool flattened; /* list without a wrapper element */
 	bool idempotency_token;
 	bool sensitive; /* never logged */
+	bool keep_empty; /* in query requests: an empty value is a value (all others count as absent) */
 	const char *timestamp_format; /* "iso8601", "unixTimestamp", "rfc822"; NULL: the protocol's own */
 };
 
@@ -122,10 +123,13 @@ struct shape {
 /* How one API operation is spoken. */
 struct shape_operation {
 	const char *name; /* "DescribeImages" */
-	const struct shape *input; /* NULL: none */
-	const struct shape *output; /* NULL: none */
+	const struct shape *input; /* never NULL in generated tables: a structure without members stands for none */
+	const struct shape *output; /* likewise */
 	const char *http_method; /* rest protocols */
 	const char *http_uri; /* "/snapshots/{snapshotId}/blocks/{blockIndex}" */
 	int http_status; /* of success; 0: 200 */
 	const char *result_wrapper; /* query protocol: "GetCallerIdentityResult"; NULL: none */
 };
+
+/* The shapes of plain scalars that no model shape describes further. */
+extern const struct shape shape_string, shape_integer, shape_long, shape_float, shape_double, shape_boolean, shape_timestamp, shape_blob;

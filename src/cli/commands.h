@@ -1,0 +1,10 @@
+/*
+ * The commands. Each is given argv from its own name on and returns the exit status: 0, 1 (it failed; the reason is on standard error) or 2 (wrong use).
+ */
+#pragma once
+
+int command_serve(int argc, char **argv);
+int command_quickstart(int argc, char **argv);
+int command_import(int argc, char **argv);
+int command_status(int argc, char **argv);
+int command_fsck(int argc, char **argv);

@@ -1,0 +1,159 @@
+/* amid serve: runs the server until SIGTERM or SIGINT. */
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "base/log.h"
+#include "base/text.h"
+#include "cli/commands.h"
+#include "cli/options.h"
+#include "svc/server.h"
+#include "base/banned.h"
+
+static const char help[] =
+	"Usage: amid serve [OPTION...]\n\n"
+	"Runs the server in the foreground. SIGTERM stops it; instances run on and are taken up again at the next start.\n\n"
+	"  --data DIR          where everything is kept (default /var/lib/amid, or ~/.local/share/amid without root)\n"
+	"  --listen ADDR:PORT  where the API is served (default 127.0.0.1:4566)\n"
+	"  --auth iam|any      iam: signatures are checked; any: all credentials pass as account 123456789012 (default iam)\n"
+	"  --compute qemu|dry  qemu: real machines; dry: the same states without machines, for tests of API clients (default qemu)\n"
+	"  --region A,B,...    regions served, the first is the default one (default us-east-1)\n"
+	"  --tls-cert FILE --tls-key FILE   PEM files: serve HTTPS\n"
+	"  --verbose           log more\n\n"
+	"Example: amid serve --data /srv/amid --region us-east-1,eu-west-1\n";
+
+static const struct option options[] = {
+	{ "data", required_argument, NULL, 'd' },
+	{ "listen", required_argument, NULL, 'l' },
+	{ "auth", required_argument, NULL, 'a' },
+	{ "compute", required_argument, NULL, 'c' },
+	{ "region", required_argument, NULL, 'r' },
+	{ "tls-cert", required_argument, NULL, 'C' },
+	{ "tls-key", required_argument, NULL, 'K' },
+	{ "verbose", no_argument, NULL, 'v' },
+	{ "help", no_argument, NULL, 'h' },
+	{ 0 },
+};
+
+static int wrong_use(const char *option, const char *value)
+{
+	fprintf(stderr, "amid serve: %s cannot be %s; see amid serve --help\n", option, value);
+	return 2;
+}
+
+static bool is_region_name(const char *name)
+{
+	size_t size = strlen(name);
+	return size >= 3 && size <= 32 && strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-") == size && *name != '-';
+}
+
+/* 0, or an exit status + 1 to end with. */
+static int read_option(int option, struct amid_config *config, const char **regions)
+{
+	switch (option) {
+	case 'd':
+		config->data = optarg;
+		return 0;
+	case 'l':
+		config->listen = optarg;
+		return 0;
+	case 'a':
+		config->auth_any = strcmp(optarg, "any") == 0;
+		return config->auth_any || strcmp(optarg, "iam") == 0 ? 0 : 1 + wrong_use("--auth", optarg);
+	case 'c':
+		config->compute = strcmp(optarg, "dry") == 0 ? &compute_driver_dry : &compute_driver_qemu;
+		return strcmp(optarg, config->compute->name) == 0 ? 0 : 1 + wrong_use("--compute", optarg);
+	case 'r':
+		*regions = optarg;
+		return 0;
+	case 'C':
+		config->tls_certificate = optarg;
+		return 0;
+	case 'K':
+		config->tls_key = optarg;
+		return 0;
+	case 'v':
+		log_set_level(LOG_DEBUG);
+		return 0;
+	case 'h':
+		fputs(help, stdout);
+		return 1;
+	default:
+		return 3;
+	}
+}
+
+/* Every guest takes some descriptors, and the default soft limit is low; the hard limit is what the operator allows. */
+static void raise_descriptor_limit(void)
+{
+	struct rlimit limit;
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+		limit.rlim_cur = limit.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &limit);
+	}
+}
+
+static int wait_for_signal(const sigset_t *signals)
+{
+	int received = 0;
+	while (sigwait(signals, &received))
+		;
+	return received;
+}
+
+static int run(const struct amid_config *config)
+{
+	sigset_t signals;
+	struct server *server;
+	struct error err;
+	/* blocked before any thread starts, so that only sigwait below sees them */
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGTERM);
+	sigaddset(&signals, SIGINT);
+	pthread_sigmask(SIG_BLOCK, &signals, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	raise_descriptor_limit();
+	if (server_open(config, &server, &err))
+		return options_fail("serve", 1, err.message);
+	printf("endpoint %s\n", server_endpoint(server));
+	if (server_is_first_start(server))
+		printf("root credentials %s/root-credentials\n", config->data);
+	fflush(stdout);
+	log_info("stopping", "signal=%d", wait_for_signal(&signals));
+	server_close(server);
+	return 0;
+}
+
+int command_serve(int argc, char **argv)
+{
+	struct arena *arena ARENA_SCOPED = arena_create();
+	const char *regions = "us-east-1";
+	struct amid_config config = { .data = options_default_data(arena), .listen = "127.0.0.1:4566", .compute = &compute_driver_qemu };
+	struct error err;
+	for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
+		int end = read_option(option, &config, &regions);
+		if (end)
+			return end - 1;
+	}
+	if (optind < argc)
+		return wrong_use("an argument", argv[optind]);
+	if (!config.tls_certificate != !config.tls_key)
+		return options_fail("serve", 2, "--tls-cert and --tls-key go together");
+	size_t count;
+	config.regions = (const char *const *)text_split(arena, regions, ',', &count);
+	for (size_t i = 0; i < count; i++)
+		if (!is_region_name(config.regions[i]))
+			return wrong_use("a region's name", config.regions[i]);
+	char **list = arena_alloc_array(arena, count + 1, sizeof *list);
+	for (size_t i = 0; i < count; i++)
+		list[i] = arena_strdup(arena, config.regions[i]);
+	config.regions = (const char *const *)list;
+	config.data = options_absolute(arena, config.data);
+	char *plugin;
+	if (options_find_part("amid-volume.so", "lib/amid/amid-volume.so", arena, &plugin, &err))
+		return options_fail("serve", 1, err.message);
+	config.plugin = plugin;
+	return run(&config);
+}

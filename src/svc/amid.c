@@ -1,0 +1,38 @@
+/* Paths and look-ups in struct amid. It is set up in server.c. */
+#include "svc/amid.h"
+
+#include <string.h>
+
+#include "base/banned.h"
+
+struct amid_region *amid_find_region(struct amid *amid, const char *name)
+{
+	for (unsigned i = 0; i < amid->region_count; i++)
+		if (strcmp(amid->regions[i].name, name) == 0)
+			return &amid->regions[i];
+	return NULL;
+}
+
+bool amid_is_zone(const struct amid_region *region, const char *zone)
+{
+	size_t size = strlen(region->name);
+	return strncmp(zone, region->name, size) == 0 && zone[size] >= 'a' && zone[size] <= 'c' && !zone[size + 1];
+}
+
+struct volume_server_paths amid_volume_paths(struct amid *amid, struct amid_region *region, const char *volume_id, struct arena *arena)
+{
+	return (struct volume_server_paths){
+		.id = volume_id,
+		.volume_folder = arena_printf(arena, "%s/%s", region->volumes_folder, volume_id),
+		.runtime_folder = arena_printf(arena, "%s/maps", amid->runtime_folder),
+		.socket_folder = arena_printf(arena, "%s/s", amid->runtime_folder),
+		.store_folder = region->store_folder,
+		.plugin = amid->config->plugin,
+		.log = arena_printf(arena, "%s/volumes.log", amid->config->data),
+	};
+}
+
+char *amid_instance_folder(struct amid_region *region, const char *instance_id, struct arena *arena)
+{
+	return arena_printf(arena, "%s/%s", region->instances_folder, instance_id);
+}

@@ -1,0 +1,70 @@
+/*
+ * The one `struct amid`: everything a running server has, made in server.c, handed to every handler (call->amid) and controller.
+ */
+#pragma once
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "compute/compute.h"
+#include "meta/meta.h"
+#include "net/net.h"
+#include "store/store.h"
+#include "volume/server.h"
+#include "work/work.h"
+
+/* What the operator chose. Texts live as long as the process. */
+struct amid_config {
+	const char *data; /* absolute path of the data folder */
+	const char *listen; /* "127.0.0.1:4566" */
+	const char *tls_certificate, *tls_key; /* files; NULL: plain HTTP */
+	bool auth_any;
+	const struct compute_driver *compute;
+	const char *const *regions; /* NULL-terminated; the first is the default */
+	const char *plugin; /* path of the nbdkit plugin */
+};
+
+/* A region has a store of its own; nothing is shared between regions but the accounts. */
+struct amid_region {
+	const char *name;
+	struct store *store;
+	const char *store_folder;
+	const char *volumes_folder; /* a folder for each volume */
+	const char *instances_folder; /* a folder for each instance */
+	const char *uploads_folder; /* journals of unfinished EBS direct snapshots */
+	/*
+	 * Held for reading while a volume is given a new base tree (its root published in a record, then put into the volume's manifest), for writing while garbage collection lists the roots: so a root is
+	 * seen in the one or in the other place.
+	 */
+	pthread_rwlock_t roots_lock;
+};
+
+struct amid {
+	const struct amid_config *config;
+	struct meta *meta;
+	struct amid_region *regions;
+	unsigned region_count;
+	struct compute *compute;
+	struct net *net; /* NULL with the dry driver */
+	pthread_mutex_t network_lock; /* from reading a VPC's description to applying it, so that the newest wins */
+	struct imds *imds; /* NULL with the dry driver */
+	struct uploads *uploads;
+	struct work *work;
+	const char *runtime_folder; /* on a tmpfs: live maps and sockets */
+	uint8_t token_key[32]; /* random at each start: IMDSv2 and paging tokens */
+};
+
+/* The account of callers with --auth any, and the owner of the Quick Start images. */
+#define ACCOUNT_ANY "123456789012"
+#define ACCOUNT_PLATFORM "137112412989"
+#define ALIAS_PLATFORM "amazon"
+
+/* NULL if amid does not serve that region. */
+struct amid_region *amid_find_region(struct amid *amid, const char *name);
+/* Whether `zone` is one of the region's Availability Zones (REGIONa, REGIONb, REGIONc). */
+bool amid_is_zone(const struct amid_region *region, const char *zone);
+/* Paths of a volume and of its server, for src/volume/server.h; the texts are the arena's. */
+struct volume_server_paths amid_volume_paths(struct amid *amid, struct amid_region *region, const char *volume_id, struct arena *arena);
+/* The folder of an instance's machine. */
+char *amid_instance_folder(struct amid_region *region, const char *instance_id, struct arena *arena);

@@ -1,0 +1,97 @@
+/*
+ * The table of controllers, the listener that wakes them, and the scan at the start. The listener runs on the metadata's writer thread and only puts keys into the queue.
+ */
+#include "svc/control/control.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <string.h>
+
+#include "svc/control/internal.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "base/banned.h"
+
+enum { WORKERS = 4, COLLECT_DELAY_MS = 500 };
+
+static const struct work_kind kinds[] = {
+	{ "instance", control_instance },
+	{ "volume", control_volume },
+	{ "snapshot", control_snapshot },
+	{ "image", control_image },
+	{ "security_group", control_security_group },
+	{ "collect", control_collect },
+	{ NULL, NULL },
+};
+
+static void on_change(void *context, const struct meta_change *change)
+{
+	struct amid *amid = context;
+	if (!change->deleted)
+		work_enqueue(amid->work, change->kind, change->id);
+	else if (strcmp(change->kind, "snapshot") == 0 || strcmp(change->kind, "volume") == 0)
+		work_enqueue_after(amid->work, "collect", change->region, COLLECT_DELAY_MS);
+}
+
+void control_machine_event(void *context, const char *machine_id, enum machine_event event)
+{
+	struct amid *amid = context;
+	static const char *const names[] = {
+		[EVENT_MACHINE_RESET] = "reset",
+		[EVENT_MACHINE_SHUT_DOWN] = "shut-down",
+		[EVENT_MACHINE_GONE] = "gone",
+		[EVENT_MACHINE_AGENT] = "agent",
+	};
+	log_info("machine-event", "instance=%s what=%s", machine_id, names[event]);
+	if (amid->work && (event == EVENT_MACHINE_SHUT_DOWN || event == EVENT_MACHINE_GONE))
+		work_enqueue(amid->work, "instance", machine_id);
+}
+
+static int scan(struct amid *amid, const struct record_kind *kind, struct error *err)
+{
+	struct arena *arena ARENA_SCOPED = arena_create();
+	struct meta_rows rows;
+	if (meta_list(amid->meta, kind, &(struct meta_query){ 0 }, arena, &rows, err))
+		return -1;
+	for (size_t i = 0; i < rows.count; i++)
+		work_enqueue(amid->work, kind->name, ((const struct record *)rows.items[i])->id);
+	return 0;
+}
+
+/* Folders are looked at too: one without a record is what a crash, or a reset, has left. */
+static int scan_folder(struct amid *amid, const char *kind, const char *path, const char *prefix, struct error *err)
+{
+	DIR *folder = opendir(path);
+	if (!folder)
+		return error_set_errno(err, errno, "cannot list %s", path);
+	for (struct dirent *entry; (entry = readdir(folder));)
+		if (text_starts_with(entry->d_name, prefix))
+			work_enqueue(amid->work, kind, entry->d_name);
+	closedir(folder);
+	return 0;
+}
+
+int control_open(struct amid *amid, struct error *err)
+{
+	if (work_open(kinds, WORKERS, amid, &amid->work, err))
+		return -1;
+	meta_set_listener(amid->meta, on_change, amid);
+	const struct record_kind *scanned[] = { &record_instance, &record_volume, &record_image };
+	for (size_t i = 0; i < sizeof scanned / sizeof *scanned; i++)
+		if (scan(amid, scanned[i], err))
+			return -1;
+	for (unsigned i = 0; i < amid->region_count; i++)
+		if (scan_folder(amid, "instance", amid->regions[i].instances_folder, "i-", err) ||
+			scan_folder(amid, "volume", amid->regions[i].volumes_folder, "vol-", err))
+			return -1;
+	for (unsigned i = 0; i < amid->region_count; i++)
+		work_enqueue_after(amid->work, "collect", amid->regions[i].name, COLLECT_DELAY_MS);
+	return 0;
+}
+
+void control_close(struct amid *amid)
+{
+	meta_set_listener(amid->meta, NULL, NULL);
+	work_close(amid->work);
+	amid->work = NULL;
+}

@@ -1,0 +1,14 @@
+/*
+ * Controllers: each keeps one kind of thing as its record says it should be. They are woken by changes of the metadata (the listener in control.c), by events of machines, and by timers; a look at a thing that is as it
+ * should be does nothing, so a lost wake-up or a crash costs time, not correctness.
+ */
+#pragma once
+
+#include "svc/amid.h"
+
+/* Opens the work queue, listens to changes, and looks at everything once: what a crash interrupted goes on. */
+int control_open(struct amid *amid, struct error *err);
+/* Stops looking; what runs is finished first. */
+void control_close(struct amid *amid);
+/* compute_listener: an event of a machine wakes its instance's controller. `context` is the struct amid. */
+void control_machine_event(void *context, const char *machine_id, enum machine_event event);

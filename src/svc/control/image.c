@@ -1,0 +1,75 @@
+/*
+ * The image and snapshot controllers: an image that is being created becomes available when all its snapshots are completed, failed when one has failed. A snapshot's change wakes its volume
+ * (to be sealed) and its image.
+ */
+#include <string.h>
+
+#include "base/log.h"
+#include "svc/control/internal.h"
+#include "base/banned.h"
+
+int control_snapshot(void *context, const char *id, int64_t *again_ms, struct error *err)
+{
+	struct amid *amid = context;
+	struct arena *arena ARENA_SCOPED = arena_create();
+	struct snapshot_record *snapshot;
+	if (meta_get_any(amid->meta, &record_snapshot, NULL, id, arena, &snapshot, err))
+		return -1;
+	if (!snapshot)
+		return 0;
+	if (snapshot->layer.set && snapshot->volume)
+		work_enqueue(amid->work, "volume", snapshot->volume);
+	if (snapshot->image && strcmp(snapshot->state, "pending") != 0)
+		work_enqueue(amid->work, "image", snapshot->image);
+	return 0;
+}
+
+/* "available", "failed" or NULL: not yet. *reason is the failed snapshot's message. */
+static const char *decide_state(struct meta_rows snapshots, const char **reason)
+{
+	const char *state = "available";
+	for (size_t i = 0; i < snapshots.count; i++) {
+		const struct snapshot_record *snapshot = snapshots.items[i];
+		if (strcmp(snapshot->state, "error") == 0) {
+			*reason = snapshot->state_message;
+			return "failed";
+		}
+		if (strcmp(snapshot->state, "completed") != 0)
+			state = NULL;
+	}
+	return state;
+}
+
+int control_image(void *context, const char *id, int64_t *again_ms, struct error *err)
+{
+	struct amid *amid = context;
+	struct arena *arena ARENA_SCOPED = arena_create();
+	struct image_record *image;
+	if (meta_get_any(amid->meta, &record_image, NULL, id, arena, &image, err))
+		return -1;
+	if (!image || strcmp(image->state, "pending") != 0)
+		return 0;
+	if (image->capture) {
+		work_enqueue(amid->work, "instance", image->source_instance);
+		return 0;
+	}
+	struct meta_rows snapshots;
+	struct meta_query query = { .index = "image", .value = id };
+	if (meta_list(amid->meta, &record_snapshot, &query, arena, &snapshots, err))
+		return -1;
+	const char *reason = NULL;
+	const char *state = decide_state(snapshots, &reason);
+	if (!state)
+		return 0;
+	image->state = state;
+	if (reason) {
+		image->state_reason_code = "Client.InvalidSnapshot";
+		image->state_reason = reason;
+	}
+	struct meta_batch *batch = meta_batch_create(amid->meta, arena);
+	meta_batch_put(batch, &record_image, image);
+	if (meta_commit(amid->meta, batch, err))
+		return -1;
+	log_info("image-settled", "image=%s state=%s consistency=%s", id, state, image->consistency ? image->consistency : "-");
+	return 0;
+}

@@ -1,0 +1,48 @@
+/* Shared by the controllers; nobody else includes this. */
+#pragma once
+
+#include "api/records.h"
+#include "base/arena.h"
+#include "svc/amid.h"
+#include "svc/control/control.h"
+
+/* The controllers (work_function; context: struct amid). */
+int control_instance(void *context, const char *id, int64_t *again_ms, struct error *err);
+int control_volume(void *context, const char *id, int64_t *again_ms, struct error *err);
+int control_snapshot(void *context, const char *id, int64_t *again_ms, struct error *err);
+int control_image(void *context, const char *id, int64_t *again_ms, struct error *err);
+int control_security_group(void *context, const char *id, int64_t *again_ms, struct error *err);
+int control_collect(void *context, const char *region, int64_t *again_ms, struct error *err);
+
+/* An instance and what is at hand while its controller runs. */
+struct instance_view {
+	struct amid *amid;
+	struct amid_region *region;
+	struct arena *arena;
+	struct instance_record *instance;
+	char *folder;
+	struct volume_record **volumes; /* attached ones, the root first */
+	unsigned volume_count;
+};
+
+/* machine.c: the machine of an instance. All can be repeated. */
+/* Volumes, their servers, network and machine: running on success. */
+int machine_launch(struct instance_view *view, struct error *err);
+/* Ends the machine (if it runs) and its volume servers. */
+int machine_end(struct instance_view *view, struct error *err);
+int machine_get_state(struct instance_view *view, enum machine_state *state, struct error *err);
+int machine_attach(struct instance_view *view, struct volume_record *volume, struct error *err);
+int machine_detach(struct instance_view *view, struct volume_record *volume, struct error *err);
+/* Makes the volume's folder if it is missing. */
+int machine_prepare_volume(struct amid *amid, struct amid_region *region, const struct volume_record *volume, struct arena *arena, struct error *err);
+
+/* capture.c: the image that waits for this instance to be captured (the oldest), NULL if none. */
+int capture_find(struct instance_view *view, struct image_record **image, struct error *err);
+/*
+ * Freezes all volumes that the image takes at one instant and records which layers its snapshots are. `machine_live`: the guest runs now (its file systems are frozen through its agent for that moment). `clean`: the guest has shut down
+ * by itself.
+ */
+int capture_now(struct instance_view *view, struct image_record *image, bool machine_live, bool clean, struct error *err);
+
+/* network.c: applies the description of a VPC as the metadata has it now. Fine with the dry driver (does nothing). */
+int network_apply(struct amid *amid, const char *account, const char *region, const char *vpc_id, struct error *err);

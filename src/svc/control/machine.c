@@ -1,0 +1,124 @@
+/*
+ * The machine of an instance: volumes, volume servers, network interface, and the compute driver, put together. Each function can be repeated after a crash at any point in it.
+ *
+ * With the dry driver there are no volume servers and no network: volumes are real folders, opened by amid itself when a snapshot is taken.
+ */
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "svc/control/internal.h"
+#include "svc/instance_types.h"
+#include "base/banned.h"
+
+enum { SERVER_STOP_MS = 10000, DETACH_MS = 15000 };
+
+static bool is_dry(const struct amid *amid)
+{
+	return amid->config->compute == &compute_driver_dry;
+}
+
+int machine_prepare_volume(struct amid *amid, struct amid_region *region, const struct volume_record *volume, struct arena *arena, struct error *err)
+{
+	struct volume_server_paths paths = amid_volume_paths(amid, region, volume->record.id, arena);
+	struct digest base = { 0 };
+	if (volume->base && *volume->base && text_unhex(volume->base, base.bytes, DIGEST_SIZE))
+		return error_set(err, ERROR_CORRUPT, "volume %s has an unreadable base digest: %s", volume->record.id, volume->base);
+	uint64_t size = (uint64_t)volume->size_gib.value << 30;
+	if (volume_create(paths.volume_folder, size, digest_is_zero(&base) ? NULL : &base, err) && err->code != ERROR_DUPLICATE)
+		return -1;
+	return 0;
+}
+
+static int start_volume(struct instance_view *view, const struct volume_record *volume, struct machine_disk *disk, struct error *err)
+{
+	if (machine_prepare_volume(view->amid, view->region, volume, view->arena, err))
+		return error_prefix(err, "volume %s", volume->record.id);
+	struct volume_server_paths paths = amid_volume_paths(view->amid, view->region, volume->record.id, view->arena);
+	*disk = (struct machine_disk){
+		.device_id = volume->record.id,
+		.nbd_socket = arena_printf(view->arena, "%s/%s.nbd", paths.socket_folder, volume->record.id),
+		.export_name = volume->record.id,
+		.boot = view->instance->root_device_name && strcmp(volume->attachment->device, view->instance->root_device_name) == 0,
+	};
+	struct process server;
+	return is_dry(view->amid) ? 0 : volume_server_start(&paths, &server, err);
+}
+
+static int open_tap(struct instance_view *view, int *tap_fd, struct error *err)
+{
+	const struct instance_record *instance = view->instance;
+	*tap_fd = -1;
+	if (!view->amid->net)
+		return 0;
+	if (network_apply(view->amid, instance->record.account, instance->record.region, instance->vpc, err))
+		return -1;
+	return net_tap_open(view->amid->net, instance->vpc, instance->interface, tap_fd, err);
+}
+
+int machine_launch(struct instance_view *view, struct error *err)
+{
+	const struct instance_record *instance = view->instance;
+	const struct instance_type *type = instance_type_find(instance->instance_type);
+	if (!type)
+		return error_set(err, ERROR_INTERNAL, "unknown instance type %s", instance->instance_type);
+	struct machine_disk *disks = arena_alloc_array(view->arena, view->volume_count + 1, sizeof *disks);
+	if (file_make_folder(view->folder, 0700, err))
+		return -1;
+	for (unsigned i = 0; i < view->volume_count; i++)
+		if (start_volume(view, view->volumes[i], &disks[i], err))
+			return -1;
+	int tap_fd FILE_SCOPED = -1;
+	if (open_tap(view, &tap_fd, err))
+		return -1;
+	struct machine_nic nic = { .mac = instance->mac, .tap_fd = tap_fd };
+	struct machine_spec spec = {
+		.id = instance->record.id,
+		.instance_type = instance->instance_type,
+		.vcpus = type->vcpus,
+		.memory_mib = type->memory_mib,
+		.uefi = instance->boot_mode && strcmp(instance->boot_mode, "uefi") == 0,
+		.disks = disks,
+		.disk_count = view->volume_count,
+		.nics = &nic,
+		.nic_count = tap_fd >= 0 ? 1 : 0,
+		.folder = view->folder,
+	};
+	return view->amid->config->compute->start(view->amid->compute, &spec, err);
+}
+
+int machine_end(struct instance_view *view, struct error *err)
+{
+	if (view->amid->config->compute->destroy(view->amid->compute, view->instance->record.id, view->folder, err))
+		return -1;
+	for (unsigned i = 0; i < view->volume_count; i++) {
+		struct volume_server_paths paths =
+			amid_volume_paths(view->amid, view->region, view->volumes[i]->record.id, view->arena);
+		if (volume_server_stop(&paths, SERVER_STOP_MS, err))
+			return -1;
+	}
+	return 0;
+}
+
+int machine_get_state(struct instance_view *view, enum machine_state *state, struct error *err)
+{
+	return view->amid->config->compute->state(view->amid->compute, view->instance->record.id, view->folder, state, err);
+}
+
+int machine_attach(struct instance_view *view, struct volume_record *volume, struct error *err)
+{
+	struct machine_disk disk;
+	if (start_volume(view, volume, &disk, err))
+		return -1;
+	return view->amid->config->compute->attach_disk(view->amid->compute, view->instance->record.id, &disk, err);
+}
+
+int machine_detach(struct instance_view *view, struct volume_record *volume, struct error *err)
+{
+	struct volume_server_paths paths = amid_volume_paths(view->amid, view->region, volume->record.id, view->arena);
+	if (view->amid->config->compute->detach_disk(view->amid->compute, view->instance->record.id, volume->record.id, DETACH_MS, err))
+		return -1;
+	return volume_server_stop(&paths, SERVER_STOP_MS, err);
+}

@@ -1,0 +1,204 @@
+/*
+ * The server. Order of opening: lock of the data folder, metadata, accounts, stores, networks, machines, uploads, controllers, door; closing is the reverse. Nothing is answered before everything is open.
+ */
+#include "svc/server.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+
+#include "api/ebs.h"
+#include "api/ec2.h"
+#include "api/sts.h"
+#include "aws/door.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "svc/accounts.h"
+#include "svc/control/control.h"
+#include "svc/ebs/upload.h"
+#include "svc/extra.h"
+#include "svc/imds/imds.h"
+#include "base/banned.h"
+
+struct server {
+	struct amid amid;
+	struct arena *arena; /* what lives as long as the server */
+	struct door *door;
+	int lock_fd;
+	bool first_start;
+};
+
+static const struct service *const services[] = { &ec2_service, &ebs_service, &sts_service, NULL };
+
+static int lock_data(struct server *server, struct error *err)
+{
+	const char *data = server->amid.config->data;
+	if (file_make_folder(data, 0700, err))
+		return -1;
+	char *path = arena_printf(server->arena, "%s/lock", data);
+	server->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (server->lock_fd < 0)
+		return error_set_errno(err, errno, "cannot open %s", path);
+	if (flock(server->lock_fd, LOCK_EX | LOCK_NB))
+		return error_set(err, ERROR_CONFLICT, "another amid serves the data folder %s", data);
+	return 0;
+}
+
+/* Sockets and live maps lie on a tmpfs, under a name short enough for a socket's path and the same at each start. */
+static int make_runtime_folder(struct server *server, struct error *err)
+{
+	struct amid *amid = &server->amid;
+	char *real = realpath(amid->config->data, NULL);
+	if (!real)
+		return error_set_errno(err, errno, "cannot resolve %s", amid->config->data);
+	struct digest digest;
+	char hex[2 * DIGEST_SIZE + 1];
+	digest_sha256(real, strlen(real), &digest);
+	free(real);
+	amid->runtime_folder = arena_printf(server->arena, "/dev/shm/amid-%.10s", text_hex(digest.bytes, DIGEST_SIZE, hex));
+	return file_make_folder(amid->runtime_folder, 0700, err) ||
+			file_make_folder(arena_printf(server->arena, "%s/maps", amid->runtime_folder), 0700, err) ||
+			file_make_folder(arena_printf(server->arena, "%s/s", amid->runtime_folder), 0700, err) ||
+			file_make_folder(arena_printf(server->arena, "%s/m", amid->runtime_folder), 0700, err)
+		? -1 : 0;
+}
+
+static int open_region(struct server *server, const char *name, struct amid_region *region, struct error *err)
+{
+	struct arena *arena = server->arena;
+	char *folder = arena_printf(arena, "%s/regions/%s", server->amid.config->data, name);
+	region->name = name;
+	region->store_folder = arena_printf(arena, "%s/store", folder);
+	region->volumes_folder = arena_printf(arena, "%s/volumes", folder);
+	region->instances_folder = arena_printf(arena, "%s/instances", folder);
+	region->uploads_folder = arena_printf(arena, "%s/uploads", folder);
+	/* a collection must not starve behind a stream of snapshots, nor block one for long: writers first */
+	pthread_rwlockattr_t attributes;
+	pthread_rwlockattr_init(&attributes);
+	pthread_rwlockattr_setkind_np(&attributes, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+	pthread_rwlock_init(&region->roots_lock, &attributes);
+	pthread_rwlockattr_destroy(&attributes);
+	return file_make_folder(region->volumes_folder, 0700, err) || file_make_folder(region->instances_folder, 0700, err) ||
+			file_make_folder(region->uploads_folder, 0700, err) || store_open(region->store_folder, &region->store, err)
+		? -1 : 0;
+}
+
+static int open_regions(struct server *server, struct error *err)
+{
+	struct amid *amid = &server->amid;
+	unsigned count = 0;
+	while (amid->config->regions[count])
+		count++;
+	amid->regions = arena_alloc_array(server->arena, count, sizeof *amid->regions);
+	for (; amid->region_count < count; amid->region_count++)
+		if (open_region(server, amid->config->regions[amid->region_count], &amid->regions[amid->region_count], err))
+			return error_prefix(err, "region %s", amid->config->regions[amid->region_count]);
+	return 0;
+}
+
+static void serve_metadata(void *context, const char *vpc_id, int listen_fd)
+{
+	imds_listen(((struct amid *)context)->imds, vpc_id, listen_fd);
+}
+
+/* The dry driver's machines are on no network. */
+static int open_network(struct server *server, struct error *err)
+{
+	struct amid *amid = &server->amid;
+	if (amid->config->compute == &compute_driver_dry)
+		return 0;
+	struct net_callbacks callbacks = { .metadata_listener = serve_metadata, .context = amid };
+	if (imds_open(amid, &amid->imds, err))
+		return -1;
+	return net_open(strrchr(amid->runtime_folder, '-') + 1, &callbacks, &amid->net, err);
+}
+
+static int open_parts(struct server *server, struct error *err)
+{
+	struct amid *amid = &server->amid;
+	const char *data = amid->config->data;
+	text_random_bytes(amid->token_key, sizeof amid->token_key);
+	pthread_mutex_init(&amid->network_lock, NULL);
+	if (lock_data(server, err) || make_runtime_folder(server, err) ||
+		meta_open(arena_printf(server->arena, "%s/meta.db", data), &amid->meta, err) || open_regions(server, err) ||
+		accounts_prepare(amid, &server->first_start, err) || open_network(server, err))
+		return -1;
+	char *state_folder = arena_printf(server->arena, "%s/compute", data);
+	char *machines = arena_printf(server->arena, "%s/m", amid->runtime_folder);
+	if (file_make_folder(state_folder, 0700, err) ||
+		amid->config->compute->open(state_folder, machines, control_machine_event, amid, &amid->compute, err))
+		return -1;
+	return uploads_open(amid, &amid->uploads, err) || control_open(amid, err) ? -1 : 0;
+}
+
+static int open_door(struct server *server, struct error *err)
+{
+	const struct amid_config *config = server->amid.config;
+	struct door_config *door = arena_alloc(server->arena, sizeof *door);
+	*door = (struct door_config){
+		.amid = &server->amid,
+		.listen = config->listen,
+		.tls_certificate = config->tls_certificate,
+		.tls_key = config->tls_key,
+		.auth_any = config->auth_any,
+		.regions = config->regions,
+		.services = services,
+		.lookup = accounts_lookup,
+		.lookup_context = &server->amid,
+		.extra = extra_answer,
+		.extra_context = &server->amid,
+	};
+	return door_open(door, &server->door, err);
+}
+
+int server_open(const struct amid_config *config, struct server **result, struct error *err)
+{
+	struct arena *arena = arena_create();
+	struct server *server = memory_alloc(sizeof *server);
+	server->arena = arena;
+	server->amid.config = config;
+	server->lock_fd = -1;
+	if (open_parts(server, err) || open_door(server, err)) {
+		server_close(server);
+		return -1;
+	}
+	*result = server;
+	return 0;
+}
+
+const char *server_endpoint(const struct server *server)
+{
+	return door_endpoint(server->door);
+}
+
+bool server_is_first_start(const struct server *server)
+{
+	return server->first_start;
+}
+
+void server_close(struct server *server)
+{
+	if (!server)
+		return;
+	struct amid *amid = &server->amid;
+	door_close(server->door);
+	if (amid->work)
+		control_close(amid);
+	uploads_close(amid->uploads);
+	if (amid->compute)
+		amid->config->compute->close(amid->compute);
+	if (amid->net)
+		net_close(amid->net);
+	imds_close(amid->imds);
+	for (unsigned i = 0; i < amid->region_count; i++)
+		store_close(amid->regions[i].store);
+	meta_close(amid->meta);
+	if (server->lock_fd >= 0)
+		close(server->lock_fd);
+	arena_destroy(server->arena);
+	free(server);
+}
