@@ -212,10 +212,13 @@ def aws(server, tmp_path):
 
 @pytest.fixture
 def raw_call(server):
-    """A signed query request with parameters as they go over the wire, for those that Debian's botocore does not know; gives the answer's XML, or raises ApiError."""
+    """Sends a signed query request with parameters as they go over the wire, also those that Debian's botocore does not know.
+
+    raw_call("DescribeImages", **{"Owner.1": "self"}) is the answer's XML, without its name space; an error raises ApiError.
+    """
 
     def call(action, **parameters):
-        fields = {"Action": action, "Version": "2016-11-15", **{name.replace("__", "."): str(value) for name, value in parameters.items()}}
+        fields = {"Action": action, "Version": "2016-11-15", **{name: str(value) for name, value in parameters.items()}}
         request = botocore.awsrequest.AWSRequest(
             "POST",
             f"{server.endpoint}/",
