@@ -80,7 +80,7 @@ static void unlock_regions(struct volume *volume, uint64_t taken)
 
 static int write_data(struct layer *top, const void *data, uint64_t offset, uint64_t size, struct error *err)
 {
-	if (disk_write(top->data_fd, data, size, offset))
+	if (store_disk_write(top->data_fd, data, size, offset))
 		return error_set_errno(err, errno, "cannot write layer %" PRIu64 " at %" PRIu64, top->number, offset);
 	layer_note_write(top);
 	return 0;
@@ -131,7 +131,7 @@ static int zero_whole(struct stack *stack, uint64_t offset, uint64_t size, struc
 			return -1;
 		/* the map decides; that the space comes back as well is worth trying, no more */
 		if (state == MAP_DATA)
-			(void)disk_punch(top->data_fd, grain * VOLUME_GRAIN_SIZE, length * VOLUME_GRAIN_SIZE);
+			(void)store_disk_punch(top->data_fd, grain * VOLUME_GRAIN_SIZE, length * VOLUME_GRAIN_SIZE);
 	}
 	return 0;
 }
