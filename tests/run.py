@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Runs the tests and ends with a line "N passed, N failed".
 
-    tests/run.py --build build [--only NAME] [--layers unit,api,...] [--fuzz-seconds N]
+    tests/run.py --build build [--only NAME] [--layers unit,api,...]
 
 Layers, in order: unit (C, with ASan and UBSan), threads (store and volume with TSan), api (stock clients, dry compute),
 crash (kill -9 and power loss), vm (real guests), fuzz (each target for some seconds). A layer stops at nothing: all failures
@@ -37,11 +37,12 @@ def run(command, **options):
     return subprocess.run(command, cwd=ROOT, **options)
 
 
-def sanitized_build(name, sanitizers):
+def sanitized_build(name, sanitizers, *options, compiler='clang'):
     """A build folder of its own for a set of sanitizers."""
     build = ROOT / name
     if not (build / 'build.ninja').exists():
-        run(['meson', 'setup', name, f'-Db_sanitize={sanitizers}', '-Db_lundef=false'], check=True, stdout=subprocess.DEVNULL)
+        run(['meson', 'setup', name, f'-Db_sanitize={sanitizers}', '-Db_lundef=false', *options], check=True, stdout=subprocess.DEVNULL,
+            env=dict(os.environ, CC=compiler))
     run(['ninja', '-C', name, '--quiet'], check=True)
     return build
 
@@ -85,6 +86,17 @@ def layer_threads(arguments, results):
     meson_tests(build, results, names, 'threads')
 
 
+def tiny_image(build):
+    """The tiny Quick Start disk, built once: what the guests of the vm and crash layers boot."""
+    cache = build / 'cache'
+    disk = cache / 'tiny.raw'
+    newest = max(path.stat().st_mtime for path in (ROOT / 'images').rglob('*') if path.is_file())
+    if not disk.exists() or disk.stat().st_mtime < newest:
+        cache.mkdir(exist_ok=True)
+        run([ROOT / 'images' / 'build-tiny.sh', disk, cache / 'packages'], check=True)
+    return disk
+
+
 def pytest_layer(folder, arguments, results):
     path = ROOT / 'tests' / folder
     if not list(path.rglob('test_*.py')):
@@ -94,7 +106,10 @@ def pytest_layer(folder, arguments, results):
     command = [PYTHON, '-m', 'pytest', '-q', '-p', 'no:cacheprovider', f'--junitxml={report}', str(path)]
     if arguments.only:
         command += ['-k', arguments.only]
-    finished = run(command, env=dict(os.environ, AMID_BUILD=str(ROOT / arguments.build), PYTHONDONTWRITEBYTECODE='1'))
+    environment = dict(os.environ, AMID_BUILD=str(ROOT / arguments.build), PYTHONDONTWRITEBYTECODE='1')
+    if folder != 'api':
+        environment['AMID_TINY_IMAGE'] = str(tiny_image(ROOT / arguments.build))
+    finished = run(command, env=environment)
     if finished.returncode not in (0, 1, 5) or not report.exists():
         results.add(folder, False, f'pytest ended with status {finished.returncode}')
         return
@@ -108,23 +123,10 @@ def pytest_layer(folder, arguments, results):
 
 
 def layer_fuzz(arguments, results):
-    build = ROOT / 'build-fuzz'
-    if not (build / 'build.ninja').exists():
-        run(['meson', 'setup', 'build-fuzz', '-Dfuzz=true', '-Db_lundef=false', '-Db_sanitize=address,undefined'], check=True,
-            stdout=subprocess.DEVNULL, env=dict(os.environ, CC='clang'))
-    listed = subprocess.run(['ninja', '-C', 'build-fuzz', '-t', 'targets', 'all'], cwd=ROOT, capture_output=True, text=True).stdout
-    targets = sorted({line.split(':')[0] for line in listed.splitlines()
-                      if pathlib.Path(line.split(':')[0]).name.startswith('fuzz_') and 'EXECUTABLE' in line.upper().replace('C_LINKER', 'EXECUTABLE')})
-    targets = [target for target in targets if arguments.only in target] if arguments.only else targets
-    if not targets:
-        return
-    run(['ninja', '-C', 'build-fuzz', '--quiet', *targets], check=True)
-    for target in targets:
-        corpus = build / 'corpus' / pathlib.Path(target).name
-        corpus.mkdir(parents=True, exist_ok=True)
-        finished = run([build / target, f'-max_total_time={arguments.fuzz_seconds}', '-rss_limit_mb=4096', '-timeout=10', '-verbosity=0',
-                        '-print_final_stats=0', f'-artifact_prefix={build}/', corpus])
-        results.add(f'fuzz/{pathlib.Path(target).name}', finished.returncode == 0, f'the input is in {build.name}/')
+    build = sanitized_build('build-fuzz', 'address,undefined', '-Dfuzz=true', compiler='clang')
+    selection = meson_selection(build, 'fuzz', arguments.only) if arguments.only else []
+    if not arguments.only or selection:
+        meson_tests(build, results, ['--suite', 'fuzz', *selection], 'fuzz')
 
 
 def main():
@@ -132,7 +134,6 @@ def main():
     parser.add_argument('--build', default='build')
     parser.add_argument('--only', default='')
     parser.add_argument('--layers', default=','.join(LAYERS))
-    parser.add_argument('--fuzz-seconds', type=int, default=5)
     arguments = parser.parse_args()
     results = Results()
     for layer in arguments.layers.split(','):

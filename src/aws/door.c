@@ -42,7 +42,8 @@ static int run_handler(struct door_request *request, const void *input, void **o
 		if (err->code != ERROR_CONFLICT)
 			return -1;
 	}
-	return error_set(err, ERROR_UNAVAILABLE, "Too many concurrent changes of the same resources; try again.");
+	return error_set(
+		err, ERROR_UNAVAILABLE, "Too many concurrent changes of the same resources; try again.");
 }
 
 static int answer_operation(struct door_request *request, struct http_response *response, struct error *err)
@@ -67,7 +68,8 @@ static int answer_extra(struct door_request *request, struct http_response *resp
 {
 	const struct door_config *config = &request->door->config;
 	if (!config->extra)
-		return error_set(err, ERROR_UNKNOWN_OPERATION, "There is nothing at %.100s.", request->http->path);
+		return error_set(
+			err, ERROR_UNKNOWN_OPERATION, "There is nothing at %.100s.", request->http->path);
 	if ((request->signature || config->auth_any) && door_authenticate(request, err) < 0)
 		return -1;
 	return config->extra(config->extra_context, &request->call, request->http, response, err);
@@ -96,17 +98,18 @@ static void answer_error(struct door_request *request, struct error *err, struct
 {
 	if (err->code == ERROR_NONE || err->code == ERROR_INTERNAL) {
 		log_error("call-failed", "message=\"%s\"", err->message);
-		error_set(err, ERROR_INTERNAL, "An internal error has occurred; the server's log tells more about request %s.",
+		error_set(err, ERROR_INTERNAL,
+			"An internal error has occurred; the server's log tells more about request %s.",
 			request->call.request_id);
 	}
 	buffer_free(&response->body);
 	*response = (struct http_response){ 0 };
-	codec_of(request->service->protocol)->encode_error(request->service, err, request->call.request_id,
-		request->arena, response);
+	codec_of(request->service->protocol)
+		->encode_error(request->service, err, request->call.request_id, request->arena, response);
 }
 
-static void log_call(const struct door_request *request, const struct http_response *response, enum error_code code,
-	int64_t ms)
+static void log_call(const struct door_request *request, const struct http_response *response,
+	enum error_code code, int64_t ms)
 {
 	const struct operation *operation = request->codec_request.operation;
 	log_info("call", "service=%s operation=%s account=%s region=%s status=%d code=%s ms=%lld peer=%s",
@@ -115,7 +118,7 @@ static void log_call(const struct door_request *request, const struct http_respo
 		code ? error_aws_code(code) : "-", (long long)ms, request->call.source_ip);
 }
 
-static void serve(void *context, struct http_exchange *exchange)
+void door_serve(void *context, struct http_exchange *exchange)
 {
 	int64_t start_ms = clock_monotonic_ms();
 	struct door *door = context;
@@ -123,7 +126,6 @@ static void serve(void *context, struct http_exchange *exchange)
 		.door = door,
 		.http = &exchange->request,
 		.arena = exchange->arena,
-		.secure = exchange->secure,
 		.call = { .amid = door->config.amid, .arena = exchange->arena, .source_ip = exchange->peer },
 	};
 	struct error err = { 0 };
@@ -136,7 +138,8 @@ static void serve(void *context, struct http_exchange *exchange)
 		answer_error(&request, &err, &exchange->response);
 	http_response_add_header(&exchange->response, exchange->arena, "x-amzn-RequestId",
 		arena_strdup(exchange->arena, request.call.request_id));
-	log_call(&request, &exchange->response, failed ? err.code : ERROR_NONE, clock_monotonic_ms() - start_ms);
+	log_call(&request, &exchange->response, failed ? err.code : ERROR_NONE,
+		clock_monotonic_ms() - start_ms);
 	log_set_context(NULL);
 }
 
@@ -172,11 +175,12 @@ static int start(struct door *door, struct error *err)
 	struct door_config *config = &door->config;
 	if (!config->tls_certificate != !config->tls_key)
 		return error_set(err, ERROR_INVALID, "TLS needs both a certificate and a key");
-	if (config->tls_certificate && (read_pem(config->tls_certificate, &door->certificate, err) < 0 ||
-		read_pem(config->tls_key, &door->key, err) < 0))
+	if (config->tls_certificate &&
+		(read_pem(config->tls_certificate, &door->certificate, err) < 0 ||
+			read_pem(config->tls_key, &door->key, err) < 0))
 		return -1;
 	struct http_server_config server = {
-		.handle = serve,
+		.handle = door_serve,
 		.threads = true,
 		.limits = config->limits,
 		.tls_certificate = door->certificate,
@@ -185,7 +189,8 @@ static int start(struct door *door, struct error *err)
 	int fd;
 	char bound[HTTP_ADDRESS_SIZE];
 	struct http_listener *listener; /* closed with the server */
-	if (http_server_open(&server, &door->server, err) < 0 || http_listen(config->listen, &fd, bound, err) < 0)
+	if (http_server_open(&server, &door->server, err) < 0 ||
+		http_listen(config->listen, &fd, bound, err) < 0)
 		return -1;
 	struct buffer endpoint BUFFER_SCOPED = { 0 };
 	buffer_printf(&endpoint, "%s://%s", door->certificate ? "https" : "http", bound);

@@ -21,25 +21,26 @@ struct door;
 struct door_identity {
 	const char *account; /* 12 digits */
 	const char *secret;
-	const char *session_token; /* of temporary credentials, which the request must carry; NULL: it must carry none */
+	const char *
+		session_token; /* of temporary credentials, which the request must carry; NULL: it must carry none */
 	const char *principal_arn;
 	const char *principal_id;
 };
 
 /* Fills *identity, in the arena. 0; -1 with ERROR_NOT_FOUND: no such key (or no longer); any other error fails the request. Called from many threads. */
-typedef int door_lookup(void *context, const char *access_key_id, struct arena *arena, struct door_identity *identity,
-	struct error *err);
+typedef int door_lookup(void *context, const char *access_key_id, struct arena *arena,
+	struct door_identity *identity, struct error *err);
 
 /*
  * Answers a request below "/_amid/", which is not AWS's. `call` has no operation, and no account (NULL) if the request is not signed and auth_any is off: it must then refuse whatever is not for
  * everybody. On -1 the error is sent as JSON.
  */
-typedef int door_extra(void *context, struct call *call, const struct http_request *http, struct http_response *response,
-	struct error *err);
+typedef int door_extra(void *context, struct call *call, const struct http_request *http,
+	struct http_response *response, struct error *err);
 
 struct door_config {
-	struct amid *amid; /* handed to handlers */
-	const char *listen; /* "127.0.0.1:4566"; port 0: any free one */
+	struct amid *amid;                     /* handed to handlers */
+	const char *listen;                    /* "127.0.0.1:4566"; port 0: any free one */
 	const char *tls_certificate, *tls_key; /* PEM files; NULL: plain HTTP */
 	bool auth_any; /* any or no credentials pass as DOOR_ANY_ACCOUNT; a key that the lookup knows is verified and used */
 	const char *const *regions; /* NULL-terminated; the first is for requests that do not say */
@@ -48,7 +49,8 @@ struct door_config {
 	void *lookup_context;
 	door_extra *extra; /* may be NULL */
 	void *extra_context;
-	struct http_limits limits; /* a field that is 0 takes its default: 512 connections, 32 KiB headers, 1 MiB body, 60 s idle, 30 s a request */
+	struct http_limits
+		limits; /* a field that is 0 takes its default: 512 connections, 32 KiB headers, 1 MiB body, 60 s idle, 30 s a request */
 };
 
 /* Requests are answered from now on. What *config points to must live as long as the door. */

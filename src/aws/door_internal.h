@@ -16,13 +16,15 @@ struct door_request {
 	const struct door *door;
 	const struct http_request *http;
 	struct arena *arena;
-	bool secure;
-	const struct service *service; /* never NULL once door_route_request has run: errors are encoded in its form */
+	const struct service
+		*service; /* never NULL once door_route_request has run: errors are encoded in its form */
 	struct sigv4_signature *signature; /* NULL: not signed, or (auth_any) not legibly */
 	struct codec_request codec_request;
 	struct call call;
 };
 
+/* The http_handler of a door (its context): the whole way of a request. */
+void door_serve(void *context, struct http_exchange *exchange);
 /*
  * Reads the signature and finds service and region. Fails, with request->service fit to encode the error, if the signature is malformed, or the service or region is not served.
  * A request below /_amid/ may name any service and region.

@@ -6,15 +6,16 @@
 #include <strings.h>
 
 #include "aws/door_internal.h"
-#include "base/text.h"
 #include "base/banned.h"
 
 /* Stand-ins, so that a request for a service that is not served still gets an answer that its client can read. */
 static const char *const no_names[] = { NULL };
-static const struct service unknown_json = { .name = "unknown", .protocol = PROTOCOL_REST_JSON,
-	.unimplemented = no_names };
-static const struct service unknown_xml = { .name = "unknown", .protocol = PROTOCOL_QUERY, .xml_namespace = "",
-	.unimplemented = no_names };
+static const struct service unknown_json = {
+	.name = "unknown", .protocol = PROTOCOL_REST_JSON, .unimplemented = no_names
+};
+static const struct service unknown_xml = {
+	.name = "unknown", .protocol = PROTOCOL_QUERY, .xml_namespace = "", .unimplemented = no_names
+};
 
 static const struct service *stand_in(const struct door_request *request, bool extra)
 {
@@ -67,7 +68,8 @@ static void route_by_form(struct door_request *request)
 	if (http_parse_parameters(request->arena, http->query, strlen(http->query), &parameters) < 0 ||
 		http_parse_parameters(request->arena, http->body, http->body_size, &parameters) < 0)
 		return;
-	const char *action = http_parameter(&parameters, "Action"), *version = http_parameter(&parameters, "Version");
+	const char *action = http_parameter(&parameters, "Action"),
+		   *version = http_parameter(&parameters, "Version");
 	if (!action)
 		return;
 	for (const struct service *const *service = request->door->config.services; *service; service++) {
@@ -86,7 +88,9 @@ static void route_by_path(struct door_request *request)
 	struct codec_request ignored;
 	for (const struct service *const *service = request->door->config.services; *service; service++) {
 		if ((*service)->protocol == PROTOCOL_REST_JSON &&
-			codec_of(PROTOCOL_REST_JSON)->route(*service, request->http, request->arena, &ignored, NULL) == 0) {
+			codec_of(PROTOCOL_REST_JSON)
+					->route(*service, request->http, request->arena, &ignored, NULL) ==
+				0) {
 			request->service = *service;
 			return;
 		}
@@ -96,7 +100,8 @@ static void route_by_path(struct door_request *request)
 static int route_by_signature(struct door_request *request, bool extra, struct error *err)
 {
 	const struct sigv4_signature *signature = request->signature;
-	const struct service *service = service_named(request->door, signature->service, strlen(signature->service));
+	const struct service *service =
+		service_named(request->door, signature->service, strlen(signature->service));
 	const char *region = region_named(request->door, signature->region, strlen(signature->region));
 	if (service && !extra)
 		request->service = service;
@@ -105,11 +110,14 @@ static int route_by_signature(struct door_request *request, bool extra, struct e
 	if (extra)
 		return 0;
 	if (!service)
-		return error_set(err, ERROR_UNSUPPORTED_OPERATION, "The service '%s' is not implemented.", signature->service);
+		return error_set(err, ERROR_UNSUPPORTED_OPERATION, "The service '%s' is not implemented.",
+			signature->service);
 	if (region)
 		return 0;
-	error_set(err, ERROR_SIGNATURE_MISMATCH, "Credential should be scoped to a valid region: '%s' is not one of this "
-		"server's.", signature->region);
+	error_set(err, ERROR_SIGNATURE_MISMATCH,
+		"Credential should be scoped to a valid region: '%s' is not one of this "
+		"server's.",
+		signature->region);
 	return door_word_error(request, err);
 }
 
@@ -126,7 +134,8 @@ static int route_unsigned(struct door_request *request, struct error *err)
 	if (request->service)
 		return 0;
 	request->service = stand_in(request, false);
-	return error_set(err, ERROR_UNKNOWN_OPERATION, "The request names no service: it is not signed, its host name "
+	return error_set(err, ERROR_UNKNOWN_OPERATION,
+		"The request names no service: it is not signed, its host name "
 		"does not begin with one, and it has no known Action or path.");
 }
 
@@ -135,7 +144,8 @@ int door_route_request(struct door_request *request, bool extra, struct error *e
 	struct sigv4_signature *signature = arena_alloc(request->arena, sizeof *signature);
 	struct error malformed = { 0 };
 	request->call.region = request->door->config.regions[0];
-	if (sigv4_is_present(request->http) && sigv4_parse(request->http, request->arena, signature, &malformed) == 0)
+	if (sigv4_is_present(request->http) &&
+		sigv4_parse(request->http, request->arena, signature, &malformed) == 0)
 		request->signature = signature;
 	if (extra)
 		request->service = &unknown_json;

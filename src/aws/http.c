@@ -13,7 +13,6 @@
 #include "aws/http.h"
 
 #include <arpa/inet.h>
-#include <errno.h>
 #include <microhttpd.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -50,8 +49,8 @@ struct http_listener {
 	void *context;
 	struct MHD_Daemon *daemon;
 	pthread_mutex_t mutex; /* guards busy */
-	pthread_cond_t idle; /* busy became 0 */
-	unsigned busy; /* requests being answered */
+	pthread_cond_t idle;   /* busy became 0 */
+	unsigned busy;         /* requests being answered */
 };
 
 struct connection {
@@ -168,12 +167,14 @@ static enum MHD_Result on_header(void *context, enum MHD_ValueKind kind, const c
 	const char *value, size_t value_size)
 {
 	struct header_list *list = context;
-	if (list->count == HEADERS_MAX || strlen(name) != name_size || (value && strlen(value) != value_size)) {
+	if (list->count == HEADERS_MAX || strlen(name) != name_size ||
+		(value && strlen(value) != value_size)) {
 		list->malformed = true;
 		return MHD_NO;
 	}
-	*ARENA_APPEND(list->arena, list->items, list->count) = (struct http_header){
-		arena_strdup(list->arena, name), arena_strdup(list->arena, value ? value : "") };
+	*ARENA_APPEND(list->arena, list->items, list->count) =
+		(struct http_header){ arena_strdup(list->arena, name),
+			arena_strdup(list->arena, value ? value : "") };
 	return MHD_YES;
 }
 
@@ -223,7 +224,6 @@ static enum MHD_Result answer(struct connection *connection)
 	struct http_exchange exchange = {
 		.request = connection->request,
 		.arena = connection->arena,
-		.secure = listener->server->config.tls_certificate != NULL,
 		.refused = connection->refused.code ? &connection->refused : NULL,
 	};
 	memcpy(exchange.peer, connection->peer, sizeof exchange.peer);
@@ -236,7 +236,8 @@ static void refuse_body(struct connection *connection)
 {
 	buffer_free(&connection->body);
 	if (!connection->refused.code)
-		error_set(&connection->refused, ERROR_REQUEST_TOO_LARGE, "The request body is larger than %zu bytes.",
+		error_set(&connection->refused, ERROR_REQUEST_TOO_LARGE,
+			"The request body is larger than %zu bytes.",
 			connection->listener->server->config.limits.body_bytes);
 }
 
@@ -247,8 +248,8 @@ static enum MHD_Result begin_request(struct connection *connection, const char *
 	connection->headers_seen = true;
 	struct header_list list = { .arena = connection->arena };
 	MHD_get_connection_values_n(connection->mhd, MHD_HEADER_KIND, on_header, &list);
-	size_t header_size =
-		MHD_get_connection_info(connection->mhd, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE)->header_size;
+	size_t header_size = MHD_get_connection_info(connection->mhd, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE)
+				     ->header_size;
 	if (header_size > limits->header_bytes || list.count == HEADERS_MAX)
 		return answer_plainly(connection, MHD_HTTP_REQUEST_HEADER_FIELDS_TOO_LARGE);
 	if (list.malformed || connection->request.path[0] != '/')
@@ -278,8 +279,8 @@ static enum MHD_Result receive_body(struct connection *connection, const char *d
 	return MHD_YES;
 }
 
-static enum MHD_Result on_request(void *context, struct MHD_Connection *mhd, const char *url, const char *method,
-	const char *version, const char *data, size_t *size, void **request_context)
+static enum MHD_Result on_request(void *context, struct MHD_Connection *mhd, const char *url,
+	const char *method, const char *version, const char *data, size_t *size, void **request_context)
 {
 	struct connection *connection = *request_context;
 	if (!connection->headers_seen)
@@ -308,8 +309,9 @@ static struct MHD_Daemon *start_daemon(struct http_listener *listener, int fd)
 	struct MHD_OptionItem options[] = {
 		{ MHD_OPTION_LISTEN_SOCKET, fd, NULL },
 		{ MHD_OPTION_CONNECTION_LIMIT, (intptr_t)config->limits.connections, NULL },
-		/* Holds the headers, what MHD makes of them, and the buffer that the body is read through. */
-		{ MHD_OPTION_CONNECTION_MEMORY_LIMIT, (intptr_t)(2 * config->limits.header_bytes), NULL },
+		/* Holds the headers, what MHD makes of them (a query of many short parameters takes the most),
+		 * and the buffer that the body is read through. Touched only as far as needed. */
+		{ MHD_OPTION_CONNECTION_MEMORY_LIMIT, (intptr_t)(4 * config->limits.header_bytes), NULL },
 		{ MHD_OPTION_THREAD_STACK_SIZE, STACK_SIZE, NULL },
 		{ MHD_OPTION_NOTIFY_CONNECTION, (intptr_t)on_connection, listener },
 		{ MHD_OPTION_NOTIFY_COMPLETED, (intptr_t)on_completed, listener },
@@ -324,17 +326,18 @@ static struct MHD_Daemon *start_daemon(struct http_listener *listener, int fd)
 		while (tls->option != MHD_OPTION_END)
 			tls++;
 		flags |= MHD_USE_TLS;
-		tls[0] = (struct MHD_OptionItem){ MHD_OPTION_HTTPS_MEM_CERT, 0, (void *)config->tls_certificate };
+		tls[0] = (struct MHD_OptionItem){ MHD_OPTION_HTTPS_MEM_CERT, 0,
+			(void *)config->tls_certificate };
 		tls[1] = (struct MHD_OptionItem){ MHD_OPTION_HTTPS_MEM_KEY, 0, (void *)config->tls_key };
 		tls[2] = (struct MHD_OptionItem){ MHD_OPTION_HTTPS_PRIORITIES, 0,
 			(void *)"NORMAL:-VERS-TLS1.0:-VERS-TLS1.1" };
 	}
-	return MHD_start_daemon(flags, 0, NULL, NULL, on_request, listener, MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL,
-		MHD_OPTION_ARRAY, options, MHD_OPTION_END);
+	return MHD_start_daemon(flags, 0, NULL, NULL, on_request, listener, MHD_OPTION_EXTERNAL_LOGGER,
+		on_log, NULL, MHD_OPTION_ARRAY, options, MHD_OPTION_END);
 }
 
-int http_listener_open(struct http_server *server, int fd, void *context, struct http_listener **listener,
-	struct error *err)
+int http_listener_open(
+	struct http_server *server, int fd, void *context, struct http_listener **listener, struct error *err)
 {
 	struct http_listener *made = memory_alloc(sizeof *made);
 	*made = (struct http_listener){ .server = server, .context = context };
@@ -350,8 +353,10 @@ int http_listener_open(struct http_server *server, int fd, void *context, struct
 		pthread_cond_destroy(&made->idle);
 		pthread_mutex_destroy(&made->mutex);
 		free(made);
-		return error_set(err, ERROR_INVALID, "the HTTP server cannot start%s", server->config.tls_certificate
-			? ": check that the TLS certificate and key are PEM and belong together" : "");
+		return error_set(err, ERROR_INVALID, "the HTTP server cannot start%s",
+			server->config.tls_certificate
+				? ": check that the TLS certificate and key are PEM and belong together"
+				: "");
 	}
 	pthread_mutex_lock(&server->mutex);
 	made->next = server->listeners;

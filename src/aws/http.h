@@ -22,10 +22,10 @@ struct http_listener;
 struct http_exchange {
 	struct http_request request;
 	struct http_response response; /* zeroed; the handler fills it. The server frees its body */
-	struct arena *arena; /* the request lies in it; gone after the answer was sent */
-	char peer[INET6_ADDRSTRLEN]; /* the client's address; an IPv4 one always in its own form */
-	bool secure; /* came over TLS */
-	const struct error *refused; /* the body was over the limit, so there is none here: the handler puts this error in the form its clients read. NULL: none */
+	struct arena *arena;           /* the request lies in it; gone after the answer was sent */
+	char peer[INET6_ADDRSTRLEN];   /* the client's address; an IPv4 one always in its own form */
+	const struct error *
+		refused; /* the body was over the limit, so there is none here: the handler puts this error in the form its clients read. NULL: none */
 };
 
 /* Runs on the connection's own thread (threads) or on the listener's one thread, which it then keeps from all its other clients. */
@@ -33,9 +33,9 @@ typedef void http_handler(void *context, struct http_exchange *exchange);
 
 struct http_limits {
 	unsigned connections; /* of a listener; more wait in the backlog or are closed */
-	size_t header_bytes; /* of the request line and headers together; beyond it: 431 */
+	size_t header_bytes;  /* of the request line and headers together; beyond it: 431 */
 	size_t body_bytes;
-	unsigned idle_seconds; /* between two requests of a connection */
+	unsigned idle_seconds;    /* between two requests of a connection */
 	unsigned request_seconds; /* to send one request; and again, to read its answer */
 };
 
@@ -43,7 +43,8 @@ struct http_server_config {
 	http_handler *handle;
 	bool threads; /* a thread for each connection; else one for each listener */
 	struct http_limits limits;
-	const char *tls_certificate, *tls_key; /* PEM texts; NULL: plain HTTP. Must live as long as the server */
+	const char *tls_certificate,
+		*tls_key; /* PEM texts; NULL: plain HTTP. Must live as long as the server */
 };
 
 /* Starts nothing that listens yet. *config is copied. */

@@ -60,14 +60,15 @@ int http_listen(const char *address, int *fd, char *bound, struct error *err)
 	struct arena *scratch ARENA_SCOPED = arena_create();
 	char *host, *port;
 	int64_t number;
-	if (split_address(arena_strdup(scratch, address), &host, &port) < 0 || text_parse_int64(port, &number) < 0 ||
-		number < 0 || number > UINT16_MAX)
+	if (split_address(arena_strdup(scratch, address), &host, &port) < 0 ||
+		text_parse_int64(port, &number) < 0 || number < 0 || number > UINT16_MAX)
 		return error_set(err, ERROR_INVALID, "'%s' is not an address of the form HOST:PORT", address);
 	const struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV };
 	struct addrinfo *list;
 	int failed = getaddrinfo(host, port, &hints, &list);
 	if (failed)
-		return error_set(err, ERROR_INVALID, "'%s' cannot be listened on: %s", address, gai_strerror(failed));
+		return error_set(
+			err, ERROR_INVALID, "'%s' cannot be listened on: %s", address, gai_strerror(failed));
 	int made = -1, why = 0;
 	for (struct addrinfo *info = list; info && made < 0; info = info->ai_next) {
 		made = bind_and_listen(info);

@@ -24,7 +24,7 @@ struct http_watchdog {
 	pthread_cond_t wake;
 	pthread_t thread;
 	struct http_watch list; /* head of a ring */
-	int64_t wake_ms; /* when the thread will look again */
+	int64_t wake_ms;        /* when the thread will look again */
 	bool closing;
 };
 

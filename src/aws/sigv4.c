@@ -23,11 +23,13 @@ int sigv4_check_time(const struct sigv4_signature *signature, int64_t now_ms, st
 	int64_t valid_s = signature->presigned ? signature->expires_s : SIGV4_SKEW_SECONDS;
 	int64_t age_ms = now_ms - signature->signed_ms;
 	if (age_ms > valid_s * 1000)
-		return error_set(err, ERROR_REQUEST_EXPIRED, "Signature expired: %s is more than %" PRId64 " s ago.",
-			signature->timestamp, valid_s);
+		return error_set(err, ERROR_REQUEST_EXPIRED,
+			"Signature expired: %s is more than %" PRId64 " s ago.", signature->timestamp,
+			valid_s);
 	if (age_ms < -SIGV4_SKEW_SECONDS * 1000)
-		return error_set(err, ERROR_REQUEST_EXPIRED, "Signature not yet current: %s is more than %d s from now.",
-			signature->timestamp, SIGV4_SKEW_SECONDS);
+		return error_set(err, ERROR_REQUEST_EXPIRED,
+			"Signature not yet current: %s is more than %d s from now.", signature->timestamp,
+			SIGV4_SKEW_SECONDS);
 	return 0;
 }
 
@@ -36,8 +38,8 @@ static void append_encoded(struct buffer *out, const char *text, size_t size, bo
 {
 	static const char digits[] = "0123456789ABCDEF";
 	for (const unsigned char *p = (const unsigned char *)text, *end = p + size; p < end; p++) {
-		if ((*p >= 'A' && *p <= 'Z') || (*p >= 'a' && *p <= 'z') || (*p >= '0' && *p <= '9') || *p == '-' ||
-			*p == '_' || *p == '.' || *p == '~' || (*p == '/' && keep_slash)) {
+		if ((*p >= 'A' && *p <= 'Z') || (*p >= 'a' && *p <= 'z') || (*p >= '0' && *p <= '9') ||
+			*p == '-' || *p == '_' || *p == '.' || *p == '~' || (*p == '/' && keep_slash)) {
 			buffer_append_char(out, (char)*p);
 		} else {
 			const char escape[3] = { '%', digits[*p >> 4], digits[*p & 15] };
@@ -98,7 +100,8 @@ static int append_canonical_query(struct buffer *out, const struct http_request 
 	if (count > 1)
 		qsort(parameters.items, count, sizeof *parameters.items, compare_parameters);
 	for (size_t i = 0; i < count; i++)
-		buffer_printf(out, "%s%s=%s", i ? "&" : "", parameters.items[i].name, parameters.items[i].value);
+		buffer_printf(
+			out, "%s%s=%s", i ? "&" : "", parameters.items[i].name, parameters.items[i].value);
 	return 0;
 }
 
@@ -130,7 +133,8 @@ static int append_canonical_header(
 	}
 	buffer_append_char(out, '\n');
 	if (!found)
-		return error_set(err, ERROR_SIGNATURE_MISMATCH, "The signed header '%s' is not in the request.", name);
+		return error_set(
+			err, ERROR_SIGNATURE_MISMATCH, "The signed header '%s' is not in the request.", name);
 	return 0;
 }
 
@@ -181,8 +185,8 @@ static void derive_key(const struct sigv4_signature *signature, const char *secr
 }
 
 /* 1 if the signature is right for that payload digest, 0 if not, -1 with an error if the request cannot have been signed at all. */
-static int matches(const struct sigv4_signature *signature, const struct http_request *http, const struct digest *key,
-	const char *payload, struct arena *arena, struct error *err)
+static int matches(const struct sigv4_signature *signature, const struct http_request *http,
+	const struct digest *key, const char *payload, struct arena *arena, struct error *err)
 {
 	struct buffer canonical BUFFER_SCOPED = { 0 }, text BUFFER_SCOPED = { 0 };
 	struct digest digest, mac;
@@ -190,8 +194,9 @@ static int matches(const struct sigv4_signature *signature, const struct http_re
 	if (append_canonical_request(&canonical, signature, http, payload, arena, err) < 0)
 		return -1;
 	digest_sha256(canonical.data, canonical.size, &digest);
-	buffer_printf(&text, SIGV4_ALGORITHM "\n%s\n%s/%s/%s/aws4_request\n%s", signature->timestamp, signature->date,
-		signature->region, signature->service, text_hex(digest.bytes, DIGEST_SIZE, hex));
+	buffer_printf(&text, SIGV4_ALGORITHM "\n%s\n%s/%s/%s/aws4_request\n%s", signature->timestamp,
+		signature->date, signature->region, signature->service,
+		text_hex(digest.bytes, DIGEST_SIZE, hex));
 	digest_hmac_sha256(key->bytes, DIGEST_SIZE, text.data, text.size, &mac);
 	return digest_equal(&mac, &signature->mac);
 }
@@ -217,7 +222,8 @@ int sigv4_verify(const struct sigv4_signature *signature, const struct http_requ
 		match = matches(signature, http, &key, unsigned_payload, arena, err);
 	OPENSSL_cleanse(&key, sizeof key);
 	if (match == 0)
-		return error_set(err, ERROR_SIGNATURE_MISMATCH, "The request signature we calculated does not match the "
+		return error_set(err, ERROR_SIGNATURE_MISMATCH,
+			"The request signature we calculated does not match the "
 			"signature you provided. Check your AWS Secret Access Key and signing method.");
 	return match > 0 ? 0 : -1;
 }

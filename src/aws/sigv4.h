@@ -24,7 +24,7 @@
 #define SIGV4_ALGORITHM "AWS4-HMAC-SHA256"
 
 enum {
-	SIGV4_SKEW_SECONDS = 15 * 60, /* how far the client's clock may be off */
+	SIGV4_SKEW_SECONDS = 15 * 60,      /* how far the client's clock may be off */
 	SIGV4_EXPIRES_MAX = 7 * 24 * 3600, /* of a presigned request */
 	SIGV4_SIGNED_HEADERS_MAX = 100,
 };
@@ -36,16 +36,16 @@ struct sigv4_signature {
 	const char *date; /* of the scope: "20261121" */
 	const char *region;
 	const char *service;
-	const char *timestamp; /* "20261121T070000Z" */
-	int64_t signed_ms; /* the same, since the epoch */
-	int64_t expires_s; /* presigned only */
+	const char *timestamp;      /* "20261121T070000Z" */
+	int64_t signed_ms;          /* the same, since the epoch */
+	int64_t expires_s;          /* presigned only */
 	const char *security_token; /* of temporary credentials; NULL: none */
-	char **signed_headers; /* lower case, in the order given */
+	char **signed_headers;      /* lower case, in the order given */
 	size_t signed_header_count;
 	struct digest mac;
 };
 
-/* Whether the client may leave the body out of the signature, as AWS allows for some operations over TLS. */
+/* Whether the client may leave the body out of the signature, as AWS allows for uploads. */
 enum sigv4_payload { SIGV4_PAYLOAD_SIGNED, SIGV4_PAYLOAD_MAY_BE_UNSIGNED };
 
 /* Whether the request carries a signature in either form, however malformed. */

@@ -10,7 +10,6 @@
 
 #include <ctype.h>
 #include <string.h>
-#include <strings.h>
 #include <time.h>
 
 #include "base/text.h"
@@ -45,8 +44,10 @@ static int parse_credential(
 			"Credential must have the form <access key>/<date>/<region>/<service>/aws4_request.");
 	for (size_t i = 0; i < 4; i++)
 		if (!is_plain_word(parts[i], i == 0 ? KEY_ID_MAX : SCOPE_PART_MAX))
-			return error_set(err, ERROR_INCOMPLETE_SIGNATURE, "Part %zu of Credential is empty, too long or holds a "
-				"character that is not allowed.", i + 1);
+			return error_set(err, ERROR_INCOMPLETE_SIGNATURE,
+				"Part %zu of Credential is empty, too long or holds a "
+				"character that is not allowed.",
+				i + 1);
 	signature->access_key_id = parts[0];
 	signature->date = parts[1];
 	signature->region = parts[2];
@@ -83,7 +84,8 @@ static int parse_timestamp(const char *timestamp, struct sigv4_signature *signat
 		tm.tm_min != given.tm_min)
 		return error_set(err, ERROR_INCOMPLETE_SIGNATURE, "Date '%s' does not exist.", timestamp);
 	if (strncmp(timestamp, signature->date, 8) != 0 || signature->date[8])
-		return error_set(err, ERROR_SIGNATURE_MISMATCH, "Date in Credential scope does not match YYYYMMDD from "
+		return error_set(err, ERROR_SIGNATURE_MISMATCH,
+			"Date in Credential scope does not match YYYYMMDD from "
 			"ISO-8601 version of date from HTTP.");
 	signature->timestamp = timestamp;
 	signature->signed_ms = (int64_t)seconds * 1000;
@@ -107,7 +109,8 @@ static int parse_signed_headers(
 		has_host = has_host || strcmp(names[i], "host") == 0;
 	}
 	if (!has_host)
-		return error_set(err, ERROR_SIGNATURE_MISMATCH, "'Host' must be a 'SignedHeader' in the AWS Authorization.");
+		return error_set(err, ERROR_SIGNATURE_MISMATCH,
+			"'Host' must be a 'SignedHeader' in the AWS Authorization.");
 	signature->signed_headers = names;
 	return 0;
 }
@@ -124,7 +127,8 @@ struct fields {
 	const char *credential, *signed_headers, *mac;
 };
 
-static int split_authorization(const char *text, struct arena *arena, struct fields *fields, struct error *err)
+static int split_authorization(
+	const char *text, struct arena *arena, struct fields *fields, struct error *err)
 {
 	const struct {
 		const char *name;
@@ -147,7 +151,8 @@ static int split_authorization(const char *text, struct arena *arena, struct fie
 	}
 	for (size_t i = 0; i < 3; i++)
 		if (!*known[i].value)
-			return error_set(err, ERROR_INCOMPLETE_SIGNATURE, "Authorization header requires '%.*s' parameter.",
+			return error_set(err, ERROR_INCOMPLETE_SIGNATURE,
+				"Authorization header requires '%.*s' parameter.",
 				(int)strlen(known[i].name) - 1, known[i].name);
 	return 0;
 }
@@ -157,8 +162,10 @@ static int parse_header(const struct http_request *http, const char *authorizati
 {
 	static const char algorithm[] = SIGV4_ALGORITHM;
 	size_t size = sizeof algorithm - 1;
-	if (strncmp(authorization, algorithm, size) != 0 || (authorization[size] && authorization[size] != ' '))
-		return error_set(err, ERROR_INCOMPLETE_SIGNATURE, "Authorization header must begin with '%s'.", algorithm);
+	if (strncmp(authorization, algorithm, size) != 0 ||
+		(authorization[size] && authorization[size] != ' '))
+		return error_set(err, ERROR_INCOMPLETE_SIGNATURE,
+			"Authorization header must begin with '%s'.", algorithm);
 	struct fields fields = { 0 };
 	if (split_authorization(authorization + size, arena, &fields, err) < 0)
 		return -1;
@@ -166,7 +173,8 @@ static int parse_header(const struct http_request *http, const char *authorizati
 	if (!date)
 		date = http_request_header(http, "Date");
 	if (!date)
-		return error_set(err, ERROR_INCOMPLETE_SIGNATURE, "Authorization header requires existence of either a "
+		return error_set(err, ERROR_INCOMPLETE_SIGNATURE,
+			"Authorization header requires existence of either a "
 			"'X-Amz-Date' or a 'Date' header.");
 	signature->security_token = http_request_header(http, "X-Amz-Security-Token");
 	if (parse_credential(fields.credential, arena, signature, err) < 0 ||
@@ -181,12 +189,13 @@ static int require_parameter(
 {
 	*value = http_parameter(parameters, name);
 	if (!*value || !**value)
-		return error_set(err, ERROR_INCOMPLETE_SIGNATURE, "A presigned request requires the parameter %s.", name);
+		return error_set(err, ERROR_INCOMPLETE_SIGNATURE,
+			"A presigned request requires the parameter %s.", name);
 	return 0;
 }
 
-static int parse_presigned(
-	const struct http_request *http, struct arena *arena, struct sigv4_signature *signature, struct error *err)
+static int parse_presigned(const struct http_request *http, struct arena *arena,
+	struct sigv4_signature *signature, struct error *err)
 {
 	struct http_parameters parameters = { 0 };
 	const char *algorithm, *credential, *date, *expires, *headers, *mac;
@@ -200,14 +209,16 @@ static int parse_presigned(
 		require_parameter(&parameters, "X-Amz-Signature", &mac, err) < 0)
 		return -1;
 	if (strcmp(algorithm, SIGV4_ALGORITHM) != 0)
-		return error_set(err, ERROR_INCOMPLETE_SIGNATURE, "X-Amz-Algorithm must be '%s'.", SIGV4_ALGORITHM);
+		return error_set(
+			err, ERROR_INCOMPLETE_SIGNATURE, "X-Amz-Algorithm must be '%s'.", SIGV4_ALGORITHM);
 	if (text_parse_int64(expires, &signature->expires_s) < 0 || signature->expires_s < 1 ||
 		signature->expires_s > SIGV4_EXPIRES_MAX)
-		return error_set(err, ERROR_INCOMPLETE_SIGNATURE, "X-Amz-Expires must be a number of seconds from 1 to %d.",
-			SIGV4_EXPIRES_MAX);
+		return error_set(err, ERROR_INCOMPLETE_SIGNATURE,
+			"X-Amz-Expires must be a number of seconds from 1 to %d.", SIGV4_EXPIRES_MAX);
 	signature->presigned = true;
 	signature->security_token = http_parameter(&parameters, "X-Amz-Security-Token");
-	if (parse_credential(credential, arena, signature, err) < 0 || parse_timestamp(date, signature, err) < 0 ||
+	if (parse_credential(credential, arena, signature, err) < 0 ||
+		parse_timestamp(date, signature, err) < 0 ||
 		parse_signed_headers(headers, arena, signature, err) < 0)
 		return -1;
 	return parse_mac(mac, signature, err);
@@ -219,5 +230,5 @@ int sigv4_parse(const struct http_request *http, struct arena *arena, struct sig
 	memset(signature, 0, sizeof *signature);
 	const char *authorization = http_request_header(http, "Authorization");
 	return authorization ? parse_header(http, authorization, arena, signature, err)
-		: parse_presigned(http, arena, signature, err);
+			     : parse_presigned(http, arena, signature, err);
 }

@@ -152,7 +152,7 @@ int command_serve(int argc, char **argv)
 	config.regions = (const char *const *)list;
 	config.data = options_absolute(arena, config.data);
 	char *plugin;
-	if (options_find_part("src/volume/amid-volume.so", "lib/amid/amid-volume.so", arena, &plugin, &err))
+	if (options_find_part("amid-volume.so", "lib/amid/amid-volume.so", arena, &plugin, &err))
 		return options_fail("serve", 1, err.message);
 	config.plugin = plugin;
 	return run(&config);

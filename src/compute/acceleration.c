@@ -36,6 +36,7 @@ struct acceleration {
 	char *folder, *key;
 };
 
+/* clang-format off */
 static const unsigned char boot_code[] = {
 	0x31, 0xC0, /* xor ax, ax */
 	0x8E, 0xD8, /* mov ds, ax */
@@ -52,6 +53,7 @@ static const unsigned char boot_code[] = {
 	0xEE, /* out dx, al: ends QEMU */
 	0xFA, 0xF4, /* cli; hlt */
 };
+/* clang-format on */
 
 static int write_sector(const char *path, struct error *err)
 {
@@ -67,11 +69,13 @@ static int write_sector(const char *path, struct error *err)
 static int spawn_probe(struct arena *arena, const char *sector, const char *output, const char *accelerator,
 	const char *cpu, struct process *process, struct error *err)
 {
-	const char *const argv[] = { "qemu-system-x86_64", "-machine", "q35", "-accel", accelerator, "-cpu", cpu, "-m", "32",
-		"-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-sandbox", "on,spawn=deny", "-drive",
-		arena_printf(arena, "if=none,id=disk,format=raw,file=%s", sector), "-device", "ide-hd,drive=disk",
-		"-chardev", arena_printf(arena, "file,id=debug,path=%s", output), "-device",
-		"isa-debugcon,iobase=0xe9,chardev=debug", "-device", "isa-debug-exit,iobase=0x501,iosize=4", NULL };
+	const char *const argv[] = { "qemu-system-x86_64", "-machine", "q35", "-accel", accelerator, "-cpu",
+		cpu, "-m", "32", "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
+		"-sandbox", "on,spawn=deny", "-drive",
+		arena_printf(arena, "if=none,id=disk,format=raw,file=%s", sector), "-device",
+		"ide-hd,drive=disk", "-chardev", arena_printf(arena, "file,id=debug,path=%s", output),
+		"-device", "isa-debugcon,iobase=0xe9,chardev=debug", "-device",
+		"isa-debug-exit,iobase=0x501,iosize=4", NULL };
 	return process_spawn(argv, NULL, NULL, 0, process, err);
 }
 
@@ -90,8 +94,8 @@ static void wait_probe(const struct process *process, int timeout_ms, int stop_f
 	process_wait_end(process, 5000, NULL);
 }
 
-static int probe(const char *folder, const char *accelerator, const char *cpu, int timeout_ms, int stop_fd, bool *works,
-	struct error *err)
+static int probe(const char *folder, const char *accelerator, const char *cpu, int timeout_ms, int stop_fd,
+	bool *works, struct error *err)
 {
 	struct arena *scratch ARENA_SCOPED = arena_create();
 	const char *sector = arena_printf(scratch, "%s/probe-sector", folder);
@@ -104,15 +108,16 @@ static int probe(const char *folder, const char *accelerator, const char *cpu, i
 		(unlink(output), spawn_probe(scratch, sector, output, accelerator, cpu, &process, err));
 	if (!failed) {
 		wait_probe(&process, timeout_ms, stop_fd);
-		*works = file_read(output, 16, scratch, &text, &size, NULL) == 0 && size == 1 && text[0] == 'K';
+		*works = file_read(output, 16, scratch, &text, &size, NULL) == 0 && size == 1 &&
+			text[0] == 'K';
 	}
 	unlink(sector);
 	unlink(output);
 	return failed ? -1 : 0;
 }
 
-int acceleration_probe(const char *folder, const char *accelerator, const char *cpu, int timeout_ms, bool *works,
-	struct error *err)
+int acceleration_probe(const char *folder, const char *accelerator, const char *cpu, int timeout_ms,
+	bool *works, struct error *err)
 {
 	return probe(folder, accelerator, cpu, timeout_ms, -1, works, err);
 }
@@ -179,7 +184,8 @@ int acceleration_open(const char *folder, struct acceleration **result, struct e
 	/* a device that cannot be opened may be there tomorrow: nothing to keep */
 	if (access("/dev/kvm", R_OK | W_OK) || read_kept(a))
 		return 0;
-	if (pipe2(a->stop_fds, O_CLOEXEC | O_NONBLOCK) == 0 && pthread_create(&a->thread, NULL, search, a) == 0) {
+	if (pipe2(a->stop_fds, O_CLOEXEC | O_NONBLOCK) == 0 &&
+		pthread_create(&a->thread, NULL, search, a) == 0) {
 		a->searching = true;
 		return 0;
 	}

@@ -18,5 +18,5 @@ void acceleration_close(struct acceleration *acceleration);
 bool acceleration_has_kvm(const struct acceleration *acceleration);
 
 /* Boots a boot sector under the accelerator ("kvm", "tcg") with processor `cpu`; *works: it ran for two seconds and said so within timeout_ms. Scratch files go to `folder`. */
-int acceleration_probe(const char *folder, const char *accelerator, const char *cpu, int timeout_ms, bool *works,
-	struct error *err);
+int acceleration_probe(const char *folder, const char *accelerator, const char *cpu, int timeout_ms,
+	bool *works, struct error *err);

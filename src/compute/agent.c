@@ -33,7 +33,8 @@ struct agent {
 	size_t total;
 };
 
-void agent_reader_feed(struct agent_reader *reader, const char *data, size_t size, size_t *used, json_t **answer)
+void agent_reader_feed(
+	struct agent_reader *reader, const char *data, size_t size, size_t *used, json_t **answer)
 {
 	*answer = NULL;
 	for (*used = 0; *used < size && !*answer;) {
@@ -48,7 +49,8 @@ void agent_reader_feed(struct agent_reader *reader, const char *data, size_t siz
 			if (!reader->overlong)
 				buffer_append_char(&reader->line, c);
 		} else {
-			json_t *value = reader->overlong ? NULL
+			json_t *value = reader->overlong
+				? NULL
 				: json_loadb(buffer_text(&reader->line), reader->line.size, 0, NULL);
 			reader->overlong = false;
 			buffer_clear(&reader->line);
@@ -92,12 +94,14 @@ static int read_answer(struct agent *agent, int64_t end_ms, json_t **answer, str
 {
 	for (;;) {
 		size_t used;
-		agent_reader_feed(&agent->reader, agent->data + agent->begin, agent->end - agent->begin, &used, answer);
+		agent_reader_feed(
+			&agent->reader, agent->data + agent->begin, agent->end - agent->begin, &used, answer);
 		agent->begin += used;
 		if (*answer)
 			return 0;
 		if (agent->total > CONVERSATION_LIMIT)
-			return error_set(err, ERROR_UNAVAILABLE, "the guest agent sends more than %d bytes", CONVERSATION_LIMIT);
+			return error_set(err, ERROR_UNAVAILABLE, "the guest agent sends more than %d bytes",
+				CONVERSATION_LIMIT);
 		if (wait_socket(agent, POLLIN, end_ms))
 			return error_set(err, ERROR_TIMEOUT, "the guest agent does not answer");
 		ssize_t got = recv(agent->fd, agent->data, sizeof agent->data, MSG_DONTWAIT);
@@ -109,8 +113,8 @@ static int read_answer(struct agent *agent, int64_t end_ms, json_t **answer, str
 	}
 }
 
-static int send_request(struct agent *agent, const char *prefix, const char *name, json_t *arguments, int64_t end_ms,
-	struct error *err)
+static int send_request(struct agent *agent, const char *prefix, const char *name, json_t *arguments,
+	int64_t end_ms, struct error *err)
 {
 	json_t *message = json_pack("{s:s}", "execute", name);
 	if (arguments)
@@ -141,7 +145,8 @@ static int synchronise(struct agent *agent, int timeout_ms, struct error *err)
 	text_random_bytes(&id, sizeof id);
 	id &= 0x7FFFFFFF;
 	agent->reader.waiting_sentinel = true;
-	if (send_request(agent, "\xFF", "guest-sync-delimited", json_pack("{s:I}", "id", (json_int_t)id), end_ms, err))
+	if (send_request(agent, "\xFF", "guest-sync-delimited", json_pack("{s:I}", "id", (json_int_t)id),
+		    end_ms, err))
 		return -1;
 	for (;;) {
 		json_t *answer;
@@ -202,7 +207,8 @@ int agent_command(struct agent *agent, const char *name, json_t *arguments, int 
 	int failed = value ? 0 : -1;
 	if (!value) {
 		char reason[200];
-		copy_printable(json_string_value(json_object_get(json_object_get(answer, "error"), "desc")), reason, sizeof reason);
+		copy_printable(json_string_value(json_object_get(json_object_get(answer, "error"), "desc")),
+			reason, sizeof reason);
 		error_set(err, ERROR_INVALID, "%s: the guest agent answers: %s", name, reason);
 	} else if (result) {
 		*result = json_incref(value);

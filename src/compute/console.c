@@ -19,8 +19,8 @@ const char *console_path(struct arena *arena, const char *folder)
 	return arena_printf(arena, "%s/console.log", folder);
 }
 
-int console_read(const char *folder, size_t limit, struct arena *arena, char **data, size_t *size, int64_t *modified_ms,
-	struct error *err)
+int console_read(const char *folder, size_t limit, struct arena *arena, char **data, size_t *size,
+	int64_t *modified_ms, struct error *err)
 {
 	const char *path = console_path(arena, folder);
 	int fd FILE_SCOPED = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
@@ -39,7 +39,8 @@ int console_read(const char *folder, size_t limit, struct arena *arena, char **d
 	*data = arena_alloc(arena, wanted + 1);
 	/* a trim may come in between: then there is less to read, not something wrong */
 	while (*size < wanted) {
-		ssize_t got = pread(fd, *data + *size, wanted - *size, status.st_size - (off_t)wanted + (off_t)*size);
+		ssize_t got = pread(
+			fd, *data + *size, wanted - *size, status.st_size - (off_t)wanted + (off_t)*size);
 		if (got < 0 && errno == EINTR)
 			continue;
 		if (got < 0)

@@ -16,7 +16,7 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "compute/console.h"
-#include "compute/loop.h"
+#include "compute/compute_loop.h"
 #include "compute/qemu_arguments.h"
 #include "base/banned.h"
 
@@ -28,7 +28,7 @@ struct dry_machine {
 struct compute {
 	compute_listener *listener;
 	void *context;
-	struct loop *loop;
+	struct compute_loop *loop;
 	pthread_mutex_t lock;
 	void *machines; /* a tree (search.h) of struct dry_machine by id */
 };
@@ -114,13 +114,13 @@ static int append_console(const char *folder, const char *line, struct error *er
 	return console_trim(folder, err);
 }
 
-static int open_dry(const char *state_folder, const char *runtime_folder, compute_listener *listener, void *context,
-	struct compute **result, struct error *err)
+static int open_dry(const char *state_folder, const char *runtime_folder, compute_listener *listener,
+	void *context, struct compute **result, struct error *err)
 {
 	struct compute *compute = memory_alloc(sizeof *compute);
 	*compute = (struct compute){ .listener = listener, .context = context };
 	pthread_mutex_init(&compute->lock, NULL);
-	if (loop_create(&compute->loop, err)) {
+	if (compute_loop_create(&compute->loop, err)) {
 		pthread_mutex_destroy(&compute->lock);
 		free(compute);
 		return -1;
@@ -131,7 +131,7 @@ static int open_dry(const char *state_folder, const char *runtime_folder, comput
 
 static void close_dry(struct compute *compute)
 {
-	loop_destroy(compute->loop);
+	compute_loop_destroy(compute->loop);
 	tdestroy(compute->machines, free_machine);
 	pthread_mutex_destroy(&compute->lock);
 	free(compute);
@@ -169,9 +169,11 @@ static int start_dry(struct compute *compute, const struct machine_spec *spec, s
 	if (state == MACHINE_RUNNING)
 		return 0;
 	if (state == MACHINE_SHUT_DOWN)
-		return error_set(err, ERROR_CONFLICT, "machine %s has shut down and was not removed yet", spec->id);
+		return error_set(
+			err, ERROR_CONFLICT, "machine %s has shut down and was not removed yet", spec->id);
 	const char *line = arena_printf(scratch,
-		"amid: %s is a dry machine (%s): nothing runs here, there is only its state\r\n", spec->id, spec->instance_type);
+		"amid: %s is a dry machine (%s): nothing runs here, there is only its state\r\n", spec->id,
+		spec->instance_type);
 	if (append_console(spec->folder, line, err) || write_state(spec->folder, MACHINE_RUNNING, err))
 		return -1;
 	pthread_mutex_lock(&compute->lock);
@@ -181,7 +183,8 @@ static int start_dry(struct compute *compute, const struct machine_spec *spec, s
 }
 
 /* The folder of a running machine, in the arena. */
-static int get_running(struct compute *compute, struct arena *arena, const char *id, char **folder, struct error *err)
+static int get_running(
+	struct compute *compute, struct arena *arena, const char *id, char **folder, struct error *err)
 {
 	pthread_mutex_lock(&compute->lock);
 	struct dry_machine *machine = find_machine(compute, id);
@@ -208,14 +211,15 @@ static void post_event(struct compute *compute, const char *id, enum machine_eve
 {
 	struct dry_notice *notice = memory_alloc(sizeof *notice);
 	*notice = (struct dry_notice){ .compute = compute, .id = memory_strdup(id), .event = event };
-	loop_post(compute->loop, tell, notice);
+	compute_loop_post(compute->loop, tell, notice);
 }
 
 static int press_power_button(struct compute *compute, const char *id, struct error *err)
 {
 	struct arena *scratch ARENA_SCOPED = arena_create();
 	char *folder;
-	if (get_running(compute, scratch, id, &folder, err) || append_console(folder, "amid: power button\r\n", err) ||
+	if (get_running(compute, scratch, id, &folder, err) ||
+		append_console(folder, "amid: power button\r\n", err) ||
 		write_state(folder, MACHINE_SHUT_DOWN, err))
 		return -1;
 	pthread_mutex_lock(&compute->lock);
@@ -259,17 +263,20 @@ static int check_running(struct compute *compute, const char *id, struct error *
 	return get_running(compute, scratch, id, &folder, err);
 }
 
-static int attach_dry(struct compute *compute, const char *id, const struct machine_disk *disk, struct error *err)
+static int attach_dry(
+	struct compute *compute, const char *id, const struct machine_disk *disk, struct error *err)
 {
 	return qemu_check_disk(disk, err) || check_running(compute, id, err) ? -1 : 0;
 }
 
-static int detach_dry(struct compute *compute, const char *id, const char *device_id, int timeout_ms, struct error *err)
+static int detach_dry(
+	struct compute *compute, const char *id, const char *device_id, int timeout_ms, struct error *err)
 {
 	return check_running(compute, id, err);
 }
 
-static int resize_dry(struct compute *compute, const char *id, const char *device_id, uint64_t size, struct error *err)
+static int resize_dry(
+	struct compute *compute, const char *id, const char *device_id, uint64_t size, struct error *err)
 {
 	return check_running(compute, id, err);
 }
@@ -284,8 +291,8 @@ static int thaw_dry(struct compute *compute, const char *id, struct error *err)
 	return error_set(err, ERROR_NOT_FOUND, "machine %s is dry: it runs no guest agent", id);
 }
 
-static int read_console(struct compute *compute, const char *id, const char *folder, size_t limit, struct arena *arena,
-	char **data, size_t *size, int64_t *modified_ms, struct error *err)
+static int read_console(struct compute *compute, const char *id, const char *folder, size_t limit,
+	struct arena *arena, char **data, size_t *size, int64_t *modified_ms, struct error *err)
 {
 	return console_read(folder, limit, arena, data, size, modified_ms, err);
 }

@@ -88,7 +88,8 @@ static int is_locked(const char *folder, struct error *err)
 	}
 	if (flock(fd, LOCK_SH | LOCK_NB) == 0)
 		return error_set(err, ERROR_NOT_FOUND, "no process of %s runs", folder);
-	return errno == EWOULDBLOCK ? 0 : error_set_errno(err, errno, "cannot look at the lock of %s", folder);
+	return errno == EWOULDBLOCK ? 0
+				    : error_set_errno(err, errno, "cannot look at the lock of %s", folder);
 }
 
 int process_lock_find(const char *folder, struct process *process, struct error *err)
@@ -102,5 +103,6 @@ int process_lock_find(const char *folder, struct process *process, struct error 
 		/* there is no event for "a process wrote its first line" that is simpler than looking again */
 		nanosleep(&(struct timespec){ .tv_nsec = IDENTITY_PAUSE_MS * 1000000L }, NULL);
 	}
-	return error_set(err, ERROR_UNAVAILABLE, "a process of %s runs, but has not said which it is", folder);
+	return error_set(
+		err, ERROR_UNAVAILABLE, "a process of %s runs, but has not said which it is", folder);
 }

@@ -50,15 +50,16 @@ static void trim_tick(void *context, uint32_t events)
 		machine_trim_consoles(compute);
 }
 
-static const struct loop_handler trim_handler = { .ready = trim_tick };
+static const struct compute_loop_handler trim_handler = { .ready = trim_tick };
 
 static int start_trimming(struct compute *compute, struct error *err)
 {
-	struct itimerspec interval = { .it_interval.tv_sec = TRIM_INTERVAL_S, .it_value.tv_sec = TRIM_INTERVAL_S };
+	struct itimerspec interval = { .it_interval.tv_sec = TRIM_INTERVAL_S,
+		.it_value.tv_sec = TRIM_INTERVAL_S };
 	compute->trim_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
 	if (compute->trim_fd < 0 || timerfd_settime(compute->trim_fd, 0, &interval, NULL))
 		return error_set_errno(err, errno, "cannot make a timer");
-	return loop_add(compute->loop, compute->trim_fd, &trim_handler, compute, &compute->trim_source, err);
+	return compute_loop_add(compute->loop, compute->trim_fd, &trim_handler, compute, &compute->trim_source, err);
 }
 
 static bool may_drop_capabilities(void)
@@ -74,10 +75,10 @@ static void close_qemu(struct compute *compute)
 	if (compute->loop) {
 		machine_forget_all(compute);
 		if (compute->trim_source)
-			loop_remove(compute->loop, compute->trim_source);
+			compute_loop_remove(compute->loop, compute->trim_source);
 		else if (compute->trim_fd >= 0)
 			close(compute->trim_fd);
-		loop_destroy(compute->loop);
+		compute_loop_destroy(compute->loop);
 	}
 	pthread_mutex_destroy(&compute->lock);
 	free(compute->state_folder);
@@ -85,16 +86,19 @@ static void close_qemu(struct compute *compute)
 	free(compute);
 }
 
-static int open_qemu(const char *state_folder, const char *runtime_folder, compute_listener *listener, void *context,
-	struct compute **result, struct error *err)
+static int open_qemu(const char *state_folder, const char *runtime_folder, compute_listener *listener,
+	void *context, struct compute **result, struct error *err)
 {
 	struct compute *compute = memory_alloc(sizeof *compute);
 	*compute = (struct compute){ .state_folder = memory_strdup(state_folder),
-		.runtime_folder = memory_strdup(runtime_folder), .listener = listener, .context = context, .trim_fd = -1,
+		.runtime_folder = memory_strdup(runtime_folder),
+		.listener = listener,
+		.context = context,
+		.trim_fd = -1,
 		.privileged = may_drop_capabilities() };
 	pthread_mutex_init(&compute->lock, NULL);
 	if (file_make_folder(state_folder, 0700, err) || file_make_folder(runtime_folder, 0700, err) ||
-		loop_create(&compute->loop, err) || start_trimming(compute, err) ||
+		compute_loop_create(&compute->loop, err) || start_trimming(compute, err) ||
 		acceleration_open(state_folder, &compute->acceleration, err)) {
 		close_qemu(compute);
 		return -1;
@@ -141,10 +145,10 @@ static int state_qemu(struct compute *compute, const char *id, const char *folde
 	struct error *err)
 {
 	struct error reason = { 0 };
-	struct machine *known MACHINE_SCOPED = machine_find(compute, id);
 	*state = MACHINE_ABSENT;
 	if (qemu_check_id(id, err))
 		return -1;
+	struct machine *known MACHINE_SCOPED = machine_find(compute, id);
 	if (known && process_is_alive(&known->process) && query_state(known, state, &reason) == 0)
 		return 0;
 	/* ended, or its monitor's connection broke: look afresh */
@@ -161,8 +165,8 @@ static int state_qemu(struct compute *compute, const char *id, const char *folde
 }
 
 /* The machine's own copy of the firmware's variables: they live as long as its folder. */
-static int prepare_firmware(struct arena *arena, const struct machine_spec *spec, struct qemu_options *options,
-	struct error *err)
+static int prepare_firmware(
+	struct arena *arena, const struct machine_spec *spec, struct qemu_options *options, struct error *err)
 {
 	char *data;
 	size_t size;
@@ -207,7 +211,8 @@ static const char *last_words(struct arena *arena, const char *folder)
 {
 	char *text;
 	size_t size;
-	if (file_read(arena_printf(arena, "%s/qemu.log", folder), 64 << 10, arena, &text, &size, NULL) || !size)
+	if (file_read(arena_printf(arena, "%s/qemu.log", folder), 64 << 10, arena, &text, &size, NULL) ||
+		!size)
 		return "no output";
 	while (size && (text[size - 1] == '\n' || text[size - 1] == '\r'))
 		text[--size] = '\0';
@@ -241,7 +246,8 @@ static int launch(struct compute *compute, const struct machine_spec *spec, int 
 	/* else the connection would outlive a QEMU that ends at once, and we would wait for its greeting */
 	close(listen_fd);
 	listen_fd = -1;
-	if (machine_connect(compute, spec->id, spec->folder, &process, monitor_fd, START_TIMEOUT_MS, &machine, err) == 0)
+	if (machine_connect(compute, spec->id, spec->folder, &process, monitor_fd, START_TIMEOUT_MS, &machine,
+		    err) == 0)
 		return 0;
 	end_process(&process);
 	return error_prefix(err, "QEMU did not start (\"%.200s\")", last_words(scratch, spec->folder));
@@ -258,7 +264,8 @@ static int start_qemu(struct compute *compute, const struct machine_spec *spec, 
 	if (state == MACHINE_RUNNING)
 		return 0;
 	if (state == MACHINE_SHUT_DOWN)
-		return error_set(err, ERROR_CONFLICT, "machine %s has shut down and was not removed yet", spec->id);
+		return error_set(
+			err, ERROR_CONFLICT, "machine %s has shut down and was not removed yet", spec->id);
 	if (process_lock_take(spec->folder, &lock_plain, err))
 		return -1;
 	int lock_fd FILE_SCOPED = lock_plain;
@@ -267,7 +274,8 @@ static int start_qemu(struct compute *compute, const struct machine_spec *spec, 
 	if (launch(compute, spec, lock_fd, err))
 		return error_prefix(err, "cannot start machine %s", spec->id);
 	log_info("machine-started", "id=%s type=%s ms=%d accelerator=%s", spec->id, spec->instance_type,
-		(int)(clock_monotonic_ms() - begin), acceleration_has_kvm(compute->acceleration) ? "kvm" : "tcg");
+		(int)(clock_monotonic_ms() - begin),
+		acceleration_has_kvm(compute->acceleration) ? "kvm" : "tcg");
 	return 0;
 }
 
@@ -300,9 +308,9 @@ static int destroy_qemu(struct compute *compute, const char *id, const char *fol
 {
 	struct process process;
 	struct error reason;
-	struct machine *machine MACHINE_SCOPED = machine_find(compute, id);
 	if (qemu_check_id(id, err))
 		return -1;
+	struct machine *machine MACHINE_SCOPED = machine_find(compute, id);
 	if (process_lock_find(folder, &process, &reason)) {
 		if (reason.code != ERROR_NOT_FOUND)
 			return error_set(err, reason.code, "%.500s", reason.message);
@@ -335,8 +343,8 @@ static int reset_qemu(struct compute *compute, const char *id, struct error *err
 	return run_simple(compute, id, "system_reset", err);
 }
 
-static int read_console(struct compute *compute, const char *id, const char *folder, size_t limit, struct arena *arena,
-	char **data, size_t *size, int64_t *modified_ms, struct error *err)
+static int read_console(struct compute *compute, const char *id, const char *folder, size_t limit,
+	struct arena *arena, char **data, size_t *size, int64_t *modified_ms, struct error *err)
 {
 	return console_read(folder, limit, arena, data, size, modified_ms, err);
 }

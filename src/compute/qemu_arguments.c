@@ -37,13 +37,17 @@ static bool is_plain_text(const char *text, size_t limit)
 
 int qemu_check_id(const char *id, struct error *err)
 {
-	return is_plain_text(id, ID_LIMIT) ? 0 : error_set(err, ERROR_INVALID, "'%.80s' is no machine id", id ? id : "");
+	return is_plain_text(id, ID_LIMIT)
+		? 0
+		: error_set(err, ERROR_INVALID, "'%.80s' is no machine id", id ? id : "");
 }
 
 int qemu_check_disk(const struct machine_disk *disk, struct error *err)
 {
-	if (!is_plain_text(disk->device_id, NODE_NAME_LIMIT - 2) || !isalpha((unsigned char)disk->device_id[0]))
-		return error_set(err, ERROR_INVALID, "'%.80s' is no device id", disk->device_id ? disk->device_id : "");
+	if (!is_plain_text(disk->device_id, NODE_NAME_LIMIT - 2) ||
+		!isalpha((unsigned char)disk->device_id[0]))
+		return error_set(err, ERROR_INVALID, "'%.80s' is no device id",
+			disk->device_id ? disk->device_id : "");
 	if (!disk->nbd_socket || !disk->export_name)
 		return error_set(err, ERROR_INVALID, "%s has no volume server", disk->device_id);
 	return 0;
@@ -62,12 +66,14 @@ int qemu_check_spec(const struct machine_spec *spec, struct error *err)
 	if (qemu_check_id(spec->id, err))
 		return -1;
 	if (!is_plain_text(spec->instance_type, ID_LIMIT))
-		return error_set(err, ERROR_INVALID, "'%.80s' is no instance type", spec->instance_type ? spec->instance_type : "");
+		return error_set(err, ERROR_INVALID, "'%.80s' is no instance type",
+			spec->instance_type ? spec->instance_type : "");
 	if (spec->vcpus < 1 || spec->vcpus > VCPUS_LIMIT || spec->memory_mib < 16)
-		return error_set(err, ERROR_INVALID, "a machine of %u processors and %u MiB cannot be made", spec->vcpus,
-			spec->memory_mib);
+		return error_set(err, ERROR_INVALID, "a machine of %u processors and %u MiB cannot be made",
+			spec->vcpus, spec->memory_mib);
 	if (spec->disk_count > QEMU_MAXIMUM_PORTS || spec->nic_count > QEMU_MAXIMUM_PORTS - spec->disk_count)
-		return error_set(err, ERROR_INVALID, "a machine has at most %d disks and network devices", QEMU_MAXIMUM_PORTS);
+		return error_set(err, ERROR_INVALID, "a machine has at most %d disks and network devices",
+			QEMU_MAXIMUM_PORTS);
 	for (unsigned i = 0; i < spec->disk_count; i++)
 		if (qemu_check_disk(&spec->disks[i], err))
 			return -1;
@@ -91,14 +97,14 @@ json_t *qemu_client_json(struct arena *arena, const struct machine_disk *disk, u
 {
 	/* with reconnect-delay, requests wait for a volume server that is started again instead of failing in the guest */
 	return json_pack("{s:s, s:s, s:{s:s, s:s}, s:s, s:i, s:s}", "driver", "nbd", "node-name",
-		qemu_client_name(arena, disk->device_id, which), "server", "type", "unix", "path", disk->nbd_socket, "export",
-		disk->export_name, "reconnect-delay", 60, "discard", "unmap");
+		qemu_client_name(arena, disk->device_id, which), "server", "type", "unix", "path",
+		disk->nbd_socket, "export", disk->export_name, "reconnect-delay", 60, "discard", "unmap");
 }
 
 json_t *qemu_node_json(const char *device_id, const char *client_name)
 {
-	return json_pack("{s:s, s:s, s:s, s:s}", "driver", "raw", "node-name", device_id, "file", client_name, "discard",
-		"unmap");
+	return json_pack("{s:s, s:s, s:s, s:s}", "driver", "raw", "node-name", device_id, "file", client_name,
+		"discard", "unmap");
 }
 
 /* As AWS shows it to the guest: "vol0123...", 20 characters, which is also all that virtio-blk has room for. */
@@ -114,8 +120,9 @@ static const char *serial_number(struct arena *arena, const char *device_id)
 
 json_t *qemu_device_json(struct arena *arena, const struct machine_disk *disk, const char *bus)
 {
-	json_t *device = json_pack("{s:s, s:s, s:s, s:s, s:s}", "driver", disk->nvme ? "nvme" : "virtio-blk-pci", "id",
-		disk->device_id, "drive", disk->device_id, "bus", bus, "serial", serial_number(arena, disk->device_id));
+	json_t *device = json_pack("{s:s, s:s, s:s, s:s, s:s}", "driver",
+		disk->nvme ? "nvme" : "virtio-blk-pci", "id", disk->device_id, "drive", disk->device_id,
+		"bus", bus, "serial", serial_number(arena, disk->device_id));
 	if (disk->boot)
 		json_object_set_new(device, "bootindex", json_integer(1));
 	return device;
@@ -158,14 +165,17 @@ static const char *quote_value(struct arena *arena, const char *value)
 	return arena_strdup(arena, buffer_text(&quoted));
 }
 
-static void add_launcher(struct arguments *a, const struct machine_spec *spec, const struct qemu_options *options)
+static void add_launcher(
+	struct arguments *a, const struct machine_spec *spec, const struct qemu_options *options)
 {
 	add(a, "/bin/sh");
 	add(a, "-c");
 	/* $0: the identity's file; ulimit counts files in units of 512 bytes. The line is written with its newline or not at all as far as a reader can tell. */
-	add(a, arena_printf(a->arena,
-		"trap '' XFSZ; umask 077; ulimit -f %d; ulimit -c 0; read -r line </proc/$$/stat && "
-		"echo \"$line\" >\"$0\" && exec \"$@\"", CONSOLE_LIMIT / 512));
+	add(a,
+		arena_printf(a->arena,
+			"trap '' XFSZ; umask 077; ulimit -f %d; ulimit -c 0; read -r line </proc/$$/stat && "
+			"echo \"$line\" >\"$0\" && exec \"$@\"",
+			CONSOLE_LIMIT / 512));
 	add(a, arena_printf(a->arena, "%s/%s", spec->folder, process_lock_identity_file));
 	if (!options->privileged)
 		return;
@@ -185,13 +195,15 @@ static unsigned translation_cache_mib(unsigned memory_mib)
 	return memory_mib <= 128 ? 16 : memory_mib <= 256 ? 32 : memory_mib <= 2048 ? 64 : 128;
 }
 
-static void add_processor(struct arguments *a, const struct machine_spec *spec, const struct qemu_options *options)
+static void add_processor(
+	struct arguments *a, const struct machine_spec *spec, const struct qemu_options *options)
 {
 	add_pair(a, "-machine", "q35,vmport=off");
 	if (options->kvm)
 		add_pair(a, "-accel", "kvm");
 	else
-		add_pair(a, "-accel", arena_printf(a->arena, "tcg,tb-size=%u", translation_cache_mib(spec->memory_mib)));
+		add_pair(a, "-accel",
+			arena_printf(a->arena, "tcg,tb-size=%u", translation_cache_mib(spec->memory_mib)));
 	add_pair(a, "-cpu", options->kvm ? "host" : "max");
 	add_pair(a, "-smp", arena_printf(a->arena, "%u", spec->vcpus));
 	add_pair(a, "-m", arena_printf(a->arena, "%u", spec->memory_mib));
@@ -204,15 +216,17 @@ static const char *system_uuid(struct arena *arena, const char *id)
 	char hex[2 * DIGEST_SIZE + 1];
 	digest_sha256(id, strlen(id), &digest);
 	text_hex(digest.bytes, DIGEST_SIZE, hex);
-	return arena_printf(arena, "ec2%.5s-%.4s-4%.3s-8%.3s-%.12s", hex, hex + 5, hex + 9, hex + 12, hex + 15);
+	return arena_printf(
+		arena, "ec2%.5s-%.4s-4%.3s-8%.3s-%.12s", hex, hex + 5, hex + 9, hex + 12, hex + 15);
 }
 
 static void add_identity(struct arguments *a, const struct machine_spec *spec)
 {
 	const char *uuid = system_uuid(a->arena, spec->id);
 	add_pair(a, "-smbios", "type=0,vendor=Amazon EC2,version=1.0");
-	add_pair(a, "-smbios", arena_printf(a->arena, "type=1,manufacturer=Amazon EC2,product=%s,uuid=%s,serial=%s",
-		spec->instance_type, uuid, uuid));
+	add_pair(a, "-smbios",
+		arena_printf(a->arena, "type=1,manufacturer=Amazon EC2,product=%s,uuid=%s,serial=%s",
+			spec->instance_type, uuid, uuid));
 	add_pair(a, "-smbios", arena_printf(a->arena, "type=2,manufacturer=Amazon EC2,asset=%s", spec->id));
 	add_pair(a, "-smbios", "type=3,manufacturer=Amazon EC2,asset=Amazon EC2");
 }
@@ -221,24 +235,32 @@ static void add_firmware(struct arguments *a, const struct qemu_options *options
 {
 	if (!options->variables)
 		return;
-	add_pair(a, "-drive", arena_printf(a->arena, "if=pflash,unit=0,format=raw,readonly=on,file=%s",
-		quote_value(a->arena, options->firmware)));
-	add_pair(a, "-drive", arena_printf(a->arena, "if=pflash,unit=1,format=raw,file=%s",
-		quote_value(a->arena, options->variables)));
+	add_pair(a, "-drive",
+		arena_printf(a->arena, "if=pflash,unit=0,format=raw,readonly=on,file=%s",
+			quote_value(a->arena, options->firmware)));
+	add_pair(a, "-drive",
+		arena_printf(a->arena, "if=pflash,unit=1,format=raw,file=%s",
+			quote_value(a->arena, options->variables)));
 }
 
-static void add_channels(struct arguments *a, const struct machine_spec *spec, const struct qemu_options *options)
+static void add_channels(
+	struct arguments *a, const struct machine_spec *spec, const struct qemu_options *options)
 {
 	struct arena *arena = a->arena;
-	add_pair(a, "-chardev", arena_printf(arena, "socket,id=monitor,fd=%d,server=on,wait=off", options->monitor_fd));
+	add_pair(a, "-chardev",
+		arena_printf(arena, "socket,id=monitor,fd=%d,server=on,wait=off", options->monitor_fd));
 	add_pair(a, "-mon", "chardev=monitor,mode=control");
-	add_pair(a, "-chardev", arena_printf(arena, "socket,id=serial,path=%s,server=on,wait=off,logfile=%s,logappend=on",
-		quote_value(arena, options->serial_socket), quote_value(arena, console_path(arena, spec->folder))));
+	add_pair(a, "-chardev",
+		arena_printf(arena, "socket,id=serial,path=%s,server=on,wait=off,logfile=%s,logappend=on",
+			quote_value(arena, options->serial_socket),
+			quote_value(arena, console_path(arena, spec->folder))));
 	add_pair(a, "-serial", "chardev:serial");
-	add_pair(a, "-chardev", arena_printf(arena, "socket,id=agent,path=%s,server=on,wait=off",
-		quote_value(arena, options->agent_socket)));
+	add_pair(a, "-chardev",
+		arena_printf(arena, "socket,id=agent,path=%s,server=on,wait=off",
+			quote_value(arena, options->agent_socket)));
 	add_pair(a, "-device", "virtio-serial-pci,id=channels,max_ports=2");
-	add_pair(a, "-device", "virtserialport,bus=channels.0,chardev=agent,id=agent,name=org.qemu.guest_agent.0");
+	add_pair(a, "-device",
+		"virtserialport,bus=channels.0,chardev=agent,id=agent,name=org.qemu.guest_agent.0");
 	add_pair(a, "-object", "rng-random,id=entropy,filename=/dev/urandom");
 	add_pair(a, "-device", "virtio-rng-pci,rng=entropy");
 }
@@ -247,20 +269,24 @@ static void add_channels(struct arguments *a, const struct machine_spec *spec, c
 static void add_ports(struct arguments *a, unsigned count)
 {
 	for (unsigned i = 0; i < count; i++)
-		add_pair(a, "-device", arena_printf(a->arena,
-			"pcie-root-port,id=port%u,chassis=%u,slot=%u,addr=%x.%u%s,io-reserve=0", i, i + 1, i + 1, 8 + i / 8, i % 8,
-			i % 8 == 0 ? ",multifunction=on" : ""));
+		add_pair(a, "-device",
+			arena_printf(a->arena,
+				"pcie-root-port,id=port%u,chassis=%u,slot=%u,addr=%x.%u%s,io-reserve=0", i,
+				i + 1, i + 1, 8 + i / 8, i % 8, i % 8 == 0 ? ",multifunction=on" : ""));
 }
 
 static void add_devices(struct arguments *a, const struct machine_spec *spec)
 {
 	struct arena *arena = a->arena;
 	unsigned port = 0, devices = spec->disk_count + spec->nic_count;
-	add_ports(a, devices + QEMU_SPARE_PORTS < QEMU_MAXIMUM_PORTS ? devices + QEMU_SPARE_PORTS : QEMU_MAXIMUM_PORTS);
+	add_ports(a,
+		devices + QEMU_SPARE_PORTS < QEMU_MAXIMUM_PORTS ? devices + QEMU_SPARE_PORTS
+								: QEMU_MAXIMUM_PORTS);
 	for (unsigned i = 0; i < spec->disk_count; i++) {
 		const struct machine_disk *disk = &spec->disks[i];
 		add_json(a, "-blockdev", qemu_client_json(arena, disk, 0));
-		add_json(a, "-blockdev", qemu_node_json(disk->device_id, qemu_client_name(arena, disk->device_id, 0)));
+		add_json(a, "-blockdev",
+			qemu_node_json(disk->device_id, qemu_client_name(arena, disk->device_id, 0)));
 		add_json(a, "-device", qemu_device_json(arena, disk, qemu_port_name(arena, port++)));
 	}
 	for (unsigned i = 0; i < spec->nic_count; i++) {
@@ -269,12 +295,14 @@ static void add_devices(struct arguments *a, const struct machine_spec *spec)
 			continue;
 		add_pair(a, "-netdev", arena_printf(arena, "tap,id=net%u,fd=%d", i, nic->tap_fd));
 		/* no option ROM: nothing boots from the network, and looking would cost time */
-		add_pair(a, "-device", arena_printf(arena, "virtio-net-pci,id=eth%u,netdev=net%u,mac=%s,bus=port%u,romfile=", i, i,
-			nic->mac, port++));
+		add_pair(a, "-device",
+			arena_printf(arena, "virtio-net-pci,id=eth%u,netdev=net%u,mac=%s,bus=port%u,romfile=",
+				i, i, nic->mac, port++));
 	}
 }
 
-const char *const *qemu_arguments(struct arena *arena, const struct machine_spec *spec, const struct qemu_options *options)
+const char *const *qemu_arguments(
+	struct arena *arena, const struct machine_spec *spec, const struct qemu_options *options)
 {
 	struct arguments a = { .arena = arena };
 	add_launcher(&a, spec, options);

@@ -24,7 +24,8 @@ enum {
 	RELEASE_PAUSE_MS = 5,
 };
 
-static int run(struct machine *machine, const char *command, json_t *arguments, json_t **result, struct error *err)
+static int run(
+	struct machine *machine, const char *command, json_t *arguments, json_t **result, struct error *err)
 {
 	if (qmp_command(machine->qmp, command, arguments, COMMAND_TIMEOUT_MS, result, err))
 		return error_prefix(err, "machine %s", machine->id);
@@ -78,7 +79,8 @@ static int find_port(struct machine *machine, struct arena *arena, const char **
 		}
 	}
 	json_decref(buses);
-	return *port ? 0 : error_set(err, ERROR_CONFLICT, "machine %s has no room for another disk", machine->id);
+	return *port ? 0
+		     : error_set(err, ERROR_CONFLICT, "machine %s has no room for another disk", machine->id);
 }
 
 /* Fails while something uses the node. */
@@ -91,7 +93,8 @@ static int delete_node(struct machine *machine, const char *name, struct error *
 static int delete_nodes(struct machine *machine, const char *device_id, struct error *err)
 {
 	struct arena *scratch ARENA_SCOPED = arena_create();
-	const char *names[] = { device_id, qemu_client_name(scratch, device_id, 0), qemu_client_name(scratch, device_id, 1) };
+	const char *names[] = { device_id, qemu_client_name(scratch, device_id, 0),
+		qemu_client_name(scratch, device_id, 1) };
 	json_t *nodes;
 	int failed = list_nodes(machine, &nodes, err);
 	if (failed)
@@ -99,7 +102,8 @@ static int delete_nodes(struct machine *machine, const char *device_id, struct e
 	for (unsigned i = 0; i < 3 && !failed; i++) {
 		if (!find_object(nodes, "node-name", names[i]))
 			continue;
-		for (int tries = 0; (failed = delete_node(machine, names[i], err)) && tries < RELEASE_TRIES; tries++)
+		for (int tries = 0; (failed = delete_node(machine, names[i], err)) && tries < RELEASE_TRIES;
+			tries++)
 			nanosleep(&(struct timespec){ .tv_nsec = RELEASE_PAUSE_MS * 1000000L }, NULL);
 	}
 	json_decref(nodes);
@@ -120,7 +124,8 @@ static int plug(struct machine *machine, const struct machine_disk *disk, struct
 	return -1;
 }
 
-int qemu_attach_disk(struct compute *compute, const char *id, const struct machine_disk *disk, struct error *err)
+int qemu_attach_disk(
+	struct compute *compute, const char *id, const struct machine_disk *disk, struct error *err)
 {
 	struct machine *machine MACHINE_SCOPED = NULL;
 	bool present;
@@ -158,15 +163,18 @@ static int wait_deleted(struct machine *machine, const char *device_id, int time
 	/* a machine that ends meanwhile has let go of everything, but that is state()'s to tell */
 	while (!machine->device_deleted && !machine->unplug_refused && machine->end_source && !waited)
 		waited = pthread_cond_timedwait(&machine->changed, &machine->lock, &deadline);
-	bool deleted = machine->device_deleted, refused = machine->unplug_refused, ended = !machine->end_source;
+	bool deleted = machine->device_deleted, refused = machine->unplug_refused,
+	     ended = !machine->end_source;
 	pthread_mutex_unlock(&machine->lock);
 	if (deleted)
 		return 0;
 	if (refused)
-		return error_set(err, ERROR_CONFLICT, "machine %s refuses to let %s go", machine->id, device_id);
+		return error_set(
+			err, ERROR_CONFLICT, "machine %s refuses to let %s go", machine->id, device_id);
 	if (ended)
 		return error_set(err, ERROR_UNAVAILABLE, "machine %s has ended", machine->id);
-	return error_set(err, ERROR_TIMEOUT, "machine %s has not let %s go within %d ms", machine->id, device_id, timeout_ms);
+	return error_set(err, ERROR_TIMEOUT, "machine %s has not let %s go within %d ms", machine->id,
+		device_id, timeout_ms);
 }
 
 /* Presses the button beside the slot. That QEMU still waits for the guest since an earlier request is fine. */
@@ -189,7 +197,8 @@ static int unplug(struct machine *machine, const char *device_id, int timeout_ms
 	return failed;
 }
 
-int qemu_detach_disk(struct compute *compute, const char *id, const char *device_id, int timeout_ms, struct error *err)
+int qemu_detach_disk(
+	struct compute *compute, const char *id, const char *device_id, int timeout_ms, struct error *err)
 {
 	struct machine *machine MACHINE_SCOPED = NULL;
 	bool present;
@@ -203,10 +212,12 @@ int qemu_detach_disk(struct compute *compute, const char *id, const char *device
 }
 
 /* The disk's client node that is in use. */
-static int find_client(struct machine *machine, const char *device_id, json_t *nodes, unsigned *which, struct error *err)
+static int find_client(
+	struct machine *machine, const char *device_id, json_t *nodes, unsigned *which, struct error *err)
 {
 	struct arena *scratch ARENA_SCOPED = arena_create();
-	const char *names[] = { qemu_client_name(scratch, device_id, 0), qemu_client_name(scratch, device_id, 1) };
+	const char *names[] = { qemu_client_name(scratch, device_id, 0),
+		qemu_client_name(scratch, device_id, 1) };
 	bool a = find_object(nodes, "node-name", names[0]), b = find_object(nodes, "node-name", names[1]);
 	if (!a && !b)
 		return error_set(err, ERROR_NOT_FOUND, "machine %s has no disk %s", machine->id, device_id);
@@ -228,8 +239,8 @@ static int find_server(struct machine *machine, struct arena *arena, json_t *nod
 	const char *uri = json_string_value(json_object_get(find_object(nodes, "node-name", client), "file"));
 	const char *socket = uri && text_starts_with(uri, scheme) ? strstr(uri, query) : NULL;
 	if (!socket)
-		return error_set(err, ERROR_INTERNAL, "machine %s: disk %s is served by no socket: '%.200s'", machine->id,
-			disk->device_id, uri ? uri : "");
+		return error_set(err, ERROR_INTERNAL, "machine %s: disk %s is served by no socket: '%.200s'",
+			machine->id, disk->device_id, uri ? uri : "");
 	const char *export = uri + strlen(scheme);
 	disk->export_name = arena_strndup(arena, export, (size_t)(socket - export));
 	disk->nbd_socket = arena_strdup(arena, socket + strlen(query));
@@ -237,10 +248,12 @@ static int find_server(struct machine *machine, struct arena *arena, json_t *nod
 }
 
 /* Puts a newly connected client node under the disk. */
-static int swap_client(struct machine *machine, const struct machine_disk *disk, unsigned old, struct error *err)
+static int swap_client(
+	struct machine *machine, const struct machine_disk *disk, unsigned old, struct error *err)
 {
 	struct arena *scratch ARENA_SCOPED = arena_create();
-	const char *names[] = { qemu_client_name(scratch, disk->device_id, 0), qemu_client_name(scratch, disk->device_id, 1) };
+	const char *names[] = { qemu_client_name(scratch, disk->device_id, 0),
+		qemu_client_name(scratch, disk->device_id, 1) };
 	if (run(machine, "blockdev-add", qemu_client_json(scratch, disk, !old), NULL, err))
 		return -1;
 	json_t *options = json_pack("{s:[o]}", "options", qemu_node_json(disk->device_id, names[!old]));
@@ -251,7 +264,8 @@ static int swap_client(struct machine *machine, const struct machine_disk *disk,
 	return delete_node(machine, names[old], err);
 }
 
-int qemu_resize_disk(struct compute *compute, const char *id, const char *device_id, uint64_t size, struct error *err)
+int qemu_resize_disk(
+	struct compute *compute, const char *id, const char *device_id, uint64_t size, struct error *err)
 {
 	struct arena *scratch ARENA_SCOPED = arena_create();
 	struct machine *machine MACHINE_SCOPED = NULL;
@@ -260,12 +274,14 @@ int qemu_resize_disk(struct compute *compute, const char *id, const char *device
 	unsigned which;
 	if (size > INT64_MAX)
 		return error_set(err, ERROR_INVALID, "a disk of %llu bytes", (unsigned long long)size);
-	if (qemu_check_disk(&disk, err) || machine_get(compute, id, &machine, err) || list_nodes(machine, &nodes, err))
+	if (qemu_check_disk(&disk, err) || machine_get(compute, id, &machine, err) ||
+		list_nodes(machine, &nodes, err))
 		return -1;
 	int failed = find_client(machine, device_id, nodes, &which, err) ||
 		find_server(machine, scratch, nodes, qemu_client_name(scratch, device_id, which), &disk, err);
 	json_decref(nodes);
 	if (failed || swap_client(machine, &disk, which, err))
 		return -1;
-	return run(machine, "block_resize", json_pack("{s:s, s:I}", "node-name", device_id, "size", (json_int_t)size), NULL, err);
+	return run(machine, "block_resize",
+		json_pack("{s:s, s:I}", "node-name", device_id, "size", (json_int_t)size), NULL, err);
 }

@@ -17,7 +17,8 @@ enum {
 	FILE_SYSTEMS_LIMIT = 100000, /* the guest says how many; more is nonsense */
 };
 
-static int open_agent(struct compute *compute, const char *id, int timeout_ms, struct agent **agent, struct error *err)
+static int open_agent(
+	struct compute *compute, const char *id, int timeout_ms, struct agent **agent, struct error *err)
 {
 	struct arena *scratch ARENA_SCOPED = arena_create();
 	struct machine *machine MACHINE_SCOPED = NULL;
@@ -35,12 +36,14 @@ static int take_count(json_t *value, int *count, struct error *err)
 {
 	json_int_t number = json_integer_value(value);
 	if (!json_is_integer(value) || number < 0 || number > FILE_SYSTEMS_LIMIT)
-		return error_set(err, ERROR_INVALID, "the guest agent answers with no number of file systems");
+		return error_set(
+			err, ERROR_INVALID, "the guest agent answers with no number of file systems");
 	*count = (int)number;
 	return 0;
 }
 
-int qemu_freeze_file_systems(struct compute *compute, const char *id, int timeout_ms, int *count, struct error *err)
+int qemu_freeze_file_systems(
+	struct compute *compute, const char *id, int timeout_ms, int *count, struct error *err)
 {
 	struct agent *agent;
 	json_t *value;
@@ -49,7 +52,8 @@ int qemu_freeze_file_systems(struct compute *compute, const char *id, int timeou
 	if (open_agent(compute, id, timeout_ms, &agent, err))
 		return -1;
 	int64_t left = end_ms - clock_monotonic_ms();
-	int failed = agent_command(agent, "guest-fsfreeze-freeze", NULL, left > 0 ? (int)left : 0, &value, &reason);
+	int failed = agent_command(
+		agent, "guest-fsfreeze-freeze", NULL, left > 0 ? (int)left : 0, &value, &reason);
 	if (!failed) {
 		failed = take_count(value, count, &reason);
 		json_decref(value);

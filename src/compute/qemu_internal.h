@@ -13,7 +13,7 @@
 #include "base/process.h"
 #include "compute/acceleration.h"
 #include "compute/compute.h"
-#include "compute/loop.h"
+#include "compute/compute_loop.h"
 #include "compute/qmp.h"
 
 enum {
@@ -26,9 +26,9 @@ struct compute {
 	char *state_folder, *runtime_folder;
 	compute_listener *listener;
 	void *context;
-	struct loop *loop;
-	struct loop_source *trim_source; /* a timer */
-	int trim_fd; /* the source's */
+	struct compute_loop *loop;
+	struct compute_loop_source *trim_source; /* a timer */
+	int trim_fd;                     /* the source's */
 	struct acceleration *acceleration;
 	bool privileged;
 	pthread_mutex_t lock;
@@ -44,9 +44,9 @@ struct machine {
 	struct qmp *qmp; /* fixed once the machine is in the list, closed when it leaves it */
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
-	struct loop_source *end_source; /* its pidfd; NULL once it ended */
-	bool destroying; /* its end is our own doing: no event */
-	char *awaited_device; /* detach waits until this one is deleted */
+	struct compute_loop_source *end_source; /* its pidfd; NULL once it ended */
+	bool destroying;                /* its end is our own doing: no event */
+	char *awaited_device;           /* detach waits until this one is deleted */
 	bool device_deleted, unplug_refused;
 };
 
@@ -63,8 +63,9 @@ static inline void machine_cleanup(struct machine **machine)
 #define MACHINE_SCOPED __attribute__((cleanup(machine_cleanup)))
 
 /* Speaks to a process over a connected monitor socket (taken over, also on failure) and puts the machine in the list. */
-int machine_connect(struct compute *compute, const char *id, const char *folder, const struct process *process,
-	int monitor_fd, int timeout_ms, struct machine **machine, struct error *err);
+int machine_connect(struct compute *compute, const char *id, const char *folder,
+	const struct process *process, int monitor_fd, int timeout_ms, struct machine **machine,
+	struct error *err);
 /* Out of the list; its process goes on. */
 void machine_forget(struct machine *machine);
 void machine_forget_all(struct compute *compute);
@@ -77,8 +78,12 @@ void machine_post_agent(struct machine *machine);
 /* "RUNTIME/ID.KIND" */
 char *machine_socket(struct arena *arena, const struct compute *compute, const char *id, const char *kind);
 
-int qemu_attach_disk(struct compute *compute, const char *id, const struct machine_disk *disk, struct error *err);
-int qemu_detach_disk(struct compute *compute, const char *id, const char *device_id, int timeout_ms, struct error *err);
-int qemu_resize_disk(struct compute *compute, const char *id, const char *device_id, uint64_t size, struct error *err);
-int qemu_freeze_file_systems(struct compute *compute, const char *id, int timeout_ms, int *count, struct error *err);
+int qemu_attach_disk(
+	struct compute *compute, const char *id, const struct machine_disk *disk, struct error *err);
+int qemu_detach_disk(
+	struct compute *compute, const char *id, const char *device_id, int timeout_ms, struct error *err);
+int qemu_resize_disk(
+	struct compute *compute, const char *id, const char *device_id, uint64_t size, struct error *err);
+int qemu_freeze_file_systems(
+	struct compute *compute, const char *id, int timeout_ms, int *count, struct error *err);
 int qemu_thaw_file_systems(struct compute *compute, const char *id, struct error *err);

@@ -106,28 +106,31 @@ static void process_ended(void *context, uint32_t events)
 {
 	struct machine *machine = context;
 	pthread_mutex_lock(&machine->lock);
-	struct loop_source *source = machine->end_source;
+	struct compute_loop_source *source = machine->end_source;
 	bool destroying = machine->destroying;
 	machine->end_source = NULL;
 	pthread_cond_broadcast(&machine->changed);
 	pthread_mutex_unlock(&machine->lock);
 	if (!source)
 		return;
-	loop_remove(machine->compute->loop, source);
+	compute_loop_remove(machine->compute->loop, source);
 	if (destroying)
 		return;
 	log_warning("machine-gone", "id=%s pid=%d", machine->id, (int)machine->process.pid);
 	tell(machine, EVENT_MACHINE_GONE);
 }
 
-static const struct loop_handler end_handler = { .ready = process_ended, .release = release_machine };
+static const struct compute_loop_handler end_handler = { .ready = process_ended, .release = release_machine };
 
-static struct machine *create_machine(struct compute *compute, const char *id, const char *folder,
-	const struct process *process)
+static struct machine *create_machine(
+	struct compute *compute, const char *id, const char *folder, const struct process *process)
 {
 	struct machine *machine = memory_alloc(sizeof *machine);
-	*machine = (struct machine){ .references = 1, .compute = compute, .id = memory_strdup(id),
-		.folder = memory_strdup(folder), .process = *process };
+	*machine = (struct machine){ .references = 1,
+		.compute = compute,
+		.id = memory_strdup(id),
+		.folder = memory_strdup(folder),
+		.process = *process };
 	pthread_mutex_init(&machine->lock, NULL);
 	pthread_condattr_t attributes;
 	pthread_condattr_init(&attributes);
@@ -146,9 +149,9 @@ static int watch_end(struct machine *machine, struct error *err)
 			close(fd);
 		return error_set(err, ERROR_UNAVAILABLE, "the process of machine %s has ended", machine->id);
 	}
-	struct loop_source *source;
+	struct compute_loop_source *source;
 	pthread_mutex_lock(&machine->lock);
-	int failed = loop_add(machine->compute->loop, fd, &end_handler, ref_machine(machine), &source, err);
+	int failed = compute_loop_add(machine->compute->loop, fd, &end_handler, ref_machine(machine), &source, err);
 	machine->end_source = failed ? NULL : source;
 	pthread_mutex_unlock(&machine->lock);
 	if (!failed)
@@ -161,18 +164,20 @@ static int watch_end(struct machine *machine, struct error *err)
 static void stop_watching(struct machine *machine)
 {
 	pthread_mutex_lock(&machine->lock);
-	struct loop_source *source = machine->end_source;
+	struct compute_loop_source *source = machine->end_source;
 	machine->end_source = NULL;
 	pthread_mutex_unlock(&machine->lock);
 	if (source)
-		loop_remove(machine->compute->loop, source);
+		compute_loop_remove(machine->compute->loop, source);
 }
 
-int machine_connect(struct compute *compute, const char *id, const char *folder, const struct process *process,
-	int monitor_fd, int timeout_ms, struct machine **result, struct error *err)
+int machine_connect(struct compute *compute, const char *id, const char *folder,
+	const struct process *process, int monitor_fd, int timeout_ms, struct machine **result,
+	struct error *err)
 {
 	struct machine *machine = create_machine(compute, id, folder, process);
-	int failed = qmp_open(compute->loop, monitor_fd, timeout_ms, &monitor_listener, ref_machine(machine), &machine->qmp, err);
+	int failed = qmp_open(compute->loop, monitor_fd, timeout_ms, &monitor_listener, ref_machine(machine),
+		&machine->qmp, err);
 	if (!failed && watch_end(machine, err)) {
 		qmp_close(machine->qmp);
 		failed = -1;
@@ -265,5 +270,5 @@ static void tell_agent(void *context)
 
 void machine_post_agent(struct machine *machine)
 {
-	loop_post(machine->compute->loop, tell_agent, ref_machine(machine));
+	compute_loop_post(machine->compute->loop, tell_agent, ref_machine(machine));
 }

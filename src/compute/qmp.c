@@ -33,13 +33,13 @@ struct qmp_call {
 
 struct qmp {
 	_Atomic int references;
-	struct loop *loop;
-	struct loop_source *source; /* NULL once removed; under the lock */
+	struct compute_loop *loop;
+	struct compute_loop_source *source; /* NULL once removed; under the lock */
 	int fd; /* the source's; a copy for writing is write_fd, so that a descriptor closed by the loop is never written to */
 	int write_fd;
 	const struct qmp_listener *listener;
 	void *context;
-	struct qmp_lines lines; /* the loop's thread only */
+	struct qmp_lines lines;           /* the loop's thread only */
 	pthread_mutex_t lock, write_lock; /* write_lock before lock */
 	pthread_cond_t changed;
 	bool greeted, closed;
@@ -47,8 +47,8 @@ struct qmp {
 	struct qmp_call *calls;
 };
 
-int qmp_lines_feed(struct qmp_lines *lines, const char *data, size_t size, int (*take)(void *context, json_t *message),
-	void *context)
+int qmp_lines_feed(struct qmp_lines *lines, const char *data, size_t size,
+	int (*take)(void *context, json_t *message), void *context)
 {
 	while (size) {
 		const char *end = memchr(data, '\n', size);
@@ -84,7 +84,9 @@ void qmp_lines_free(struct qmp_lines *lines)
 static struct qmp *create_qmp(const struct qmp_listener *listener, void *context)
 {
 	struct qmp *qmp = memory_alloc(sizeof *qmp);
-	*qmp = (struct qmp){ .references = 1, .fd = -1, .write_fd = -1, .listener = listener, .context = context };
+	*qmp = (struct qmp){
+		.references = 1, .fd = -1, .write_fd = -1, .listener = listener, .context = context
+	};
 	pthread_mutex_init(&qmp->lock, NULL);
 	pthread_mutex_init(&qmp->write_lock, NULL);
 	pthread_condattr_t attributes;
@@ -124,7 +126,7 @@ void qmp_destroy_detached(struct qmp *qmp)
 static void shut_connection(struct qmp *qmp)
 {
 	pthread_mutex_lock(&qmp->lock);
-	struct loop_source *source = qmp->source;
+	struct compute_loop_source *source = qmp->source;
 	qmp->source = NULL;
 	qmp->closed = true;
 	pthread_cond_broadcast(&qmp->changed);
@@ -132,10 +134,11 @@ static void shut_connection(struct qmp *qmp)
 	if (qmp->write_fd >= 0)
 		shutdown(qmp->write_fd, SHUT_RDWR); /* ends a write that another thread is in */
 	if (source)
-		loop_remove(qmp->loop, source);
+		compute_loop_remove(qmp->loop, source);
 }
 
-static int take_reply(struct qmp *qmp, json_t *message)
+/* The message goes to whoever waits for it, reference and all: jansson's counts are not for two threads at once. */
+static void take_reply(struct qmp *qmp, json_t *message)
 {
 	json_int_t id = json_integer_value(json_object_get(message, "id"));
 	pthread_mutex_lock(&qmp->lock);
@@ -143,11 +146,12 @@ static int take_reply(struct qmp *qmp, json_t *message)
 	while (call && call->id != id)
 		call = call->next;
 	if (call && !call->reply) {
-		call->reply = json_incref(message);
+		call->reply = message;
+		message = NULL;
 		pthread_cond_broadcast(&qmp->changed);
 	}
 	pthread_mutex_unlock(&qmp->lock);
-	return 0;
+	json_decref(message);
 }
 
 static void take_event(struct qmp *qmp, const char *name, json_t *data)
@@ -166,7 +170,8 @@ int qmp_take_message(struct qmp *qmp, json_t *message)
 	if (event) {
 		take_event(qmp, event, json_object_get(message, "data"));
 	} else if (json_object_get(message, "return") || json_object_get(message, "error")) {
-		result = take_reply(qmp, message);
+		take_reply(qmp, message);
+		return 0;
 	} else if (json_object_get(message, "QMP")) {
 		pthread_mutex_lock(&qmp->lock);
 		qmp->greeted = true;
@@ -204,7 +209,7 @@ static void release_source(void *context)
 	unref_qmp(context);
 }
 
-static const struct loop_handler handler = { .ready = read_socket, .release = release_source };
+static const struct compute_loop_handler handler = { .ready = read_socket, .release = release_source };
 
 static void deadline_after(int timeout_ms, struct timespec *deadline)
 {
@@ -230,11 +235,12 @@ static int wait_greeting(struct qmp *qmp, int timeout_ms, struct error *err)
 	if (greeted)
 		return 0;
 	if (closed)
-		return error_set(err, ERROR_UNAVAILABLE, "the monitor closed the connection without a greeting");
+		return error_set(
+			err, ERROR_UNAVAILABLE, "the monitor closed the connection without a greeting");
 	return error_set(err, ERROR_TIMEOUT, "the monitor gave no greeting within %d ms", timeout_ms);
 }
 
-int qmp_open(struct loop *loop, int fd, int timeout_ms, const struct qmp_listener *listener, void *context,
+int qmp_open(struct compute_loop *loop, int fd, int timeout_ms, const struct qmp_listener *listener, void *context,
 	struct qmp **result, struct error *err)
 {
 	struct qmp *qmp = create_qmp(listener, context);
@@ -242,8 +248,9 @@ int qmp_open(struct loop *loop, int fd, int timeout_ms, const struct qmp_listene
 	qmp->fd = fd;
 	qmp->write_fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
 	atomic_store(&qmp->references, 2);
-	int failed = qmp->write_fd < 0 ? error_set_errno(err, errno, "cannot duplicate the monitor's descriptor")
-		: loop_add(loop, fd, &handler, qmp, &qmp->source, err);
+	int failed = qmp->write_fd < 0
+		? error_set_errno(err, errno, "cannot duplicate the monitor's descriptor")
+		: compute_loop_add(loop, fd, &handler, qmp, &qmp->source, err);
 	if (failed) {
 		close(fd);
 		unref_qmp(qmp);
@@ -321,8 +328,10 @@ static int report_error(const char *name, json_t *error, struct error *err)
 {
 	const char *class = json_string_value(json_object_get(error, "class"));
 	const char *text = json_string_value(json_object_get(error, "desc"));
-	bool missing = class && (strcmp(class, "DeviceNotFound") == 0 || strcmp(class, "DeviceNotActive") == 0);
-	return error_set(err, missing ? ERROR_NOT_FOUND : ERROR_INVALID, "%s: %.300s", name, text ? text : "no reason given");
+	bool missing =
+		class && (strcmp(class, "DeviceNotFound") == 0 || strcmp(class, "DeviceNotActive") == 0);
+	return error_set(err, missing ? ERROR_NOT_FOUND : ERROR_INVALID, "%s: %.300s", name,
+		text ? text : "no reason given");
 }
 
 static json_t *wait_reply(struct qmp *qmp, struct qmp_call *call, int timeout_ms)
@@ -366,8 +375,10 @@ int qmp_command(struct qmp *qmp, const char *name, json_t *arguments, int timeou
 		if (failed)
 			return -1;
 		if (closed)
-			return error_set(err, ERROR_UNAVAILABLE, "%s: the connection to the monitor is gone", name);
-		return error_set(err, ERROR_TIMEOUT, "%s: the monitor did not answer within %d ms", name, timeout_ms);
+			return error_set(
+				err, ERROR_UNAVAILABLE, "%s: the connection to the monitor is gone", name);
+		return error_set(
+			err, ERROR_TIMEOUT, "%s: the monitor did not answer within %d ms", name, timeout_ms);
 	}
 	json_t *value = json_object_get(reply, "return");
 	if (!value)

@@ -15,8 +15,8 @@ struct qmp_lines {
  * Splits what comes in at line ends and hands on every line that is a JSON object (owned by the callee). -1 if a line is too long or no JSON object,
  * or if `take` says so: the connection is then of no use any more.
  */
-int qmp_lines_feed(struct qmp_lines *lines, const char *data, size_t size, int (*take)(void *context, json_t *message),
-	void *context);
+int qmp_lines_feed(struct qmp_lines *lines, const char *data, size_t size,
+	int (*take)(void *context, json_t *message), void *context);
 void qmp_lines_free(struct qmp_lines *lines);
 
 /* One message from QEMU, handed to `qmp`: greeting, reply or event. 0, or -1 if it is none of them. Takes the message. */

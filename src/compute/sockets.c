@@ -42,8 +42,8 @@ int socket_listen(const char *path, int *fd, struct error *err)
 	struct sockaddr_un address;
 	if (make_socket(path, &address, fd, err))
 		return -1;
-	if ((unlink(path) == 0 || errno == ENOENT) && bind(*fd, (struct sockaddr *)&address, sizeof address) == 0 &&
-		listen(*fd, 4) == 0)
+	if ((unlink(path) == 0 || errno == ENOENT) &&
+		bind(*fd, (struct sockaddr *)&address, sizeof address) == 0 && listen(*fd, 4) == 0)
 		return 0;
 	error_set_errno(err, errno, "cannot listen at %s", path);
 	close(*fd);

@@ -36,8 +36,9 @@ static int set_conflict(struct database *database, const struct batch_change *ch
 		return -1;
 	if (!version)
 		return error_set(err, ERROR_CONFLICT, "%s %s no longer exists", change->kind, change->id);
-	return error_set(err, ERROR_CONFLICT, "%s %s was changed meanwhile: version %" PRId64 ", expected %" PRId64,
-		change->kind, change->id, version, change->version);
+	return error_set(err, ERROR_CONFLICT,
+		"%s %s was changed meanwhile: version %" PRId64 ", expected %" PRId64, change->kind,
+		change->id, version, change->version);
 }
 
 static int check_expectation(struct database *database, const struct batch_change *change, struct error *err)
@@ -52,8 +53,8 @@ static int insert_record(struct database *database, const struct batch_change *c
 {
 	int64_t inserted;
 	if (database_run(database, RECORD_INSERT,
-		    ARGUMENTS(KEY_ARGUMENTS(change), bytes_argument(change->body, change->body_size)), &inserted,
-		    err))
+		    ARGUMENTS(KEY_ARGUMENTS(change), bytes_argument(change->body, change->body_size)),
+		    &inserted, err))
 		return -1;
 	return inserted ? 0
 			: error_set(err, ERROR_DUPLICATE, "%s %s exists already", change->kind, change->id);
@@ -99,13 +100,13 @@ static int change_record(
 	return error_set(err, ERROR_INTERNAL, "unknown change of %s %s", change->kind, change->id);
 }
 
-static int append_change(struct database *database, struct meta_batch *batch, const struct batch_change *change,
-	int64_t sequence, int64_t time_ms, struct error *err)
+static int append_change(struct database *database, struct meta_batch *batch,
+	const struct batch_change *change, int64_t sequence, int64_t time_ms, struct error *err)
 {
 	bool deleted = change->action == CHANGE_DELETE;
 	struct meta_change *entry = ARENA_APPEND(batch->arena, batch->log, batch->log_count);
-	*entry = (struct meta_change){ sequence, time_ms, change->kind, change->account, change->region, change->id,
-		deleted };
+	*entry = (struct meta_change){ sequence, time_ms, change->kind, change->account, change->region,
+		change->id, deleted };
 	return database_run(database, CHANGE_APPEND,
 		ARGUMENTS(number_argument(sequence), number_argument(time_ms), KEY_ARGUMENTS(change),
 			number_argument(deleted)),
@@ -124,8 +125,8 @@ static bool is_kept(const char *kind, const char *const *keep)
 static int add_forgotten(struct database *database, struct meta_batch *batch, struct error *err)
 {
 	struct cursor rows CURSOR_SCOPED = { 0 };
-	if (database_query(
-		    database, RECORDS_OF_ACCOUNT, ARGUMENTS(text_argument(batch->forget_account)), &rows, err))
+	if (database_query(database, RECORDS_OF_ACCOUNT, ARGUMENTS(text_argument(batch->forget_account)),
+		    &rows, err))
 		return -1;
 	int more;
 	while ((more = cursor_next(&rows, err)) > 0) {
@@ -144,7 +145,8 @@ static int add_forgotten(struct database *database, struct meta_batch *batch, st
 	return more;
 }
 
-int meta_batch_apply(struct database *database, struct meta_batch *batch, int64_t *sequence, struct error *err)
+int meta_batch_apply(
+	struct database *database, struct meta_batch *batch, int64_t *sequence, struct error *err)
 {
 	if (batch->forget_account && add_forgotten(database, batch, err))
 		return -1;

@@ -36,9 +36,10 @@ static void check_key(struct meta_batch *batch, const struct batch_change *chang
 	if (!*change->id) {
 		error_set(&why, ERROR_INTERNAL, "a %s without an id", change->kind);
 		set_failure(batch, &why);
-	} else if (!is_valid_key(change->id) || !is_valid_key(change->account) || !is_valid_key(change->region)) {
-		error_set(&why, ERROR_INVALID, "the id of a %s is longer than %d bytes, or not UTF-8", change->kind,
-			KEY_LIMIT);
+	} else if (!is_valid_key(change->id) || !is_valid_key(change->account) ||
+		!is_valid_key(change->region)) {
+		error_set(&why, ERROR_INVALID, "the id of a %s is longer than %d bytes, or not UTF-8",
+			change->kind, KEY_LIMIT);
 		set_failure(batch, &why);
 	}
 }
@@ -71,8 +72,8 @@ void meta_batch_put(struct meta_batch *batch, const struct record_kind *kind, co
 	struct buffer body BUFFER_SCOPED = { 0 };
 	json_encode(&body, kind->shape, record);
 	if (body.size > BODY_SIZE_LIMIT) {
-		error_set(&why, ERROR_INVALID, "%s %s is too large: %zu bytes, of at most %d", kind->name, change->id,
-			body.size, BODY_SIZE_LIMIT);
+		error_set(&why, ERROR_INVALID, "%s %s is too large: %zu bytes, of at most %d", kind->name,
+			change->id, body.size, BODY_SIZE_LIMIT);
 		set_failure(batch, &why);
 	}
 	change->body = arena_strndup(batch->arena, buffer_text(&body), body.size);
@@ -119,8 +120,8 @@ int meta_batch_check(struct meta_batch *batch, struct error *err)
 	qsort(sorted, count, sizeof *sorted, compare_records);
 	for (size_t i = 1; i < count; i++)
 		if (!compare_records(&sorted[i - 1], &sorted[i]))
-			return error_set(err, ERROR_INTERNAL, "%s %s is changed twice in one batch", sorted[i]->kind,
-				sorted[i]->id);
+			return error_set(err, ERROR_INTERNAL, "%s %s is changed twice in one batch",
+				sorted[i]->kind, sorted[i]->id);
 	return 0;
 }
 

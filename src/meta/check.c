@@ -17,7 +17,8 @@ struct check {
 	uint64_t *faults;
 };
 
-static void report_fault(const struct check *check, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static void report_fault(const struct check *check, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
 
 static void report_fault(const struct check *check, const char *format, ...)
 {
@@ -52,7 +53,8 @@ static int compare_stored_entries(const struct check *check, const struct record
 	int more;
 	while ((more = cursor_next(&rows, err)) > 0 && same < wanted->count) {
 		const struct index_entry *entry = &wanted->items[same];
-		if (strcmp(entry->name, cursor_text(&rows, 0)) || strcmp(entry->value, cursor_text(&rows, 1)) ||
+		if (strcmp(entry->name, cursor_text(&rows, 0)) ||
+			strcmp(entry->value, cursor_text(&rows, 1)) ||
 			entry->unique != cursor_number(&rows, 2))
 			break;
 		same++;
@@ -71,7 +73,8 @@ static int check_record(const struct check *check, struct cursor *row, struct er
 	struct arena *scratch ARENA_SCOPED = arena_create();
 	const struct record_kind *kind = find_kind(cursor_text(row, 5));
 	if (!kind) {
-		report_fault(check, "record %s has the unknown kind %s", cursor_text(row, 2), cursor_text(row, 5));
+		report_fault(
+			check, "record %s has the unknown kind %s", cursor_text(row, 2), cursor_text(row, 5));
 		return 0;
 	}
 	if (cursor_number(row, 3) < 1)
@@ -115,11 +118,13 @@ static int check_orphans(const struct check *check, struct error *err)
 static int check_change_log(const struct check *check, struct error *err)
 {
 	struct cursor row CURSOR_SCOPED = { 0 };
-	if (database_query(check->database, CHANGE_COUNT, NO_ARGUMENTS, &row, err) || cursor_next(&row, err) < 0)
+	if (database_query(check->database, CHANGE_COUNT, NO_ARGUMENTS, &row, err) ||
+		cursor_next(&row, err) < 0)
 		return -1;
 	int64_t count = cursor_number(&row, 0), first = cursor_number(&row, 1), last = cursor_number(&row, 2);
 	if (count != last - first + 1)
-		report_fault(check, "change log: %" PRId64 " entries from %" PRId64 " to %" PRId64, count, first, last);
+		report_fault(check, "change log: %" PRId64 " entries from %" PRId64 " to %" PRId64, count,
+			first, last);
 	return 0;
 }
 
@@ -131,8 +136,8 @@ static int check_all(const struct check *check, struct error *err)
 	return 0;
 }
 
-int meta_check(struct meta *meta, void (*report)(void *context, const char *line), void *context, uint64_t *faults,
-	struct error *err)
+int meta_check(struct meta *meta, void (*report)(void *context, const char *line), void *context,
+	uint64_t *faults, struct error *err)
 {
 	*faults = 0;
 	struct check check = { readers_acquire(meta->readers, err), report, context, faults };

@@ -88,14 +88,16 @@ static int check_owner(struct database *database, struct error *err)
 		cursor_next(&tables, err) < 0)
 		return -1;
 	if (id || cursor_number(&tables, 0))
-		return error_set(err, ERROR_INVALID, "%s is a SQLite file, but not amid's metadata", database->path);
+		return error_set(
+			err, ERROR_INVALID, "%s is a SQLite file, but not amid's metadata", database->path);
 	return 0;
 }
 
 static int configure(struct database *database, enum database_role role, struct error *err)
 {
 	static const char *const settings[] = {
-		[DATABASE_WRITER] = "PRAGMA cache_size=-8192; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
+		[DATABASE_WRITER] =
+			"PRAGMA cache_size=-8192; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
 		[DATABASE_READER] = "PRAGMA cache_size=-512; PRAGMA query_only=ON;",
 		[DATABASE_CHECKPOINTER] = "PRAGMA cache_size=-64; PRAGMA synchronous=FULL;",
 	};
@@ -121,7 +123,7 @@ int database_open(const char *path, enum database_role role, struct database **o
 {
 	struct database *database = memory_alloc(sizeof *database);
 	database->path = memory_strdup(path);
-	int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE | SQLITE_OPEN_NOFOLLOW;
+	int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE;
 	int result = sqlite3_open_v2(path, &database->handle, flags, NULL);
 	if (result != SQLITE_OK)
 		set_error(database, result, "open", err);
@@ -141,7 +143,8 @@ void database_close(struct database *database)
 		sqlite3_finalize(database->statements[i]);
 	int result = sqlite3_close(database->handle);
 	if (result != SQLITE_OK)
-		log_error("metadata-close-failed", "path=%s error=%s", database->path, sqlite3_errstr(result));
+		log_error(
+			"metadata-close-failed", "path=%s error=%s", database->path, sqlite3_errstr(result));
 	free(database->path);
 	free(database);
 }
@@ -173,10 +176,9 @@ static sqlite3_stmt *prepare(struct database *database, enum statement id, const
 	for (size_t i = 0; i < count && result == SQLITE_OK; i++) {
 		const struct argument *argument = &arguments[i];
 		int place = (int)i + 1;
-		result = argument->text
-			? sqlite3_bind_text64(
-				  *slot, place, argument->text, argument->size, SQLITE_STATIC, SQLITE_UTF8)
-			: sqlite3_bind_int64(*slot, place, argument->number);
+		result = argument->text ? sqlite3_bind_text64(*slot, place, argument->text, argument->size,
+						  SQLITE_STATIC, SQLITE_UTF8)
+					: sqlite3_bind_int64(*slot, place, argument->number);
 	}
 	if (result == SQLITE_OK)
 		return *slot;
@@ -201,8 +203,8 @@ int database_run(struct database *database, enum statement id, const struct argu
 	return result == SQLITE_DONE ? 0 : -1;
 }
 
-int database_query(struct database *database, enum statement id, const struct argument *arguments, size_t count,
-	struct cursor *cursor, struct error *err)
+int database_query(struct database *database, enum statement id, const struct argument *arguments,
+	size_t count, struct cursor *cursor, struct error *err)
 {
 	sqlite3_stmt *statement = prepare(database, id, arguments, count, err);
 	*cursor = (struct cursor){ database, statement };

@@ -22,8 +22,8 @@ enum statement {
 };
 
 enum database_role {
-	DATABASE_WRITER, /* may write; the only one that does */
-	DATABASE_READER, /* cannot write */
+	DATABASE_WRITER,       /* may write; the only one that does */
+	DATABASE_READER,       /* cannot write */
 	DATABASE_CHECKPOINTER, /* only moves the log into the database */
 };
 
@@ -58,13 +58,13 @@ struct cursor {
 	struct database *database;
 	void *statement;
 };
-int database_query(struct database *database, enum statement id, const struct argument *arguments, size_t count,
-	struct cursor *cursor, struct error *err);
+int database_query(struct database *database, enum statement id, const struct argument *arguments,
+	size_t count, struct cursor *cursor, struct error *err);
 /* The same for SQL outside the table (migrations, tests). */
 int database_query_text(struct database *database, const char *sql, struct cursor *cursor, struct error *err);
-int cursor_next(struct cursor *cursor, struct error *err); /* 1: a row, 0: no more, -1 */
+int cursor_next(struct cursor *cursor, struct error *err);  /* 1: a row, 0: no more, -1 */
 const char *cursor_text(struct cursor *cursor, int column); /* "" for NULL */
-size_t cursor_size(struct cursor *cursor, int column); /* bytes of a text, after cursor_text */
+size_t cursor_size(struct cursor *cursor, int column);      /* bytes of a text, after cursor_text */
 int64_t cursor_number(struct cursor *cursor, int column);
 void cursor_close(struct cursor *cursor);
 #define CURSOR_SCOPED __attribute__((cleanup(cursor_close)))

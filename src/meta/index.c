@@ -26,8 +26,8 @@ static int add_value(const struct walk *walk, const char *value, struct error *e
 	if (!value || !*value)
 		return 0;
 	if (strlen(value) > INDEX_VALUE_LIMIT)
-		return error_set(err, ERROR_INVALID, "%s: the value of %s is longer than %d bytes", walk->kind->name,
-			walk->index->path, INDEX_VALUE_LIMIT);
+		return error_set(err, ERROR_INVALID, "%s: the value of %s is longer than %d bytes",
+			walk->kind->name, walk->index->path, INDEX_VALUE_LIMIT);
 	/* the body's JSON cannot hold such text, so entry and body would differ */
 	if (!utf8_valid(value, strlen(value)))
 		return error_set(err, ERROR_INVALID, "%s: the value of %s is not UTF-8", walk->kind->name,
@@ -117,8 +117,8 @@ static int walk_value(const struct walk *walk, const struct shape *shape, const 
 		const void *structure = *(const void *const *)value;
 		return structure ? walk_structure(walk, shape, structure, path, err) : 0;
 	}
-	if (*path || shape->kind == SHAPE_STRUCTURE || shape->kind == SHAPE_MAP || shape->kind == SHAPE_BLOB ||
-		shape->kind == SHAPE_FLOAT || shape->kind == SHAPE_DOUBLE)
+	if (*path || shape->kind == SHAPE_STRUCTURE || shape->kind == SHAPE_MAP ||
+		shape->kind == SHAPE_BLOB || shape->kind == SHAPE_FLOAT || shape->kind == SHAPE_DOUBLE)
 		return error_set(err, ERROR_INTERNAL, "%s: index path %s does not end at a plain value",
 			walk->kind->name, walk->index->path);
 	return add_value(walk, value_text(walk, shape, value), err);
@@ -166,8 +166,8 @@ int meta_index_insert(struct database *database, const struct batch_change *chan
 			    &inserted, err))
 			return -1;
 		if (!inserted)
-			return error_set(err, ERROR_DUPLICATE, "there is already another %s with %s %s", change->kind,
-				entry->name, entry->value);
+			return error_set(err, ERROR_DUPLICATE, "there is already another %s with %s %s",
+				change->kind, entry->name, entry->value);
 	}
 	return 0;
 }
@@ -176,9 +176,9 @@ static int delete_entry(struct database *database, const struct batch_change *ch
 	const struct index_entry *entry, struct error *err)
 {
 	return database_run(database, INDEX_DELETE,
-		ARGUMENTS(text_argument(change->kind), text_argument(entry->name), text_argument(entry->value),
-			text_argument(change->account), text_argument(change->region),
-			text_argument(change->id)),
+		ARGUMENTS(text_argument(change->kind), text_argument(entry->name),
+			text_argument(entry->value), text_argument(change->account),
+			text_argument(change->region), text_argument(change->id)),
 		NULL, err);
 }
 
@@ -214,7 +214,8 @@ int meta_index_reconcile(
 		struct index_entry *entry = &stored.items[i];
 		while (wanted < end && compare_entries(wanted, entry) < 0)
 			wanted++;
-		bool same = wanted < end && !compare_entries(wanted, entry) && wanted->unique == entry->unique;
+		bool same =
+			wanted < end && !compare_entries(wanted, entry) && wanted->unique == entry->unique;
 		if (same)
 			wanted->stored = true;
 		else if (delete_entry(database, change, entry, err))

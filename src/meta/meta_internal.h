@@ -18,8 +18,8 @@
 
 enum {
 	BODY_SIZE_LIMIT = 1 << 20, /* bytes of a record's JSON */
-	KEY_LIMIT = 500, /* bytes of an id, account or region */
-	INDEX_VALUE_LIMIT = 1400, /* bytes; with the key it fits PostgreSQL's index entries of 2,704 */
+	KEY_LIMIT = 500,           /* bytes of an id, account or region */
+	INDEX_VALUE_LIMIT = 1400,  /* bytes; with the key it fits PostgreSQL's index entries of 2,704 */
 };
 
 struct writer;
@@ -65,7 +65,7 @@ struct meta_batch {
 	const char *forget_account; /* NULL; else: every record of it is deleted too */
 	const char *const *forget_keep;
 	struct error failure; /* code ERROR_NONE: none */
-	bool committed; /* given to meta_commit */
+	bool committed;       /* given to meta_commit */
 	/* the writer's */
 	struct meta_batch *next;
 	struct meta_change *log; /* what it appended to the change log */
@@ -77,7 +77,8 @@ struct meta_batch {
 /* batch.c: what can be found wrong with a batch before the writer sees it. */
 int meta_batch_check(struct meta_batch *batch, struct error *err);
 /* apply.c: carries out a batch inside a transaction; log entries are numbered after *sequence, which follows. */
-int meta_batch_apply(struct database *database, struct meta_batch *batch, int64_t *sequence, struct error *err);
+int meta_batch_apply(
+	struct database *database, struct meta_batch *batch, int64_t *sequence, struct error *err);
 
 /* index.c: the entries that the declared indexes of `kind` ask for. */
 int meta_index_entries(const struct record_kind *kind, const void *record, struct arena *arena,
@@ -91,15 +92,15 @@ int meta_index_reconcile(
 int meta_index_refresh(struct database *database, const struct record_kind *const *kinds, struct error *err);
 
 /* record.c: a record's C struct from its row. */
-int meta_record_decode(const struct record_kind *kind, const struct record *head, const char *body, size_t size,
-	struct arena *arena, void **record, struct error *err);
+int meta_record_decode(const struct record_kind *kind, const struct record *head, const char *body,
+	size_t size, struct arena *arena, void **record, struct error *err);
 /* The same from a cursor on (account, region, id, version, body). */
 int meta_record_read(const struct record_kind *kind, struct cursor *row, struct arena *arena, void **record,
 	struct error *err);
 
 /* schema.c: a step from one version of the schema to the next. */
 struct schema_migration {
-	int version; /* after it */
+	int version;                   /* after it */
 	const char *const *statements; /* NULL-terminated */
 };
 extern const struct schema_migration schema_migrations[];
@@ -117,8 +118,10 @@ void writer_set_listener(struct writer *writer, meta_listener *listener, void *c
 void writer_finish_checkpoint(struct writer *writer);
 
 /* checkpoint.c */
-int checkpointer_create(const char *path, struct meta *meta, struct checkpointer **checkpointer, struct error *err);
-void checkpointer_stop(struct checkpointer *checkpointer); /* ends the thread; it may still be woken in vain */
+int checkpointer_create(
+	const char *path, struct meta *meta, struct checkpointer **checkpointer, struct error *err);
+void checkpointer_stop(
+	struct checkpointer *checkpointer); /* ends the thread; it may still be woken in vain */
 void checkpointer_destroy(struct checkpointer *checkpointer); /* NULL is legal, here and above */
 void checkpointer_wake(struct checkpointer *checkpointer);
 /* The log is moved into the database when it has this many pages (of 4 KiB). */

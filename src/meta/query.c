@@ -8,7 +8,7 @@
 
 #include "base/banned.h"
 
-/* What one record statement yields: the number of rows found, the first two decoded. -1 on failure. */
+/* All rows of a statement that yields records, decoded. */
 static int read_records(struct meta *meta, const struct record_kind *kind, enum statement id,
 	const struct argument *arguments, size_t count, struct arena *arena, struct meta_rows *rows,
 	struct error *err)
@@ -56,8 +56,8 @@ int meta_get_any(struct meta *meta, const struct record_kind *kind, const char *
 	struct argument arguments[] = { text_argument(kind->name), text_argument(id),
 		text_argument(region ? region : "") };
 	struct meta_rows rows = { 0 };
-	if (read_records(meta, kind, region ? RECORD_GET_ANY_IN_REGION : RECORD_GET_ANY, arguments, region ? 3 : 2,
-		    arena, &rows, err))
+	if (read_records(meta, kind, region ? RECORD_GET_ANY_IN_REGION : RECORD_GET_ANY, arguments,
+		    region ? 3 : 2, arena, &rows, err))
 		return -1;
 	/* picking one of several would hand out somebody else's record */
 	if (rows.count > 1)
@@ -111,8 +111,8 @@ int meta_changes_after(struct meta *meta, int64_t sequence, size_t limit, struct
 		return -1;
 	struct cursor rows;
 	int more = database_query(database, CHANGES_AFTER,
-		ARGUMENTS(number_argument(sequence), number_argument(limit ? (int64_t)limit : INT64_MAX)), &rows,
-		err);
+		ARGUMENTS(number_argument(sequence), number_argument(limit ? (int64_t)limit : INT64_MAX)),
+		&rows, err);
 	while (!more && (more = cursor_next(&rows, err)) > 0) {
 		*ARENA_APPEND(arena, *changes, *count) = (struct meta_change){
 			.sequence = cursor_number(&rows, 0),

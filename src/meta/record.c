@@ -7,12 +7,13 @@
 #include "shape/json.h"
 
 /* Members that this program does not know are left out: a newer one wrote them. */
-int meta_record_decode(const struct record_kind *kind, const struct record *head, const char *body, size_t size,
-	struct arena *arena, void **record, struct error *err)
+int meta_record_decode(const struct record_kind *kind, const struct record *head, const char *body,
+	size_t size, struct arena *arena, void **record, struct error *err)
 {
 	void *decoded = arena_alloc(arena, kind->shape->size);
 	if (size > BODY_SIZE_LIMIT)
-		return error_set(err, ERROR_CORRUPT, "%s %s: a body of %zu bytes", kind->name, head->id, size);
+		return error_set(
+			err, ERROR_CORRUPT, "%s %s: a body of %zu bytes", kind->name, head->id, size);
 	struct error why;
 	if (json_decode(arena, kind->shape, body, size, true, decoded, &why))
 		return error_set(err, ERROR_CORRUPT, "%s %s: %s", kind->name, head->id, why.message);

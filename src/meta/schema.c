@@ -45,29 +45,34 @@ const size_t schema_migration_count = sizeof schema_migrations / sizeof *schema_
 static int read_version(struct database *database, int *version, struct error *err)
 {
 	struct cursor row CURSOR_SCOPED = { 0 };
-	if (database_query_text(database, "SELECT COALESCE(MAX(version), 0) FROM schema_version", &row, err) ||
+	if (database_query_text(
+		    database, "SELECT COALESCE(MAX(version), 0) FROM schema_version", &row, err) ||
 		cursor_next(&row, err) < 0)
 		return -1;
 	*version = (int)cursor_number(&row, 0);
 	return 0;
 }
 
-static int run_statements(struct database *database, const struct schema_migration *migration, struct error *err)
+static int run_statements(
+	struct database *database, const struct schema_migration *migration, struct error *err)
 {
 	for (const char *const *statement = migration->statements; *statement; statement++)
 		if (database_execute(database, *statement, err))
 			return -1;
 	char version[96];
-	snprintf(version, sizeof version, "INSERT INTO schema_version (version) VALUES (%d)", migration->version);
+	snprintf(version, sizeof version, "INSERT INTO schema_version (version) VALUES (%d)",
+		migration->version);
 	return database_execute(database, version, err);
 }
 
-static int run_migration(struct database *database, const struct schema_migration *migration, struct error *err)
+static int run_migration(
+	struct database *database, const struct schema_migration *migration, struct error *err)
 {
 	if (database_begin(database, err))
 		return -1;
 	if (!database_execute(database,
-		    "CREATE TABLE IF NOT EXISTS schema_version (version INTEGER NOT NULL PRIMARY KEY)", err) &&
+		    "CREATE TABLE IF NOT EXISTS schema_version (version INTEGER NOT NULL PRIMARY KEY)",
+		    err) &&
 		!run_statements(database, migration, err))
 		return database_commit(database, err);
 	database_rollback(database);
@@ -77,16 +82,16 @@ static int run_migration(struct database *database, const struct schema_migratio
 static int has_tables(struct database *database, bool *has, struct error *err)
 {
 	struct cursor row CURSOR_SCOPED = { 0 };
-	if (database_query_text(
-		    database, "SELECT COUNT(*) FROM sqlite_schema WHERE name = 'schema_version'", &row, err) ||
+	if (database_query_text(database, "SELECT COUNT(*) FROM sqlite_schema WHERE name = 'schema_version'",
+		    &row, err) ||
 		cursor_next(&row, err) < 0)
 		return -1;
 	*has = cursor_number(&row, 0) > 0;
 	return 0;
 }
 
-int schema_migrate(struct database *database, const struct schema_migration *migrations, size_t count,
-	struct error *err)
+int schema_migrate(
+	struct database *database, const struct schema_migration *migrations, size_t count, struct error *err)
 {
 	bool exists;
 	int version = 0;
@@ -95,8 +100,8 @@ int schema_migrate(struct database *database, const struct schema_migration *mig
 	int newest = migrations[count - 1].version;
 	if (version > newest)
 		return error_set(err, ERROR_INVALID,
-			"the metadata has schema version %d, made by a newer amid; this one knows up to %d", version,
-			newest);
+			"the metadata has schema version %d, made by a newer amid; this one knows up to %d",
+			version, newest);
 	for (size_t i = 0; i < count; i++) {
 		if (migrations[i].version <= version)
 			continue;

@@ -11,8 +11,7 @@
 #define BY_INDEX \
 	" FROM record_index x CROSS JOIN records r WHERE x.kind = $1 AND x.name = $2 AND x.value = $3" \
 	" AND r.kind = x.kind AND r.account = x.account AND r.region = x.region AND r.id = x.id"
-#define LIST_ORDER(first, second) \
-	" AND r.id > $" #first " ORDER BY r.id, r.account, r.region LIMIT $" #second
+#define LIST_ORDER(first, second) " AND r.id > $" #first " ORDER BY r.id, r.account, r.region LIMIT $" #second
 #define INDEX_ORDER(first, second) \
 	" AND x.id > $" #first " ORDER BY x.id, x.account, x.region LIMIT $" #second
 
@@ -29,8 +28,8 @@ META_STATEMENT(RECORD_UPDATE,
 META_STATEMENT(RECORD_DELETE, "DELETE FROM records" RECORD_BY_KEY " AND version = $5")
 META_STATEMENT(RECORD_VERSION, "SELECT version FROM records" RECORD_BY_KEY)
 META_STATEMENT(RECORD_GET, "SELECT " RECORD_COLUMNS " FROM records r" RECORD_BY_KEY)
-META_STATEMENT(RECORD_GET_ANY,
-	"SELECT " RECORD_COLUMNS " FROM records r WHERE r.kind = $1 AND r.id = $2 LIMIT 2")
+META_STATEMENT(
+	RECORD_GET_ANY, "SELECT " RECORD_COLUMNS " FROM records r WHERE r.kind = $1 AND r.id = $2 LIMIT 2")
 META_STATEMENT(RECORD_GET_ANY_IN_REGION,
 	"SELECT " RECORD_COLUMNS " FROM records r WHERE r.kind = $1 AND r.id = $2 AND r.region = $3 LIMIT 2")
 
@@ -41,8 +40,8 @@ META_STATEMENT(LIST_ACCOUNT,
 META_STATEMENT(LIST_REGION,
 	"SELECT " RECORD_COLUMNS " FROM records r WHERE r.kind = $1 AND r.region = $2" LIST_ORDER(3, 4))
 META_STATEMENT(LIST_ACCOUNT_REGION,
-	"SELECT " RECORD_COLUMNS " FROM records r WHERE r.kind = $1 AND r.account = $2 AND r.region = $3"
-	LIST_ORDER(4, 5))
+	"SELECT " RECORD_COLUMNS
+	" FROM records r WHERE r.kind = $1 AND r.account = $2 AND r.region = $3" LIST_ORDER(4, 5))
 META_STATEMENT(LIST_INDEX, "SELECT " RECORD_COLUMNS BY_INDEX INDEX_ORDER(4, 5))
 META_STATEMENT(LIST_INDEX_ACCOUNT, "SELECT " RECORD_COLUMNS BY_INDEX " AND x.account = $4" INDEX_ORDER(5, 6))
 META_STATEMENT(LIST_INDEX_REGION, "SELECT " RECORD_COLUMNS BY_INDEX " AND x.region = $4" INDEX_ORDER(5, 6))

@@ -25,7 +25,7 @@ struct writer {
 	struct meta *meta;
 	struct database *database; /* the thread's own */
 	pthread_t thread;
-	int64_t sequence; /* of the newest change that is durable; the thread's own */
+	int64_t sequence;    /* of the newest change that is durable; the thread's own */
 	int checkpoint_mark; /* pages in the log when a checkpoint was last asked for; the thread's own */
 	struct error broken; /* code ERROR_NONE: it works; the thread's own */
 
@@ -121,12 +121,13 @@ static int apply_batch(struct writer *writer, struct meta_batch *batch, int64_t 
 static void set_broken(struct writer *writer, const struct error *why)
 {
 	log_error("metadata-writer-broken", "error=\"%s\" action=\"restart amid\"", why->message);
-	error_set(&writer->broken, ERROR_UNAVAILABLE, "metadata cannot be written until amid is restarted: %s",
-		why->message);
+	error_set(&writer->broken, ERROR_UNAVAILABLE,
+		"metadata cannot be written until amid is restarted: %s", why->message);
 }
 
 /* The transaction of a group. *sequence follows what it appends. */
-static int run_transaction(struct writer *writer, struct meta_batch *group, int64_t *sequence, struct error *err)
+static int run_transaction(
+	struct writer *writer, struct meta_batch *group, int64_t *sequence, struct error *err)
 {
 	if (writer->broken.code) {
 		*err = writer->broken;
@@ -246,7 +247,8 @@ void writer_finish_checkpoint(struct writer *writer)
 static int read_last_change(struct writer *writer, struct error *err)
 {
 	struct cursor rows CURSOR_SCOPED = { 0 };
-	if (database_query(writer->database, CHANGE_LAST, NO_ARGUMENTS, &rows, err) || cursor_next(&rows, err) < 0)
+	if (database_query(writer->database, CHANGE_LAST, NO_ARGUMENTS, &rows, err) ||
+		cursor_next(&rows, err) < 0)
 		return -1;
 	writer->sequence = cursor_number(&rows, 0);
 	atomic_store(&writer->meta->last_change, writer->sequence);

@@ -13,8 +13,8 @@ uint32_t prefix_mask(int prefix)
 
 char *address_text(uint32_t address, char text[static ADDRESS_TEXT_SIZE])
 {
-	snprintf(text, ADDRESS_TEXT_SIZE, "%u.%u.%u.%u", address >> 24, address >> 16 & 255, address >> 8 & 255,
-		address & 255);
+	snprintf(text, ADDRESS_TEXT_SIZE, "%u.%u.%u.%u", address >> 24, address >> 16 & 255,
+		address >> 8 & 255, address & 255);
 	return text;
 }
 
@@ -53,7 +53,8 @@ static bool rule_is_possible(const struct net_rule *rule)
 		return rule->from_port >= -1 && rule->to_port <= PORT_LIMIT &&
 			(rule->from_port == -1 || rule->from_port <= rule->to_port);
 	if (rule->protocol == 1)
-		return rule->from_port >= -1 && rule->from_port <= 255 && rule->to_port >= -1 && rule->to_port <= 255;
+		return rule->from_port >= -1 && rule->from_port <= 255 && rule->to_port >= -1 &&
+			rule->to_port <= 255;
 	return true;
 }
 
@@ -63,10 +64,12 @@ static int check_group(const struct net_group *group, struct error *err)
 		return error_set(err, ERROR_INVALID, "malformed security group id");
 	for (unsigned i = 0; i < group->ingress_count + group->egress_count; i++) {
 		bool ingress = i < group->ingress_count;
-		const struct net_rule *rule = ingress ? &group->ingress[i] : &group->egress[i - group->ingress_count];
+		const struct net_rule *rule =
+			ingress ? &group->ingress[i] : &group->egress[i - group->ingress_count];
 		if (!rule_is_possible(rule))
-			return error_set(err, ERROR_INVALID, "security group %s: %s rule %u is out of range", group->id,
-				ingress ? "ingress" : "egress", ingress ? i : i - group->ingress_count);
+			return error_set(err, ERROR_INVALID, "security group %s: %s rule %u is out of range",
+				group->id, ingress ? "ingress" : "egress",
+				ingress ? i : i - group->ingress_count);
 	}
 	return 0;
 }
@@ -77,18 +80,21 @@ static int check_interface(const struct net_interface *interface, struct error *
 	if (!is_id(interface->id))
 		return error_set(err, ERROR_INVALID, "malformed network interface id");
 	if (mac_parse(interface->mac, mac) || mac[0] & 1)
-		return error_set(err, ERROR_INVALID, "network interface %s: malformed MAC address", interface->id);
+		return error_set(
+			err, ERROR_INVALID, "network interface %s: malformed MAC address", interface->id);
 	uint32_t mask = prefix_mask(interface->subnet_prefix);
 	if (interface->subnet_prefix < 1 || interface->subnet_prefix > 30 ||
 		(interface->private_address & mask) != (interface->subnet_address & mask) ||
 		(interface->gateway & mask) != (interface->subnet_address & mask) ||
 		interface->private_address == interface->gateway)
-		return error_set(err, ERROR_INVALID, "network interface %s: addresses do not fit its subnet", interface->id);
-	if (interface->public_address && interface->public_address >> 24 != 127)
-		return error_set(err, ERROR_INVALID, "network interface %s: public address outside of 127.0.0.0/8",
+		return error_set(err, ERROR_INVALID, "network interface %s: addresses do not fit its subnet",
 			interface->id);
+	if (interface->public_address && interface->public_address >> 24 != 127)
+		return error_set(err, ERROR_INVALID,
+			"network interface %s: public address outside of 127.0.0.0/8", interface->id);
 	if (!is_name(interface->hostname))
-		return error_set(err, ERROR_INVALID, "network interface %s: host name too long", interface->id);
+		return error_set(
+			err, ERROR_INVALID, "network interface %s: host name too long", interface->id);
 	return 0;
 }
 
@@ -108,7 +114,8 @@ static int check_unique_addresses(const struct net_vpc *vpc, struct error *err)
 	qsort(addresses, vpc->interface_count, sizeof *addresses, compare_addresses);
 	for (unsigned i = 1; i < vpc->interface_count; i++) {
 		if (addresses[i] == addresses[i - 1])
-			return error_set(err, ERROR_INVALID, "two network interfaces of %s have the address %s", vpc->id,
+			return error_set(err, ERROR_INVALID,
+				"two network interfaces of %s have the address %s", vpc->id,
 				address_text(addresses[i], text));
 	}
 	return 0;
@@ -156,7 +163,8 @@ const struct net_vpc *vpc_copy(struct arena *arena, const struct net_vpc *vpc)
 {
 	struct net_vpc *copy = arena_memdup(arena, vpc, sizeof *vpc);
 	struct net_group *groups = arena_alloc_array(arena, vpc->group_count + 1, sizeof *groups);
-	struct net_interface *interfaces = arena_alloc_array(arena, vpc->interface_count + 1, sizeof *interfaces);
+	struct net_interface *interfaces =
+		arena_alloc_array(arena, vpc->interface_count + 1, sizeof *interfaces);
 	copy->id = arena_strdup(arena, vpc->id);
 	copy->domain = arena_strdup(arena, vpc->domain);
 	for (unsigned i = 0; i < vpc->group_count; i++) {
@@ -212,10 +220,12 @@ static bool rule_admits(const struct net_rule *rule, uint32_t source, unsigned p
 		(port < (unsigned)rule->from_port || port > (unsigned)rule->to_port))
 		return false;
 	/* A rule that names a group speaks of interfaces of the VPC; the host is none. */
-	return rule->peer_prefix >= 0 && ((source ^ rule->peer_address) & prefix_mask(rule->peer_prefix)) == 0;
+	return rule->peer_prefix >= 0 &&
+		((source ^ rule->peer_address) & prefix_mask(rule->peer_prefix)) == 0;
 }
 
-bool vpc_admits(const struct net_vpc *vpc, const struct net_interface *interface, uint32_t source, unsigned port)
+bool vpc_admits(
+	const struct net_vpc *vpc, const struct net_interface *interface, uint32_t source, unsigned port)
 {
 	for (const char *const *id = interface->groups; id && *id; id++) {
 		const struct net_group *group = vpc_group(vpc, *id);

@@ -18,11 +18,12 @@ int vpc_check(const struct net_vpc *vpc, struct error *err);
 /* A copy, all of it in the arena. */
 const struct net_vpc *vpc_copy(struct arena *arena, const struct net_vpc *vpc);
 
-const struct net_group *vpc_group(const struct net_vpc *vpc, const char *id); /* NULL: unknown */
+const struct net_group *vpc_group(const struct net_vpc *vpc, const char *id);         /* NULL: unknown */
 const struct net_interface *vpc_interface(const struct net_vpc *vpc, const char *id); /* NULL: unknown */
 bool interface_in_group(const struct net_interface *interface, const char *group_id);
 /* Whether the ingress rules of the interface's groups let in TCP from outside of the VPC. */
-bool vpc_admits(const struct net_vpc *vpc, const struct net_interface *interface, uint32_t source, unsigned port);
+bool vpc_admits(
+	const struct net_vpc *vpc, const struct net_interface *interface, uint32_t source, unsigned port);
 
 /* The network mask of a prefix length, host byte order. */
 uint32_t prefix_mask(int prefix);

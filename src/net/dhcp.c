@@ -50,9 +50,9 @@ static const uint8_t cookie[4] = { 99, 130, 83, 99 };
 
 struct request {
 	uint8_t message;
-	uint32_t client; /* ciaddr: the address that it has */
+	uint32_t client;    /* ciaddr: the address that it has */
 	uint32_t requested; /* 0: none */
-	uint32_t server; /* 0: any */
+	uint32_t server;    /* 0: any */
 };
 
 static uint32_t get_u32(const uint8_t *at)
@@ -84,7 +84,8 @@ static bool parse(const struct dhcp_lease *lease, const uint8_t *packet, size_t 
 	if (size < OFFSET_OPTIONS || size > DHCP_PACKET_LIMIT || packet[OFFSET_OP] != OP_REQUEST ||
 		packet[OFFSET_HTYPE] != HTYPE_ETHERNET || packet[OFFSET_HLEN] != MAC_SIZE ||
 		memcmp(packet + OFFSET_COOKIE, cookie, sizeof cookie) != 0 ||
-		memcmp(packet + OFFSET_CHADDR, lease->mac, MAC_SIZE) != 0 || get_u32(packet + OFFSET_GIADDR) != 0)
+		memcmp(packet + OFFSET_CHADDR, lease->mac, MAC_SIZE) != 0 ||
+		get_u32(packet + OFFSET_GIADDR) != 0)
 		return false;
 	request->client = get_u32(packet + OFFSET_CIADDR);
 	size_t at = OFFSET_OPTIONS;

@@ -70,8 +70,9 @@ static ssize_t receive(int fd, uint8_t *packet, size_t limit, int *link)
 {
 	union control control;
 	struct iovec data = { packet, limit };
-	struct msghdr message = { .msg_iov = &data, .msg_iovlen = 1, .msg_control = &control,
-		.msg_controllen = sizeof control };
+	struct msghdr message = {
+		.msg_iov = &data, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control
+	};
 	ssize_t size = recvmsg(fd, &message, 0);
 	*link = 0;
 	for (struct cmsghdr *header = size < 0 ? NULL : CMSG_FIRSTHDR(&message); header;
@@ -88,10 +89,16 @@ static ssize_t receive(int fd, uint8_t *packet, size_t limit, int *link)
 static void send_reply(int fd, int link, uint32_t from, uint32_t to, uint8_t *reply, size_t size)
 {
 	union control control = { 0 };
-	struct sockaddr_in client = { .sin_family = AF_INET, .sin_port = htons(PORT_CLIENT), .sin_addr.s_addr = htonl(to) };
+	struct sockaddr_in client = {
+		.sin_family = AF_INET, .sin_port = htons(PORT_CLIENT), .sin_addr.s_addr = htonl(to)
+	};
 	struct iovec data = { reply, size };
-	struct msghdr message = { .msg_name = &client, .msg_namelen = sizeof client, .msg_iov = &data, .msg_iovlen = 1,
-		.msg_control = &control, .msg_controllen = sizeof control };
+	struct msghdr message = { .msg_name = &client,
+		.msg_namelen = sizeof client,
+		.msg_iov = &data,
+		.msg_iovlen = 1,
+		.msg_control = &control,
+		.msg_controllen = sizeof control };
 	struct in_pktinfo info = { .ipi_ifindex = link, .ipi_spec_dst.s_addr = htonl(from) };
 	struct cmsghdr *header = CMSG_FIRSTHDR(&message);
 	header->cmsg_level = IPPROTO_IP;
@@ -110,8 +117,11 @@ static void answer(struct dhcp_server *server, const uint8_t *packet, size_t siz
 	uint32_t destination;
 	if (!interface)
 		return;
-	struct dhcp_lease lease = { .address = interface->private_address, .gateway = interface->gateway,
-		.prefix = interface->subnet_prefix, .mtu = LINK_MTU, .hostname = interface->hostname,
+	struct dhcp_lease lease = { .address = interface->private_address,
+		.gateway = interface->gateway,
+		.prefix = interface->subnet_prefix,
+		.mtu = LINK_MTU,
+		.hostname = interface->hostname,
 		.domain = server->vpc->domain };
 	if (mac_parse(interface->mac, lease.mac))
 		return;
@@ -141,8 +151,9 @@ static void server_release(struct loop_source *source)
 int dhcp_server_add(struct loop *loop, int socket_fd, struct dhcp_server **out, struct error *err)
 {
 	struct dhcp_server *server = memory_alloc(sizeof *server);
-	*server = (struct dhcp_server){ .source = { .fd = socket_fd, .ready = server_ready, .release = server_release },
-		.loop = loop };
+	*server = (struct dhcp_server){
+		.source = { .fd = socket_fd, .ready = server_ready, .release = server_release }, .loop = loop
+	};
 	if (loop_add(loop, &server->source, EPOLLIN, err)) {
 		close(socket_fd);
 		free(server);

@@ -15,7 +15,8 @@ struct loop;
 /* Part of a larger object, found from here by its address. */
 struct loop_source {
 	int fd; /* -1 once removed */
-	void (*ready)(struct loop_source *source, uint32_t events); /* EPOLLIN, EPOLLOUT; EPOLLERR and EPOLLHUP always come */
+	void (*ready)(struct loop_source *source,
+		uint32_t events); /* EPOLLIN, EPOLLOUT; EPOLLERR and EPOLLHUP always come */
 	void (*release)(struct loop_source *source); /* frees the object; called once, after loop_remove */
 	uint32_t events;
 	struct loop_source *next_removed;

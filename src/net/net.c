@@ -51,7 +51,8 @@ static int check_capabilities(struct error *err)
 		return error_set(err, ERROR_UNSUPPORTED,
 			"guest networks need the capabilities CAP_NET_ADMIN and CAP_SYS_ADMIN");
 	if (access("/dev/net/tun", R_OK | W_OK))
-		return error_set(err, ERROR_UNSUPPORTED, "guest networks need /dev/net/tun: %s", strerror(errno));
+		return error_set(
+			err, ERROR_UNSUPPORTED, "guest networks need /dev/net/tun: %s", strerror(errno));
 	return 0;
 }
 
@@ -170,7 +171,8 @@ static int apply(struct net *net, const struct net_vpc *description, struct erro
 			close(sockets.metadata_fd);
 			return -1;
 		}
-		net->callbacks.metadata_listener(net->callbacks.context, description->id, sockets.metadata_fd);
+		net->callbacks.metadata_listener(
+			net->callbacks.context, description->id, sockets.metadata_fd);
 	}
 	swap_description(net, vpc, description);
 	return public_publish(net->public, err);
@@ -218,7 +220,8 @@ int net_vpc_remove(struct net *net, const char *vpc_id, struct error *err)
 	return result ? error_prefix(err, "network of %s", vpc_id) : 0;
 }
 
-int net_tap_open(struct net *net, const char *vpc_id, const char *interface_id, int *tap_fd, struct error *err)
+int net_tap_open(
+	struct net *net, const char *vpc_id, const char *interface_id, int *tap_fd, struct error *err)
 {
 	char namespace[NAME_NAMESPACE_SIZE];
 	int fd, result = -1;

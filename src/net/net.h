@@ -54,7 +54,10 @@ struct net_vpc {
 
 /* An IMDS request arrived: net hands out the listener, the caller serves HTTP on it. */
 struct net_callbacks {
-	/* A listening socket in the VPC's namespace at 169.254.169.254:80, handed over (the callee owns it). Called once a VPC, from net_vpc_apply. The VPC id tells equal addresses apart. */
+	/*
+	 * A listening, blocking socket in the VPC's namespace at 169.254.169.254:80, handed over (the callee owns it). Called from net_vpc_apply, once in the life of a VPC's namespace: one that comes for the same
+	 * VPC after net_vpc_remove replaces the earlier, which nobody can reach any more. Must not call net. The VPC id tells equal addresses apart.
+	 */
 	void (*metadata_listener)(void *context, const char *vpc_id, int listen_fd);
 	void *context;
 };

@@ -142,8 +142,8 @@ int netns_remove(const char *name, struct error *err)
 	return 0;
 }
 
-int netns_visit(const char *prefix, int (*visit)(void *context, const char *name, struct error *err), void *context,
-	struct error *err)
+int netns_visit(const char *prefix, int (*visit)(void *context, const char *name, struct error *err),
+	void *context, struct error *err)
 {
 	DIR *names = opendir(folder);
 	if (!names && errno == ENOENT)

@@ -17,8 +17,8 @@ bool netns_is_current(const char *name, int fd);
 /* Removes the name; the namespace ends with its last user. Fine if missing. */
 int netns_remove(const char *name, struct error *err);
 /* Calls `visit` with every name that begins with `prefix` until it returns other than 0, which is then returned. */
-int netns_visit(const char *prefix, int (*visit)(void *context, const char *name, struct error *err), void *context,
-	struct error *err);
+int netns_visit(const char *prefix, int (*visit)(void *context, const char *name, struct error *err),
+	void *context, struct error *err);
 
 /* Runs `work` inside the namespace, on a thread of its own, and returns what it returned. Processes that it starts are inside, too. */
 int netns_run(int fd, int (*work)(void *context, struct error *err), void *context, struct error *err);

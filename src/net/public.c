@@ -23,7 +23,7 @@ enum {
 	BACKLOG = 128,
 	ACCEPTS_A_WAKE = 16,
 	RULE_PORT_LIMIT = 64, /* of one rule, for listeners */
-	CONNECT_TRIES = 4, /* SYNs: about 15 seconds until a silent guest counts as unreachable */
+	CONNECT_TRIES = 4,    /* SYNs: about 15 seconds until a silent guest counts as unreachable */
 };
 
 struct place {
@@ -42,19 +42,21 @@ struct listener {
 	bool wanted;
 };
 
-struct public {
+struct public
+{
 	struct loop *loop;
 	struct relay_set *relays;
 	char *table;
 	enum public_way way;
-	struct place *places; /* guarded by the loop's lock */
-	struct listener *listeners; /* changed under the lock, by the publishing thread */
+	struct place *places;        /* guarded by the loop's lock */
+	struct listener *listeners;  /* changed under the lock, by the publishing thread */
 	struct listener *relay_port; /* of PUBLIC_REDIRECT; one of the listeners */
-	struct buffer published; /* the rules in force in the host */
+	struct buffer published;     /* the rules in force in the host */
 	int spare_fd; /* given up for a moment to accept, and close, when descriptors have run out */
 };
 
-static const struct net_interface *find_target(struct public *public, uint32_t address, const struct place **found)
+static const struct net_interface *find_target(
+	struct public *public, uint32_t address, const struct place **found)
 {
 	for (const struct place *place = public->places; place; place = place->next) {
 		for (unsigned i = 0; i < place->vpc->interface_count; i++) {
@@ -88,7 +90,9 @@ static int make_socket(void *context, struct error *err)
 static int connect_guest(const struct place *place, uint32_t address, unsigned port, struct error *err)
 {
 	int fd = -1, tries = CONNECT_TRIES;
-	struct sockaddr_in guest = { .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(address) };
+	struct sockaddr_in guest = {
+		.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(address)
+	};
 	if (netns_run(place->namespace_fd, make_socket, &fd, err))
 		return -1;
 	setsockopt(fd, IPPROTO_TCP, TCP_SYNCNT, &tries, sizeof tries);
@@ -126,9 +130,10 @@ static void serve_connection(struct public *public, int fd, const struct sockadd
 	int guest_fd = connect_guest(place, interface->private_address, port, &err);
 	if (guest_fd < 0)
 		refuse(fd);
-	if (guest_fd < 0 || relay_start(public->relays, fd, guest_fd, address, interface->private_address, &err))
-		log_warning("public-connection-failed", "interface=%s port=%u error=\"%s\"", interface->id, port,
-			err.message);
+	if (guest_fd < 0 ||
+		relay_start(public->relays, fd, guest_fd, address, interface->private_address, &err))
+		log_warning("public-connection-failed", "interface=%s port=%u error=\"%s\"", interface->id,
+			port, err.message);
 }
 
 static void listener_ready(struct loop_source *source, uint32_t events)
@@ -162,7 +167,9 @@ static int bind_listener(uint32_t address, unsigned port, struct error *err)
 {
 	int on = 1;
 	char text[ADDRESS_TEXT_SIZE];
-	struct sockaddr_in name = { .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(address) };
+	struct sockaddr_in name = {
+		.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(address)
+	};
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return error_set_errno(err, errno, "cannot make a socket");
@@ -176,14 +183,21 @@ static int bind_listener(uint32_t address, unsigned port, struct error *err)
 }
 
 /* Called with the lock held. */
-static struct listener *add_listener(struct public *public, uint32_t address, unsigned port, struct error *err)
+static struct listener *add_listener(
+	struct public *public, uint32_t address, unsigned port, struct error *err)
 {
 	int fd = bind_listener(address, port, err);
 	if (fd < 0)
 		return NULL;
 	struct listener *listener = memory_alloc(sizeof *listener);
-	*listener = (struct listener){ .source = { .fd = fd, .ready = listener_ready, .release = listener_release },
-		.public = public, .next = public->listeners, .address = address, .port = port, .wanted = true };
+	*listener = (struct listener){
+		.source = { .fd = fd, .ready = listener_ready, .release = listener_release },
+		.public = public,
+		.next = public->listeners,
+		.address = address,
+		.port = port,
+		.wanted = true
+	};
 	if (loop_add(public->loop, &listener->source, EPOLLIN, err)) {
 		close(fd);
 		free(listener);
@@ -219,12 +233,13 @@ static void want_listener(struct public *public, uint32_t address, unsigned port
 		log_warning("public-port-unavailable", "error=\"%s\"", err.message);
 }
 
-static void want_ports_of_rule(struct public *public, const struct net_interface *interface,
-	const struct net_rule *rule)
+static void want_ports_of_rule(
+	struct public *public, const struct net_interface *interface, const struct net_rule *rule)
 {
 	if ((rule->protocol != NET_PROTOCOL_ALL && rule->protocol != 6) || rule->peer_prefix < 0)
 		return;
-	if (rule->protocol != 6 || rule->from_port < 0 || rule->to_port - rule->from_port >= RULE_PORT_LIMIT) {
+	if (rule->protocol != 6 || rule->from_port < 0 ||
+		rule->to_port - rule->from_port >= RULE_PORT_LIMIT) {
 		log_warning("public-rule-too-wide", "interface=%s limit=%d", interface->id, RULE_PORT_LIMIT);
 		return;
 	}
@@ -298,7 +313,8 @@ int public_publish(struct public *public, struct error *err)
 			return 0;
 		if (worked_before)
 			return -1;
-		log_warning("public-redirection-unavailable", "fallback=listeners error=\"%s\"", err ? err->message : "");
+		log_warning("public-redirection-unavailable", "fallback=listeners error=\"%s\"",
+			err ? err->message : "");
 		public->way = PUBLIC_LISTENERS;
 	}
 	publish_listeners(public);
@@ -347,11 +363,15 @@ static int add_relay_port(struct public *public, struct error *err)
 	return 0;
 }
 
-int public_open(struct loop *loop, const char *table, enum public_way way, struct public **out, struct error *err)
+int public_open(
+	struct loop *loop, const char *table, enum public_way way, struct public **out, struct error *err)
 {
 	struct public *public = memory_alloc(sizeof *public);
-	*public = (struct public){ .loop = loop, .relays = relay_set_create(loop), .table = memory_strdup(table),
-		.way = way, .spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC) };
+	*public = (struct public){ .loop = loop,
+		.relays = relay_set_create(loop),
+		.table = memory_strdup(table),
+		.way = way,
+		.spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC) };
 	loop_lock(loop);
 	int failure = way == PUBLIC_REDIRECT ? add_relay_port(public, err) : 0;
 	loop_unlock(loop);

@@ -17,7 +17,8 @@ enum public_way {
 };
 
 /* `table`: name of our table in the host's rules. */
-int public_open(struct loop *loop, const char *table, enum public_way way, struct public **public, struct error *err);
+int public_open(
+	struct loop *loop, const char *table, enum public_way way, struct public **public, struct error *err);
 /* Ends all connections; public addresses then refuse. NULL is legal. */
 void public_close(struct public *public);
 

@@ -27,8 +27,8 @@ struct side {
 	struct loop_source source;
 	struct relay *relay;
 	size_t start, size; /* what waits in the buffer for the other side */
-	bool ended; /* everything was read from it */
-	bool shut; /* the other side's end was passed to it */
+	bool ended;         /* everything was read from it */
+	bool shut;          /* the other side's end was passed to it */
 	char buffer[BUFFER_SIZE];
 };
 
@@ -40,7 +40,7 @@ struct relay {
 	struct relay *next, **link;
 	uint32_t public_address, guest_address;
 	unsigned released; /* sides whose source the loop has let go */
-	bool connected; /* the guest has answered */
+	bool connected;    /* the guest has answered */
 };
 
 struct relay_set {
@@ -224,8 +224,8 @@ static void prepare_side(struct relay *relay, int which, int fd)
 	prepare_socket(fd);
 }
 
-int relay_start(struct relay_set *set, int client_fd, int guest_fd, uint32_t public_address, uint32_t guest_address,
-	struct error *err)
+int relay_start(struct relay_set *set, int client_fd, int guest_fd, uint32_t public_address,
+	uint32_t guest_address, struct error *err)
 {
 	struct relay *relay = memory_alloc(sizeof *relay);
 	prepare_side(relay, CLIENT, client_fd);

@@ -18,8 +18,8 @@ void relay_set_destroy(struct relay_set *set);
  * Joins an accepted connection to one under way (connect has been called on the non-blocking `guest_fd`). Owns both descriptors in any case. `public_address` and `guest_address` say between
  * what it runs.
  */
-int relay_start(struct relay_set *set, int client_fd, int guest_fd, uint32_t public_address, uint32_t guest_address,
-	struct error *err);
+int relay_start(struct relay_set *set, int client_fd, int guest_fd, uint32_t public_address,
+	uint32_t guest_address, struct error *err);
 /* Whether there is room for one more. */
 bool relay_has_room(const struct relay_set *set);
 /* Cuts those off for which `keeps` says no; NULL: all. */

@@ -19,6 +19,8 @@
 
 enum ways { EGRESS, INGRESS };
 
+enum { REMOVAL_GROUP = 2 }; /* links are in group 0 unless told otherwise */
+
 /* Separates the elements of a set: one begins the list, the last call ends it. */
 static void append_element(struct buffer *text, bool *any)
 {
@@ -39,7 +41,8 @@ static void render_owners(const struct net_vpc *vpc, struct buffer *text)
 	for (unsigned i = 0; i < vpc->interface_count; i++) {
 		name_tap(vpc->interfaces[i].id, tap);
 		append_element(text, &any);
-		buffer_printf(text, "\"%s\" . %s", tap, address_text(vpc->interfaces[i].private_address, address));
+		buffer_printf(
+			text, "\"%s\" . %s", tap, address_text(vpc->interfaces[i].private_address, address));
 	}
 	end_elements(text, any);
 }
@@ -75,7 +78,8 @@ static void render_protocol(const struct net_rule *rule, struct buffer *text)
 	}
 }
 
-static void render_rule(const struct net_vpc *vpc, const struct net_rule *rule, enum ways way, struct buffer *text)
+static void render_rule(
+	const struct net_vpc *vpc, const struct net_rule *rule, enum ways way, struct buffer *text)
 {
 	char address[ADDRESS_TEXT_SIZE];
 	const char *side = way == EGRESS ? "daddr" : "saddr";
@@ -86,13 +90,14 @@ static void render_rule(const struct net_vpc *vpc, const struct net_rule *rule, 
 		buffer_printf(text, "ip %s @members-%s ", side, rule->peer_group);
 	else if (rule->peer_prefix > 0)
 		buffer_printf(text, "ip %s %s/%d ", side,
-			address_text(rule->peer_address & prefix_mask(rule->peer_prefix), address), rule->peer_prefix);
+			address_text(rule->peer_address & prefix_mask(rule->peer_prefix), address),
+			rule->peer_prefix);
 	render_protocol(rule, text);
 	buffer_append_text(text, "accept\n");
 }
 
-static void render_group_chain(const struct net_vpc *vpc, const struct net_group *group, enum ways way,
-	struct buffer *text)
+static void render_group_chain(
+	const struct net_vpc *vpc, const struct net_group *group, enum ways way, struct buffer *text)
 {
 	const struct net_rule *rules = way == EGRESS ? group->egress : group->ingress;
 	unsigned count = way == EGRESS ? group->egress_count : group->ingress_count;
@@ -102,8 +107,8 @@ static void render_group_chain(const struct net_vpc *vpc, const struct net_group
 	buffer_append_text(text, "\t}\n");
 }
 
-static void render_interface_chain(const struct net_vpc *vpc, const struct net_interface *interface, enum ways way,
-	struct buffer *text)
+static void render_interface_chain(
+	const struct net_vpc *vpc, const struct net_interface *interface, enum ways way, struct buffer *text)
 {
 	const char *name = way == EGRESS ? "egress" : "ingress";
 	char tap[NAME_TAP_SIZE];
@@ -203,7 +208,8 @@ static bool is_described(const struct net_vpc *vpc, const char *tap)
 	return false;
 }
 
-static void render_link(const struct net_interface *interface, const char *const *existing, struct buffer *text)
+static void render_link(
+	const struct net_interface *interface, const char *const *existing, struct buffer *text)
 {
 	char tap[NAME_TAP_SIZE], address[ADDRESS_TEXT_SIZE], gateway[ADDRESS_TEXT_SIZE];
 	name_tap(interface->id, tap);
@@ -215,15 +221,27 @@ static void render_link(const struct net_interface *interface, const char *const
 	buffer_printf(text, "link set dev %s up\n", tap);
 	buffer_printf(text, "route replace %s/32 dev %s src %s\n", address, tap, gateway);
 	/* A fixed neighbour: the guest is reached whether or not it answers ARP. */
-	buffer_printf(text, "neighbour replace %s lladdr %s dev %s nud permanent\n", address, interface->mac, tap);
+	buffer_printf(
+		text, "neighbour replace %s lladdr %s dev %s nud permanent\n", address, interface->mac, tap);
+}
+
+/* Taps that are no longer described go as one group, for which the kernel waits once (some 20 ms) instead of once a tap. */
+static void render_removals(const struct net_vpc *vpc, const char *const *existing, struct buffer *text)
+{
+	bool any = false;
+	for (const char *const *name = existing; *name; name++) {
+		if (!text_starts_with(*name, "tap") || is_described(vpc, *name))
+			continue;
+		buffer_printf(text, "link set dev %s group %d\n", *name, REMOVAL_GROUP);
+		any = true;
+	}
+	if (any)
+		buffer_printf(text, "link delete group %d\n", REMOVAL_GROUP);
 }
 
 void rules_render_links(const struct net_vpc *vpc, const char *const *existing, struct buffer *text)
 {
-	for (const char *const *name = existing; *name; name++) {
-		if (text_starts_with(*name, "tap") && !is_described(vpc, *name))
-			buffer_printf(text, "link delete dev %s\n", *name);
-	}
+	render_removals(vpc, existing, text);
 	buffer_append_text(text, "link set dev lo up\naddress replace 169.254.169.254/32 dev lo\n");
 	for (unsigned i = 0; i < vpc->interface_count; i++)
 		render_link(&vpc->interfaces[i], existing, text);

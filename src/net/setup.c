@@ -110,7 +110,8 @@ static int apply_settings(const struct net_vpc *vpc, struct error *err)
 static int listen_for_metadata(struct error *err)
 {
 	int on = 1;
-	struct sockaddr_in name = { .sin_family = AF_INET, .sin_port = htons(METADATA_PORT),
+	struct sockaddr_in name = { .sin_family = AF_INET,
+		.sin_port = htons(METADATA_PORT),
 		.sin_addr.s_addr = htonl((uint32_t)METADATA_ADDRESS) };
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
@@ -186,12 +187,15 @@ static int open_tap_here(void *context, struct error *err)
 		int failure = errno;
 		close(fd);
 		if (failure == EBUSY)
-			return error_set(err, ERROR_CONFLICT, "the tap of network interface %s is in use", job->interface_id);
-		return error_set_errno(err, failure, "cannot open the tap of network interface %s", job->interface_id);
+			return error_set(err, ERROR_CONFLICT, "the tap of network interface %s is in use",
+				job->interface_id);
+		return error_set_errno(
+			err, failure, "cannot open the tap of network interface %s", job->interface_id);
 	}
 	/* What an earlier machine agreed with its guest stays with the tap: back to a fresh one's. */
 	if (ioctl(fd, TUNSETOFFLOAD, 0) || ioctl(fd, TUNSETVNETHDRSZ, &header)) {
-		error_set_errno(err, errno, "cannot set up the tap of network interface %s", job->interface_id);
+		error_set_errno(
+			err, errno, "cannot set up the tap of network interface %s", job->interface_id);
 		close(fd);
 		return -1;
 	}

@@ -6,8 +6,8 @@
 #include "net/net.h"
 
 struct setup_sockets {
-	bool wanted; /* in: make them */
-	int dhcp_fd; /* out, the caller's; -1: not made */
+	bool wanted;     /* in: make them */
+	int dhcp_fd;     /* out, the caller's; -1: not made */
 	int metadata_fd; /* listening on 169.254.169.254:80 */
 };
 

@@ -461,7 +461,8 @@ void packs_list(struct packs *packs, uint32_t **numbers, uint32_t *count)
 	pthread_mutex_lock(&packs->lock);
 	*count = packs->count;
 	*numbers = memory_alloc((packs->count + 1) * sizeof **numbers);
-	memcpy(*numbers, packs->numbers, packs->count * sizeof **numbers);
+	if (packs->count)
+		memcpy(*numbers, packs->numbers, packs->count * sizeof **numbers);
 	pthread_mutex_unlock(&packs->lock);
 }
 

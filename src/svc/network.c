@@ -6,10 +6,10 @@
  * wrote. All records are put in one batch, so that whoever sees the VPC sees the rest. Runs on the thread of the caller.
  */
 #include "api/records.h"
-#include "base/banned.h"
 #include "base/digest.h"
 #include "base/text.h"
 #include "svc/network.h"
+#include "base/banned.h"
 
 enum {
 	ZONES = 3,

@@ -14,7 +14,8 @@ static void on_event(void *context, const char *name, json_t *data)
 {
 	/* as a driver does: look at fields that may be of any type or missing */
 	const char *device = json_string_value(json_object_get(data, "device"));
-	*(size_t *)context += (device != NULL) + json_is_true(json_object_get(data, "guest")) + (size_t)(name[0] == 'S');
+	*(size_t *)context +=
+		(device != NULL) + json_is_true(json_object_get(data, "guest")) + (size_t)(name[0] == 'S');
 }
 
 static const struct qmp_listener listener = { .event = on_event };

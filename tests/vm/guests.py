@@ -138,7 +138,7 @@ class Tool:
 	def end(self):
 		if self.process.poll() is None:
 			self.process.stdin.close()
-			self.process.wait(30)
+			assert self.process.wait(30) == 0
 			self.process.stdout.close()
 
 

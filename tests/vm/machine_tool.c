@@ -50,15 +50,19 @@ static void put_line(json_t *line)
 
 static void on_event(void *context, const char *id, enum machine_event event)
 {
-	static const char *const names[] = { [EVENT_MACHINE_RESET] = "reset", [EVENT_MACHINE_SHUT_DOWN] = "shut-down",
-		[EVENT_MACHINE_GONE] = "gone", [EVENT_MACHINE_AGENT] = "agent" };
+	static const char *const names[] = { [EVENT_MACHINE_RESET] = "reset",
+		[EVENT_MACHINE_SHUT_DOWN] = "shut-down",
+		[EVENT_MACHINE_GONE] = "gone",
+		[EVENT_MACHINE_AGENT] = "agent" };
 	put_line(json_pack("{s:s, s:s}", "event", names[event], "id", id));
 }
 
 static struct machine_disk get_disk(json_t *disk)
 {
-	return (struct machine_disk){ .device_id = get_text(disk, "id"), .nbd_socket = get_text(disk, "socket"),
-		.export_name = get_text(disk, "export"), .nvme = json_is_true(json_object_get(disk, "nvme")),
+	return (struct machine_disk){ .device_id = get_text(disk, "id"),
+		.nbd_socket = get_text(disk, "socket"),
+		.export_name = get_text(disk, "export"),
+		.nvme = json_is_true(json_object_get(disk, "nvme")),
 		.boot = json_is_true(json_object_get(disk, "boot")) };
 }
 
@@ -78,9 +82,13 @@ static int start(json_t *command, struct error *err)
 {
 	struct machine_disk disks[LIST_LIMIT];
 	struct machine_nic nics[LIST_LIMIT];
-	struct machine_spec spec = { .id = get_text(command, "id"), .instance_type = "t3.micro",
-		.vcpus = (unsigned)get_number(command, "vcpus", 1), .memory_mib = (unsigned)get_number(command, "memory", 128),
-		.uefi = json_is_true(json_object_get(command, "uefi")), .disks = disks, .nics = nics,
+	struct machine_spec spec = { .id = get_text(command, "id"),
+		.instance_type = "t3.micro",
+		.vcpus = (unsigned)get_number(command, "vcpus", 1),
+		.memory_mib = (unsigned)get_number(command, "memory", 128),
+		.uefi = json_is_true(json_object_get(command, "uefi")),
+		.disks = disks,
+		.nics = nics,
 		.folder = get_text(command, "folder") };
 	json_t *item;
 	size_t i;
@@ -92,7 +100,8 @@ static int start(json_t *command, struct error *err)
 	json_array_foreach(json_object_get(command, "nics"), i, item)
 	{
 		if (spec.nic_count < LIST_LIMIT)
-			nics[spec.nic_count++] = (struct machine_nic){ get_text(item, "mac"), open_tap(get_text(item, "tap")) };
+			nics[spec.nic_count++] = (struct machine_nic){ get_text(item, "mac"),
+				open_tap(get_text(item, "tap")) };
 	}
 	int result = driver->start(compute, &spec, err);
 	for (unsigned k = 0; k < spec.nic_count; k++)
@@ -103,8 +112,9 @@ static int start(json_t *command, struct error *err)
 
 static int state(json_t *command, json_t *answer, struct error *err)
 {
-	static const char *const names[] = { [MACHINE_ABSENT] = "absent", [MACHINE_RUNNING] = "running",
-		[MACHINE_SHUT_DOWN] = "shut-down" };
+	static const char *const names[] = {
+		[MACHINE_ABSENT] = "absent", [MACHINE_RUNNING] = "running", [MACHINE_SHUT_DOWN] = "shut-down"
+	};
 	enum machine_state state;
 	if (driver->state(compute, get_text(command, "id"), get_text(command, "folder"), &state, err))
 		return -1;
@@ -118,8 +128,8 @@ static int console(json_t *command, json_t *answer, struct error *err)
 	char *data;
 	size_t size;
 	int64_t modified_ms;
-	if (driver->console(compute, get_text(command, "id"), get_text(command, "folder"), 64 << 10, scratch, &data, &size,
-			&modified_ms, err))
+	if (driver->console(compute, get_text(command, "id"), get_text(command, "folder"), 64 << 10, scratch,
+		    &data, &size, &modified_ms, err))
 		return -1;
 	for (size_t i = 0; i < size; i++)
 		if ((unsigned char)data[i] >= 0x80 || !data[i])
@@ -132,7 +142,8 @@ static int console(json_t *command, json_t *answer, struct error *err)
 static int freeze(json_t *command, json_t *answer, struct error *err)
 {
 	int count;
-	if (driver->freeze_file_systems(compute, get_text(command, "id"), get_number(command, "timeout_ms", 10000), &count, err))
+	if (driver->freeze_file_systems(
+		    compute, get_text(command, "id"), get_number(command, "timeout_ms", 10000), &count, err))
 		return -1;
 	json_object_set_new(answer, "count", json_integer(count));
 	return 0;
@@ -155,7 +166,8 @@ static int run_command(json_t *command, json_t *answer, struct error *err)
 	if (strcmp(name, "attach") == 0)
 		return driver->attach_disk(compute, id, &disk, err);
 	if (strcmp(name, "detach") == 0)
-		return driver->detach_disk(compute, id, get_text(command, "device"), get_number(command, "timeout_ms", 10000), err);
+		return driver->detach_disk(compute, id, get_text(command, "device"),
+			get_number(command, "timeout_ms", 10000), err);
 	if (strcmp(name, "resize") == 0)
 		return driver->resize_disk(compute, id, get_text(command, "device"),
 			(uint64_t)json_integer_value(json_object_get(command, "size")), err);
@@ -176,7 +188,8 @@ static void answer_line(const char *line)
 	clock_gettime(CLOCK_MONOTONIC, &begin);
 	int failed = run_command(command, answer, &err);
 	clock_gettime(CLOCK_MONOTONIC, &end);
-	json_object_set_new(answer, "us", json_integer((end.tv_sec - begin.tv_sec) * 1000000 + (end.tv_nsec - begin.tv_nsec) / 1000));
+	json_object_set_new(answer, "us",
+		json_integer((end.tv_sec - begin.tv_sec) * 1000000 + (end.tv_nsec - begin.tv_nsec) / 1000));
 	if (failed) {
 		json_object_set_new(answer, "error", json_string(error_aws_code(err.code)));
 		json_object_set_new(answer, "message", json_string(err.message));

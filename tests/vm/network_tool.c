@@ -3,6 +3,7 @@
  *   {"do":"apply","vpc":{"id","domain","groups":[{"id","ingress":[RULE],"egress":[RULE]}],"interfaces":[{...}]}}   RULE: [protocol, from, to, "a.b.c.d/n" or "sg-..."]
  *   {"do":"remove","vpc":ID}   {"do":"others","keep":[ID]}
  *   {"do":"guest","vpc":ID,"interface":ID,"namespace":NAME,"mac":MAC}   makes eth0 in the namespace NAME and joins it to the interface's tap, as QEMU would join its guest
+ *   {"do":"machine","vpc":ID,"interface":ID,"argv":[...]}   starts a program with the interface's tap; "%FD%" in an argument becomes the descriptor's number; answers "pid"
  *   {"do":"unplug","interface":ID}
  * Answers: {"ok":true,"ms":1.5} or {"ok":false,"code":"NotFound","message":"..."}. The metadata service answers every connection with its VPC's id.
  */
@@ -22,6 +23,7 @@
 #include <jansson.h>
 
 #include "base/file.h"
+#include "base/process.h"
 #include "base/text.h"
 #include "net/describe.h"
 #include "net/net.h"
@@ -39,6 +41,7 @@ struct tool {
 	struct net *net;
 	struct guest guests[GUEST_LIMIT];
 	unsigned guest_count;
+	pid_t machine_pid; /* of the last one started */
 };
 
 static const char *text_of(json_t *object, const char *key)
@@ -64,7 +67,8 @@ static const struct net_rule *rules_of(struct arena *arena, json_t *list, unsign
 		const char *slash = strchr(peer, '/');
 		rules[i] = (struct net_rule){ .protocol = json_integer_value(json_array_get(item, 0)),
 			.from_port = json_integer_value(json_array_get(item, 1)),
-			.to_port = json_integer_value(json_array_get(item, 2)), .peer_prefix = -1 };
+			.to_port = json_integer_value(json_array_get(item, 2)),
+			.peer_prefix = -1 };
 		if (slash) {
 			rules[i].peer_address = address_of(arena_strndup(arena, peer, slash - peer));
 			rules[i].peer_prefix = strtol(slash + 1, NULL, 10);
@@ -84,7 +88,8 @@ static const struct net_group *groups_of(struct arena *arena, json_t *list, unsi
 	json_array_foreach(list, i, item)
 	{
 		groups[i].id = arena_strdup(arena, text_of(item, "id"));
-		groups[i].ingress = rules_of(arena, json_object_get(item, "ingress"), &groups[i].ingress_count);
+		groups[i].ingress =
+			rules_of(arena, json_object_get(item, "ingress"), &groups[i].ingress_count);
 		groups[i].egress = rules_of(arena, json_object_get(item, "egress"), &groups[i].egress_count);
 	}
 	*count = json_array_size(list);
@@ -102,7 +107,8 @@ static const char *const *names_of(struct arena *arena, json_t *list)
 
 static const struct net_interface *interfaces_of(struct arena *arena, json_t *list, unsigned *count)
 {
-	struct net_interface *interfaces = arena_alloc_array(arena, json_array_size(list) + 1, sizeof *interfaces);
+	struct net_interface *interfaces =
+		arena_alloc_array(arena, json_array_size(list) + 1, sizeof *interfaces);
 	size_t i;
 	json_t *item;
 	json_array_foreach(list, i, item)
@@ -147,7 +153,8 @@ static int make_device(void *context, struct error *err)
 	if (device->fd < 0 || ioctl(device->fd, TUNSETIFF, &request))
 		return error_set_errno(err, errno, "cannot make eth0");
 	struct ifreq hardware = { .ifr_name = "eth0", .ifr_hwaddr.sa_family = ARPHRD_ETHER };
-	if (mac_parse(device->mac, (uint8_t *)hardware.ifr_hwaddr.sa_data) || ioctl(control, SIOCSIFHWADDR, &hardware))
+	if (mac_parse(device->mac, (uint8_t *)hardware.ifr_hwaddr.sa_data) ||
+		ioctl(control, SIOCSIFHWADDR, &hardware))
 		return error_set_errno(err, errno, "cannot set eth0's address");
 	struct ifreq up = { .ifr_name = "eth0", .ifr_flags = IFF_UP };
 	return ioctl(control, SIOCSIFFLAGS, &up) ? error_set_errno(err, errno, "cannot set eth0 up") : 0;
@@ -166,7 +173,8 @@ static void *guest_thread(void *context)
 {
 	struct guest *guest = context;
 	static _Thread_local char frame[FRAME_SIZE];
-	struct pollfd polls[] = { { guest->tap_fd, POLLIN, 0 }, { guest->device_fd, POLLIN, 0 }, { guest->stop[0], POLLIN, 0 } };
+	struct pollfd polls[] = { { guest->tap_fd, POLLIN, 0 }, { guest->device_fd, POLLIN, 0 },
+		{ guest->stop[0], POLLIN, 0 } };
 	while (poll(polls, 3, -1) > 0 && !polls[2].revents) {
 		if ((polls[0].revents | polls[1].revents) & (POLLERR | POLLHUP | POLLNVAL))
 			break;
@@ -183,7 +191,8 @@ static int do_guest(struct tool *tool, json_t *command, struct error *err)
 	struct guest *guest = &tool->guests[tool->guest_count];
 	struct device device = { .mac = text_of(command, "mac"), .fd = -1 };
 	int namespace_fd FILE_SCOPED = -1;
-	if (net_tap_open(tool->net, text_of(command, "vpc"), text_of(command, "interface"), &guest->tap_fd, err))
+	if (net_tap_open(
+		    tool->net, text_of(command, "vpc"), text_of(command, "interface"), &guest->tap_fd, err))
 		return -1;
 	if (netns_find(text_of(command, "namespace"), &namespace_fd, err) ||
 		netns_run(namespace_fd, make_device, &device, err) || pipe2(guest->stop, O_CLOEXEC)) {
@@ -197,19 +206,48 @@ static int do_guest(struct tool *tool, json_t *command, struct error *err)
 	return 0;
 }
 
+/* The program outlives this tool, as machines outlive amid: the test ends it by its pid. */
+static int do_machine(struct tool *tool, json_t *command, struct error *err)
+{
+	struct arena *arena ARENA_SCOPED = arena_create();
+	const char *const *given = names_of(arena, json_object_get(command, "argv"));
+	size_t count = json_array_size(json_object_get(command, "argv"));
+	const char **argv = arena_alloc_array(arena, count + 1, sizeof *argv);
+	struct process process;
+	int tap_fd FILE_SCOPED = -1;
+	if (net_tap_open(tool->net, text_of(command, "vpc"), text_of(command, "interface"), &tap_fd, err))
+		return -1;
+	for (size_t i = 0; i < count; i++) {
+		const char *mark = strstr(given[i], "%FD%");
+		argv[i] = mark
+			? arena_printf(arena, "%.*s%d%s", (int)(mark - given[i]), given[i], tap_fd, mark + 4)
+			: given[i];
+	}
+	if (process_spawn(argv, NULL, &tap_fd, 1, &process, err))
+		return -1;
+	tool->machine_pid = process.pid;
+	return 0;
+}
+
+static void unplug(struct guest *guest)
+{
+	if (!guest->interface_id[0])
+		return;
+	guest->interface_id[0] = 0;
+	close(guest->stop[1]);
+	pthread_join(guest->thread, NULL);
+	close(guest->stop[0]);
+	close(guest->tap_fd);
+	close(guest->device_fd);
+}
+
 static int do_unplug(struct tool *tool, json_t *command, struct error *err)
 {
 	for (unsigned i = 0; i < tool->guest_count; i++) {
-		struct guest *guest = &tool->guests[i];
-		if (!text_equal(guest->interface_id, text_of(command, "interface")))
-			continue;
-		guest->interface_id[0] = 0;
-		close(guest->stop[1]);
-		pthread_join(guest->thread, NULL);
-		close(guest->stop[0]);
-		close(guest->tap_fd);
-		close(guest->device_fd);
-		return 0;
+		if (text_equal(tool->guests[i].interface_id, text_of(command, "interface"))) {
+			unplug(&tool->guests[i]);
+			return 0;
+		}
 	}
 	return error_set(err, ERROR_NOT_FOUND, "no such guest");
 }
@@ -231,6 +269,8 @@ static int run_command(struct tool *tool, json_t *command, struct error *err)
 		return do_others(tool, command, err);
 	if (text_equal(verb, "guest"))
 		return do_guest(tool, command, err);
+	if (text_equal(verb, "machine"))
+		return do_machine(tool, command, err);
 	if (text_equal(verb, "unplug"))
 		return do_unplug(tool, command, err);
 	return error_set(err, ERROR_INVALID, "unknown command %s", verb);
@@ -250,7 +290,8 @@ static void *metadata_thread(void *context)
 		size_t size = 0;
 		ssize_t got;
 		/* Closing with unread input would reset the connection: up to the end of the request's head. */
-		while (size + 1 < sizeof request && (got = read(fd, request + size, sizeof request - 1 - size)) > 0) {
+		while (size + 1 < sizeof request &&
+			(got = read(fd, request + size, sizeof request - 1 - size)) > 0) {
 			size += got;
 			request[size] = 0;
 			if (strstr(request, "\r\n\r\n"))
@@ -271,13 +312,15 @@ static void serve_metadata(void *context, const char *vpc_id, int listen_fd)
 	pthread_detach(thread);
 }
 
-static void answer(int result, const struct error *err, const struct timespec *start)
+static void answer(const struct tool *tool, int result, const struct error *err, const struct timespec *start)
 {
 	struct timespec end;
 	clock_gettime(CLOCK_MONOTONIC, &end);
 	double ms = (end.tv_sec - start->tv_sec) * 1e3 + (end.tv_nsec - start->tv_nsec) / 1e6;
-	json_t *object = result ? json_pack("{s:b,s:s,s:s}", "ok", 0, "code", error_aws_code(err->code), "message", err->message) :
-				  json_pack("{s:b,s:f}", "ok", 1, "ms", ms);
+	json_t *object = result
+		? json_pack("{s:b,s:s,s:s}", "ok", 0, "code", error_aws_code(err->code), "message",
+			  err->message)
+		: json_pack("{s:b,s:f,s:i}", "ok", 1, "ms", ms, "pid", (int)tool->machine_pid);
 	char *line = json_dumps(object, JSON_COMPACT);
 	printf("%s\n", line);
 	fflush(stdout);
@@ -295,17 +338,19 @@ int main(int argc, char **argv)
 	size_t capacity = 0;
 	clock_gettime(CLOCK_MONOTONIC, &start);
 	int result = net_open(argc > 1 ? argv[1] : "network-tool", &callbacks, &tool.net, &err);
-	answer(result, &err, &start);
+	answer(&tool, result, &err, &start);
 	if (result)
 		return 1;
 	while (getline(&line, &capacity, stdin) > 0) {
 		json_t *command = json_loads(line, 0, NULL);
 		clock_gettime(CLOCK_MONOTONIC, &start);
 		result = run_command(&tool, command, &err);
-		answer(result, &err, &start);
+		answer(&tool, result, &err, &start);
 		json_decref(command);
 	}
 	free(line);
+	for (unsigned i = 0; i < tool.guest_count; i++)
+		unplug(&tool.guests[i]);
 	net_close(tool.net);
 	return 0;
 }

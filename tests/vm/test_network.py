@@ -1,6 +1,6 @@
 """Guest networks with real kernels' namespaces: a guest is a network namespace behind a tap, with busybox for a system.
 
-Needs root, nftables, iproute2, busybox. Finds network_tool through AMID_NETWORK_TOOL or in the build folder.
+Needs root, nftables, iproute2, busybox, and QEMU for the one test with a real machine. Finds network_tool through AMID_NETWORK_TOOL or in the build folder.
 """
 import hashlib
 import json
@@ -11,6 +11,8 @@ import subprocess
 import time
 
 import pytest
+
+import guests
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 TOOL = os.environ.get("AMID_NETWORK_TOOL", str(ROOT / "build/tests/vm/network_tool"))
@@ -57,6 +59,7 @@ class Tool:
     def do(self, do, **arguments):
         answer = self.ask(do, **arguments)
         assert answer["ok"], answer
+        self.machine_pid = answer["pid"]
         return answer["ms"]
 
     def close(self):
@@ -140,10 +143,12 @@ class Cloud:
             for process in guest.background:
                 process.kill()
                 process.wait()
-        self.tool.do("others", keep=[])
-        self.tool.close()
-        for guest in self.guests:
-            run("ip", "netns", "del", guest.namespace)
+        try:
+            self.tool.do("others", keep=[])
+            self.tool.close()
+        finally:
+            for guest in self.guests:
+                run("ip", "netns", "del", guest.namespace)
 
 
 @pytest.fixture
@@ -177,11 +182,11 @@ def namespaces(cloud):
     return {entry for entry in os.listdir("/run/netns") if entry.startswith(prefixes)}
 
 
-def host_connects(address, port, text=None):
+def host_connects(address, port):
     """What the host hears from a public address: the first bytes, or None if the connection is refused or reset."""
     try:
         with socket.create_connection((address, port), timeout=5) as connection:
-            return connection.recv(100).decode() or None
+            return connection.recv(100).decode(errors="replace") or None
     except OSError:
         return None
 
@@ -410,6 +415,19 @@ def test_a_restart_takes_up_everything(cloud):
     assert again.lease()["ip"] == "10.0.1.10"
 
 
+def test_public_addresses_refuse_while_nothing_serves_them(cloud):
+    vpc = vpc_of([interface(10, ["sg-a"], public="127.77.7.10")], [group("sg-a", ingress=[[6, -1, -1, ANY]])])
+    cloud.tool.do("apply", vpc=vpc)
+    cloud.tool.close()
+    try:
+        with socket.create_server(("0.0.0.0", 0)) as listener:
+            port = listener.getsockname()[1]
+            with pytest.raises(ConnectionRefusedError):
+                socket.create_connection(("127.77.7.10", port), timeout=5)
+    finally:
+        cloud.tool = Tool(cloud.name)
+
+
 def test_a_tap_is_opened_once_and_only_if_described(cloud):
     vpc = vpc_of([interface(10, ["sg-a"])], [group("sg-a")])
     cloud.tool.do("apply", vpc=vpc)
@@ -453,6 +471,38 @@ def test_bad_descriptions_are_refused(cloud):
         vpc = vpc_of([good], [group("sg-a", ingress=[rule])])
         assert cloud.tool.ask("apply", vpc=vpc)["code"] == "InvalidInput"
     assert not namespaces(cloud)
+
+
+@pytest.fixture
+def tiny_image(tmp_path):
+    image = guests.tiny_image(os.environ.get("AMID_TEST_CACHE") or str(tmp_path))
+    if not image:
+        pytest.skip("there is no tiny image (AMID_TINY_IMAGE or images/build-tiny.sh)")
+    return image
+
+
+def test_a_real_machine_is_reached_and_stays_reached(cloud, tiny_image):
+    """The tiny image under QEMU: DHCP, a public address, and a restart of amid under its feet."""
+    vpc = vpc_of([interface(10, ["sg-a"], public="127.77.8.10")], [group("sg-a", ingress=[[6, 22, 22, ANY]])])
+    cloud.tool.do("apply", vpc=vpc)
+    console = cloud.folder / "console"
+    argv = ["qemu-system-x86_64", "-M", "q35", "-accel", "tcg,tb-size=32", "-cpu", "max", "-m", "128", "-nodefaults", "-display",
+            "none", "-serial", f"file:{console}", "-drive", f"file={tiny_image},format=raw,if=virtio,snapshot=on",
+            "-netdev", "tap,id=net0,fd=%FD%", "-device", "virtio-net-pci,netdev=net0,mac=02:00:00:00:01:0a,romfile="]
+    cloud.tool.do("machine", vpc="vpc-1", interface="eni-1-10", argv=argv)
+    pid = cloud.tool.machine_pid
+    try:
+        start = time.monotonic()
+        up = until(lambda: (host_connects("127.77.8.10", 22) or "").startswith("SSH-2.0"), 90)
+        assert up, console.read_text(errors="replace")[-3000:]
+        print(f"SSH answers {time.monotonic() - start:.1f} s after the start")
+        assert cloud.tool.ask("machine", vpc="vpc-1", interface="eni-1-10", argv=argv)["code"] == "Conflict"
+        cloud.tool.kill()
+        cloud.tool = Tool(cloud.name)
+        cloud.tool.do("apply", vpc=vpc)
+        assert host_connects("127.77.8.10", 22).startswith("SSH-2.0")
+    finally:
+        os.kill(pid, 9)
 
 
 def test_twenty_interfaces_are_applied_fast(cloud):

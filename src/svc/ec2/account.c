@@ -2,9 +2,9 @@
  * DescribeAccountAttributes: the limits that AWS shows for an account. Those of addresses and instances are what a new account has there; amid sets none of its own
  * but what the machine can take. Runs on the thread of the call.
  */
-#include "base/banned.h"
 #include "svc/ec2/common.h"
 #include "svc/network.h"
+#include "base/banned.h"
 
 static const struct {
 	const char *name;
@@ -12,7 +12,7 @@ static const struct {
 } attributes[] = {
 	{ "supported-platforms", "VPC" },
 	{ "default-vpc", NULL },
-	{ "max-instances", "20" },
+	{ "max-instances", "500" }, /* INSTANCES_MAX of run_instances.c */
 	{ "vpc-max-security-groups-per-interface", "5" },
 	{ "max-elastic-ips", "5" },
 	{ "vpc-max-elastic-ips", "5" },

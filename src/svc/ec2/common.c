@@ -6,10 +6,10 @@
  */
 #include <assert.h>
 
-#include "base/banned.h"
 #include "base/clock.h"
 #include "shape/value.h"
 #include "svc/ec2/common.h"
+#include "base/banned.h"
 
 enum {
 	TAGS_MAX = 50,

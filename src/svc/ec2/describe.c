@@ -6,10 +6,10 @@
  */
 #include <assert.h>
 
-#include "base/banned.h"
 #include "base/clock.h"
 #include "shape/value.h"
 #include "svc/ec2/describe.h"
+#include "base/banned.h"
 
 enum { SCALAR_TEXT_MAX = 64 };
 

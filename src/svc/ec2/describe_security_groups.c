@@ -1,11 +1,11 @@
 /*
  * DescribeSecurityGroups. Rules that have protocol and ports in common are shown as one permission (security_rules.c). Runs on the thread of the call.
  */
-#include "base/banned.h"
 #include "svc/ec2/describe.h"
 #include "svc/ec2/security_groups.h"
 #include "svc/ec2/security_rules.h"
 #include "svc/network.h"
+#include "base/banned.h"
 
 static const struct describe_kind security_groups = {
 	.shape = &ec2_shape_SecurityGroup,

@@ -4,9 +4,9 @@
  * Only the public key is stored. The private key of a created pair exists in the one answer that hands it out, in the memory of that call. The name is
  * unique per account and region by the record's index, which decides between two calls that come at once. Runs on the thread of the call.
  */
-#include "base/banned.h"
 #include "svc/ec2/describe.h"
 #include "svc/ec2/ssh_key.h"
+#include "base/banned.h"
 
 enum { KEY_NAME_MAX = 255 };
 
@@ -21,8 +21,7 @@ static int check_key_name(const char *name, struct error *err)
 		plain = name[i] >= ' ' && name[i] <= '~';
 	if (!plain)
 		return error_set(err, ERROR_INVALID_PARAMETER_VALUE,
-			"Value (%.64s) for parameter KeyName is invalid. A key name is 1 to %d printable "
-			"ASCII "
+			"Value (%.64s) for parameter KeyName is invalid. It is 1 to %d printable ASCII "
 			"characters, without spaces around them",
 			name, KEY_NAME_MAX);
 	return 0;

@@ -2,9 +2,9 @@
  * DescribeRegions, DescribeAvailabilityZones: the regions that this amid serves, and their three zones each. Both are made from the configuration, nothing is
  * stored. The endpoint of every region is the address that amid listens on: the region is in the request's signature. Runs on the thread of the call.
  */
-#include "base/banned.h"
 #include "svc/ec2/describe.h"
 #include "svc/ec2/places.h"
+#include "base/banned.h"
 
 enum { ZONES = 3 };
 

@@ -4,10 +4,10 @@
  * Both come in two styles: IpPermissions, or one permission in flat parameters (CidrIp, FromPort, ...); the flat ones are turned into permissions first,
  * so that there is one path behind. A call's rules are all added or removed, or none. Runs on the thread of the call.
  */
-#include "base/banned.h"
 #include "svc/ec2/security_groups.h"
 #include "svc/ec2/security_rules.h"
 #include "svc/network.h"
+#include "base/banned.h"
 
 enum {
 	RULES_MAX = 60, /* in a direction of a group, counted for IPv4 and IPv6 apart: AWS's default quota */

@@ -1,13 +1,14 @@
 /*
  * Security groups: CreateSecurityGroup, DeleteSecurityGroup. Their rules are changed in security_group_rules.c and shown in describe_security_groups.c.
  *
- * A group is one record that holds its rules. A group that another one's rule names, or that an instance has, cannot be deleted. So that an
- * addition and a deletion at the same moment cannot both succeed, whoever adds such a reference writes the referenced group as well (unchanged): its version moves, the deletion
- * meets a conflict and is run again. Runs on the thread of the call.
+ * A group is one record that holds its rules. A group that another one's rule names, or that an instance has, cannot be deleted. Whoever adds a rule
+ * that names a group writes that group as well, unchanged: its version moves, so that a deletion at the same moment meets a conflict and is run again. Launches do not write the
+ * groups of their instances (launches into one group would then refuse each other): a group deleted in the very moment of a launch can still be named by the new instance.
+ * Runs on the thread of the call.
  */
-#include "base/banned.h"
 #include "svc/ec2/security_groups.h"
 #include "svc/network.h"
+#include "base/banned.h"
 
 enum { TEXT_MAX = 255 };
 
@@ -67,9 +68,8 @@ static int check_text(const char *what, const char *text, struct error *err)
 
 	if (!*text || strlen(text) > TEXT_MAX || text[strspn(text, allowed)] != '\0')
 		return error_set(err, ERROR_INVALID_PARAMETER_VALUE,
-			"Value (%.64s) for parameter %s is invalid. Character sets beyond ASCII are not "
-			"supported, and "
-			"it is 1 to %d characters of a-zA-Z0-9 and ._-:/()#,@[]+=&;{}!$* and space",
+			"Value (%.64s) for parameter %s is invalid. It is 1 to %d characters of a-zA-Z0-9, space and "
+			"._-:/()#,@[]+=&;{}!$*",
 			text, what, TEXT_MAX);
 	return 0;
 }

@@ -6,8 +6,9 @@
  */
 #include <arpa/inet.h>
 
-#include "base/banned.h"
 #include "svc/ec2/security_rules.h"
+#include "svc/network.h"
+#include "base/banned.h"
 
 enum {
 	DESCRIPTION_MAX = 255,
@@ -195,6 +196,11 @@ static int append_groups(struct call *call, const struct ec2_IpPermission *permi
 		if (pair->vpc_peering_connection_id)
 			return error_set(err, ERROR_UNSUPPORTED_OPERATION,
 				"Groups of peered VPCs are not supported by this endpoint.");
+		if (pair->vpc_id &&
+			!text_equal(pair->vpc_id,
+				network_default_vpc_id(call->account, call->region, call->arena)))
+			return error_set(
+				err, ERROR_VPC_NOT_FOUND, "The vpc ID '%.64s' does not exist", pair->vpc_id);
 		if (!pair->group_id && !pair->group_name)
 			return error_set(err, ERROR_MISSING_PARAMETER,
 				"The request must contain the parameter GroupId or GroupName of a source "

@@ -17,10 +17,10 @@
 #include <openssl/rsa.h>
 #include <openssl/x509.h>
 
-#include "base/banned.h"
 #include "base/digest.h"
 #include "base/text.h"
 #include "svc/ec2/ssh_key.h"
+#include "base/banned.h"
 
 enum {
 	ED25519_SIZE = 32, /* of the public key, and of the private seed */

@@ -5,9 +5,9 @@
  * resources named, and puts the changed records in one batch: all or nothing. Rules of security groups have their tags inside the record of their group, so several
  * resources of a call may share one record. Runs on the thread of the call.
  */
-#include "base/banned.h"
 #include "svc/ec2/describe.h"
 #include "svc/network.h"
+#include "base/banned.h"
 
 enum {
 	RESOURCES_MAX = 1000,

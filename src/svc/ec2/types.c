@@ -2,10 +2,10 @@
  * DescribeInstanceTypes, DescribeInstanceTypeOfferings: the table of src/svc/instance_types.c as the API shows it. What is said of a type is what amid does for it
  * (one network interface, no spot market), except where that would only be a number of AWS's hardware. Runs on the thread of the call.
  */
-#include "base/banned.h"
 #include "svc/ec2/describe.h"
 #include "svc/ec2/places.h"
 #include "svc/instance_types.h"
+#include "base/banned.h"
 
 enum { ZONES = 3 };
 

@@ -2,10 +2,10 @@
  * DescribeVpcs, DescribeSubnets. The default network is made when it is first looked at (src/svc/network.c). How many addresses a subnet has left is counted
  * from the instances of its VPC, not stored. Runs on the thread of the call.
  */
-#include "base/banned.h"
 #include "svc/ec2/describe.h"
 #include "svc/ec2/places.h"
 #include "svc/network.h"
+#include "base/banned.h"
 
 /* Network, router, DNS, future use, broadcast: what AWS keeps of each subnet. */
 enum { RESERVED_ADDRESSES = 5 };
@@ -76,7 +76,7 @@ static const struct describe_kind subnets = {
 		},
 };
 
-/* Every id asked for must be among the caller's records of a kind, which are sorted by id or not. */
+/* Every id asked for must be among the caller's records of a kind. */
 static int check_ids(const struct meta_rows *rows, const char *const *ids, size_t count, enum error_code code,
 	const char *what, struct error *err)
 {

@@ -19,7 +19,8 @@
 
 static int refuse(struct call *call, const void *request, void *result, struct error *err)
 {
-	return error_set(err, ERROR_UNSUPPORTED, "%s has no handler in this server", call->operation->shape->name);
+	return error_set(
+		err, ERROR_UNSUPPORTED, "%s has no handler in this server", call->operation->shape->name);
 }
 
 static int describe_regions(struct call *call, const void *request, void *result, struct error *err)
@@ -27,7 +28,8 @@ static int describe_regions(struct call *call, const void *request, void *result
 	const struct ec2_DescribeRegionsRequest *in = request;
 	struct ec2_DescribeRegionsResult *out = result;
 	out->regions = (struct ec2_RegionList){ arena_alloc_array(call->arena, in->region_names.count + 1,
-		sizeof *out->regions.items), in->region_names.count + 1, true };
+							sizeof *out->regions.items),
+		in->region_names.count + 1, true };
 	out->regions.items[0].region_name = call->region;
 	out->regions.items[0].endpoint = call->source_ip;
 	for (size_t i = 0; i < in->region_names.count; i++)
@@ -49,8 +51,8 @@ static int delete_key_pair(struct call *call, const void *request, void *result,
 	out->key_pair_id = arena_printf(call->arena, "run-%d", atomic_fetch_add(&runs, 1) + 1);
 	out->return_ = some_boolean(true);
 	int64_t every;
-	if (text_starts_with(name, "conflict-") && text_parse_int64(name + strlen("conflict-"), &every) == 0 &&
-		atomic_load(&runs) % every != 0)
+	if (text_starts_with(name, "conflict-") &&
+		text_parse_int64(name + strlen("conflict-"), &every) == 0 && atomic_load(&runs) % every != 0)
 		return error_set(err, ERROR_CONFLICT, "changed meanwhile");
 	return 0;
 }
@@ -115,13 +117,17 @@ static const struct service *with_handlers(const struct service *service, struct
 	return copy;
 }
 
-static int lookup(void *context, const char *access_key_id, struct arena *arena, struct door_identity *identity,
-	struct error *err)
+static int lookup(void *context, const char *access_key_id, struct arena *arena,
+	struct door_identity *identity, struct error *err)
 {
-	static const struct door_identity root = { .account = "111122223333", .secret = "test/secret+KEY",
-		.principal_arn = "arn:aws:iam::111122223333:root", .principal_id = "111122223333" };
-	static const struct door_identity temporary = { .account = "111122223333", .secret = "other-secret",
-		.session_token = "the/session+token==", .principal_arn = "arn:aws:sts::111122223333:assumed-role/r/s",
+	static const struct door_identity root = { .account = "111122223333",
+		.secret = "test/secret+KEY",
+		.principal_arn = "arn:aws:iam::111122223333:root",
+		.principal_id = "111122223333" };
+	static const struct door_identity temporary = { .account = "111122223333",
+		.secret = "other-secret",
+		.session_token = "the/session+token==",
+		.principal_arn = "arn:aws:sts::111122223333:assumed-role/r/s",
 		.principal_id = "AROATEST:s" };
 	if (strcmp(access_key_id, "AKIATESTTESTTEST") == 0)
 		*identity = root;
@@ -134,8 +140,8 @@ static int lookup(void *context, const char *access_key_id, struct arena *arena,
 	return 0;
 }
 
-static int extra(void *context, struct call *call, const struct http_request *http, struct http_response *response,
-	struct error *err)
+static int extra(void *context, struct call *call, const struct http_request *http,
+	struct http_response *response, struct error *err)
 {
 	if (strcmp(http->path, "/_amid/whoami") != 0)
 		return error_set(err, ERROR_NOT_FOUND, "there is nothing here");
@@ -149,8 +155,8 @@ int main(int count, char **arguments)
 {
 	struct arena *arena ARENA_SCOPED = arena_create();
 	static const char *const regions[] = { "us-east-1", "eu-west-1", NULL };
-	const struct service *const services[] = { with_handlers(&ec2_service, arena), with_handlers(&ebs_service, arena),
-		with_handlers(&sts_service, arena), NULL };
+	const struct service *const services[] = { with_handlers(&ec2_service, arena),
+		with_handlers(&ebs_service, arena), with_handlers(&sts_service, arena), NULL };
 	struct door_config config = {
 		.listen = "127.0.0.1:0",
 		.auth_any = count > 1 && strcmp(arguments[1], "any") == 0,

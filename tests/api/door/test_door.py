@@ -19,6 +19,7 @@ import threading
 import time
 import types
 import unittest
+import unittest.mock
 import urllib.parse
 import urllib.request
 
@@ -259,10 +260,17 @@ class RefusedCalls(DoorTest):
             status, answer, _ = self.server.request(method, path, body, {**headers, **more})
             self.assertEqual((status, 'AuthFailure' in answer), (401, True), (method, path, body, more))
 
-    def test_unsigned_payload_over_plain_http(self):
+    def test_unsigned_payloads_are_for_uploads_alone(self):
         path, body = '/snapshots/snap-0123456789abcdef0/blocks/0', b'block'
-        headers = {'X-Amz-Content-SHA256': 'UNSIGNED-PAYLOAD', 'x-amz-Data-Length': '5'}
-        status, _, answer = self.server.request('PUT', path, body, self.server.signed('ebs', 'PUT', path, body, headers))
+        claim = {'X-Amz-Content-SHA256': 'UNSIGNED-PAYLOAD'}
+        needed = {'x-amz-Data-Length': '5', 'x-amz-Checksum': 'x', 'x-amz-Checksum-Algorithm': 'SHA256', **claim}
+        headers = self.server.signed('ebs', 'PUT', path, body, needed)
+        self.assertEqual(self.server.request('PUT', path, body, headers)[0], 201)
+        status, _, answer = self.server.request('PUT', path, body, {**headers, 'x-amz-Checksum': 'y'})
+        self.assertEqual((status, answer['x-amzn-ErrorType']), (403, 'InvalidSignatureException'))
+        body = b'{"VolumeSize": 1}'
+        headers = self.server.signed('ebs', 'POST', '/snapshots', body, claim)
+        status, _, answer = self.server.request('POST', '/snapshots', body, headers)
         self.assertEqual((status, answer['x-amzn-ErrorType']), (403, 'InvalidSignatureException'))
 
     def test_unknown_and_unimplemented_actions(self):
@@ -402,6 +410,13 @@ class Connections(DoorTest):
                 Checksum='x', ChecksumAlgorithm='SHA256')
         self.assertEqual(caught.exception.response['Error']['Code'], 'RequestEntityTooLarge')
 
+    def test_long_headers(self):
+        query = '/?Action=DescribeRegions' + ''.join(f'&RegionName.{i}=r{i}' for i in range(1, 1501))
+        status, body, _ = self.any.request('GET', query)
+        self.assertEqual((status, body.count('<regionName>')), (200, 1501))
+        for size, status in ((31000, 200), (33000, 431)):
+            self.assertEqual(self.any.request('GET', '/?Action=DescribeRegions', None, {'X-Long': 'x' * size})[0], status)
+
     def test_slow_clients_and_too_many(self):
         with Server('iam', '-', '-', 3, 1) as server:
             slow = [server.connect() for _ in range(3)]
@@ -452,16 +467,35 @@ class Tls(DoorTest):
     def tearDown(self):
         self.folder.cleanup()
 
+    def https(self, server, method, path, body, headers):
+        """The status of the answer."""
+        connection = http.client.HTTPSConnection(*server.address, timeout=20,
+                                                 context=ssl.create_default_context(cafile=self.certificate))
+        connection.request(method, path, body, headers)
+        status = connection.getresponse().status
+        connection.close()
+        return status
+
     def test_tls(self):
         with Server('iam', self.certificate, self.key) as server:
             self.assertTrue(server.endpoint.startswith('https://'))
             client = server.client('ec2', verify=self.certificate)
             self.assertEqual(client.describe_regions()['Regions'][0]['RegionName'], 'us-east-1')
-            data = os.urandom(512 * 1024)  # its payload is not signed over TLS
+            data = os.urandom(512 * 1024)
             answer = server.client('ebs', verify=self.certificate).put_snapshot_block(
                 SnapshotId='snap-0123456789abcdef0', BlockIndex=3, BlockData=data, DataLength=len(data),
                 Checksum=base64.b64encode(hashlib.sha256(data).digest()).decode(), ChecksumAlgorithm='SHA256')
             self.assertEqual(answer['Checksum'], base64.b64encode(hashlib.sha256(data).digest()).decode())
+            path, body = '/snapshots/snap-0123456789abcdef0/blocks/0', b'block'
+            needed = {'x-amz-Data-Length': '5', 'x-amz-Checksum': 'x', 'x-amz-Checksum-Algorithm': 'SHA256'}
+            claim = {'X-Amz-Content-SHA256': 'UNSIGNED-PAYLOAD'}
+            for headers in (needed, {**needed, **claim}):
+                with unittest.mock.patch.object(botocore.auth.SigV4Auth, 'payload', lambda *_: 'UNSIGNED-PAYLOAD'):
+                    headers = server.signed('ebs', 'PUT', path, body, headers)
+                self.assertEqual(self.https(server, 'PUT', path, body, headers), 201)
+            form = b'Action=DescribeRegions&Version=2016-11-15'
+            self.assertEqual(self.https(server, 'POST', '/', form, server.signed('ec2', 'POST', '/', form)), 200)
+            self.assertEqual(self.https(server, 'POST', '/', form, server.signed('ec2', 'POST', '/', form, claim)), 401)
             old = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
             old.check_hostname, old.verify_mode = False, ssl.CERT_NONE
             old.set_ciphers('DEFAULT@SECLEVEL=0')
@@ -490,6 +524,17 @@ class Cli(DoorTest):
                          (0, {'UserId': ACCOUNT, 'Account': ACCOUNT, 'Arn': f'arn:aws:iam::{ACCOUNT}:root'}), run.stderr)
         run = self.aws('ec2', 'describe-regions', '--region', 'eu-west-1', '--region-names', 'x')
         self.assertEqual([r['RegionName'] for r in json.loads(run.stdout)['Regions']], ['eu-west-1', 'x'], run.stderr)
+
+    def test_cli_uploads_a_block(self):
+        data = os.urandom(512 * 1024)
+        checksum = base64.b64encode(hashlib.sha256(data).digest()).decode()
+        with tempfile.NamedTemporaryFile() as file:
+            file.write(data)
+            file.flush()
+            run = self.aws('ebs', 'put-snapshot-block', '--snapshot-id', 'snap-0123456789abcdef0', '--block-index', '1',
+                           '--data-length', str(len(data)), '--checksum', checksum, '--checksum-algorithm', 'SHA256',
+                           '--block-data', file.name)
+        self.assertEqual((run.returncode, json.loads(run.stdout or '{}').get('Checksum')), (0, checksum), run.stderr)
 
     def test_cli_errors(self):
         self.assertIn('(DryRunOperation)', self.aws('ec2', 'describe-regions', '--dry-run').stderr)

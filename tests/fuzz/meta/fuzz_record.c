@@ -22,7 +22,8 @@ static void compare_entries(const struct index_entries *a, const struct index_en
 {
 	require(a->count == b->count);
 	for (size_t i = 0; i < a->count; i++)
-		require(!strcmp(a->items[i].name, b->items[i].name) && !strcmp(a->items[i].value, b->items[i].value));
+		require(!strcmp(a->items[i].name, b->items[i].name) &&
+			!strcmp(a->items[i].value, b->items[i].value));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

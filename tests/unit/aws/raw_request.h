@@ -7,7 +7,8 @@
 #include "base/text.h"
 
 /* -1: not of that form. Everything lies in the arena. */
-static inline int raw_request(struct arena *arena, const char *text, size_t size, struct http_request *request)
+static inline int raw_request(
+	struct arena *arena, const char *text, size_t size, struct http_request *request)
 {
 	char *line = arena_strndup(arena, text, size), *end = line + size;
 	char *body = strstr(line, "\n\n");
@@ -26,7 +27,8 @@ static inline int raw_request(struct arena *arena, const char *text, size_t size
 		*separator++ = '\0';
 		if (request->method) {
 			separator += strspn(separator, " ");
-			*ARENA_APPEND(arena, headers, request->header_count) = (struct http_header){ line, separator };
+			*ARENA_APPEND(arena, headers, request->header_count) =
+				(struct http_header){ line, separator };
 			continue;
 		}
 		request->method = line;

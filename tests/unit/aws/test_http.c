@@ -49,20 +49,22 @@ static void handle(void *context, struct http_exchange *exchange)
 	if (exchange->refused)
 		buffer_append_text(&exchange->response.body, "refused");
 	else
-		buffer_printf(&exchange->response.body, "%s %s %s %s?%s %zu", exchange->peer, fixture->name, request->method,
-			request->path, request->query, request->body_size);
+		buffer_printf(&exchange->response.body, "%s %s %s %s?%s %zu", exchange->peer, fixture->name,
+			request->method, request->path, request->query, request->body_size);
 	if (strcmp(request->path, "/empty") == 0)
 		buffer_free(&exchange->response.body);
 	if (strcmp(request->path, "/large") == 0)
 		for (int i = 0; i < 200000; i++)
-			buffer_append_text(&exchange->response.body, "0123456789012345678901234567890123456789");
+			buffer_append_text(
+				&exchange->response.body, "0123456789012345678901234567890123456789");
 }
 
 static int open_fixture(void **state, bool threads)
 {
 	static struct fixture fixture;
-	fixture = (struct fixture){ .name = "one", .mutex = PTHREAD_MUTEX_INITIALIZER,
-		.changed = PTHREAD_COND_INITIALIZER };
+	fixture = (struct fixture){
+		.name = "one", .mutex = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER
+	};
 	const struct http_server_config config = {
 		.handle = handle,
 		.threads = threads,
@@ -138,7 +140,9 @@ static void keeps_connections_alive(void **state)
 	assert_non_null(strstr(text, "X-Test: yes"));
 	put(fd, "POST /p HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc");
 	assert_int_equal(take(fd, "one POST /p? 3", text, sizeof text), 0);
-	put(fd, "POST /q HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n3\r\ncde\r\n0\r\n\r\n");
+	put(fd,
+		"POST /q HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: "
+		"chunked\r\n\r\n2\r\nab\r\n3\r\ncde\r\n0\r\n\r\n");
 	assert_int_equal(take(fd, "one POST /q? 5", text, sizeof text), 0);
 	put(fd, "GET /empty HTTP/1.1\r\nHost: x\r\n\r\n");
 	assert_int_equal(take(fd, "Content-Length: 0", text, sizeof text), 0);
@@ -281,7 +285,8 @@ static void serves_no_more_connections_than_allowed(void **state)
 	assert_int_equal(take(fds[0], "GET /still? 0", text, sizeof text), 0);
 	for (int i = 0; i < CONNECTIONS; i++)
 		close(fds[i]);
-	for (int64_t start_ms = clock_monotonic_ms();;) { /* places are free again once the server has seen it */
+	for (int64_t start_ms = clock_monotonic_ms();
+		;) { /* places are free again once the server has seen it */
 		int fd FILE_SCOPED = connect_to(fixture->address);
 		(void)!send(fd, "GET /next HTTP/1.1\r\nHost: x\r\n\r\n", 31, MSG_NOSIGNAL);
 		if (take(fd, "GET /next? 0", text, sizeof text) == 0)
@@ -335,8 +340,8 @@ static void tells_listeners_apart(void **state)
 
 static void refuses_addresses_it_cannot_listen_on(void **state)
 {
-	static const char *const bad[] = { "", ":", "4566", "127.0.0.1", "127.0.0.1:", ":80", "127.0.0.1:70000", "[::1:80",
-		"192.0.2.1:80", "not a host:80" };
+	static const char *const bad[] = { "", ":", "4566", "127.0.0.1", "127.0.0.1:", ":80",
+		"127.0.0.1:70000", "[::1:80", "192.0.2.1:80", "not a host:80" };
 	int fd;
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
 		assert_int_equal(http_listen(bad[i], &fd, NULL, NULL), -1);

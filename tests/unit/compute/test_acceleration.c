@@ -21,7 +21,8 @@ static void what_does_not_come_up_does_not_work(void **state)
 {
 	struct error err;
 	bool works = true;
-	assert_int_equal(acceleration_probe(test_folder, "no-such-accelerator", "max", 60000, &works, &err), 0);
+	assert_int_equal(
+		acceleration_probe(test_folder, "no-such-accelerator", "max", 60000, &works, &err), 0);
 	assert_false(works);
 	/* it would, but is not given the time: 2 s of work in 500 ms */
 	works = true;

@@ -22,7 +22,7 @@
 struct guest {
 	int fd;
 	const char *before, *answer;
-	bool deaf; /* answers no synchronisation */
+	bool deaf;  /* answers no synchronisation */
 	bool flood; /* sends answers to nothing without end */
 	char request[512];
 	pthread_t thread;
@@ -42,7 +42,8 @@ static void *play(void *argument)
 	put(guest->fd, guest->before ? guest->before : "");
 	if (fgets(line, sizeof line, in) && !guest->deaf) {
 		char *id = strstr(line, "\"id\":");
-		snprintf(guest->request, sizeof guest->request, "\xFF{\"return\": %lld}\n", id ? strtoll(id + 5, NULL, 10) : -1);
+		snprintf(guest->request, sizeof guest->request, "\xFF{\"return\": %lld}\n",
+			id ? strtoll(id + 5, NULL, 10) : -1);
 		/* the request begins with the byte that makes an agent drop what it had half read */
 		if ((unsigned char)line[0] == 0xFF)
 			put(guest->fd, guest->request);
@@ -75,8 +76,10 @@ static void end_guest(struct guest *guest, struct agent *agent)
 
 static void old_answers_are_skipped(void **state)
 {
-	struct guest guest = { .before = "{\"return\": 17}\n half a line \xFF{\"return\": 4}\n{\"error\": {}}\n",
-		.answer = "{\"return\": 2}\n" };
+	struct guest guest = {
+		.before = "{\"return\": 17}\n half a line \xFF{\"return\": 4}\n{\"error\": {}}\n",
+		.answer = "{\"return\": 2}\n"
+	};
 	struct agent *agent;
 	struct error err;
 	json_t *value;
@@ -90,7 +93,9 @@ static void old_answers_are_skipped(void **state)
 
 static void text_of_the_guest_is_made_printable(void **state)
 {
-	struct guest guest = { .answer = "{\"error\": {\"class\": \"X\", \"desc\": \"no\\n\\u001b[31m \\u00e4\"}}\n" };
+	struct guest guest = {
+		.answer = "{\"error\": {\"class\": \"X\", \"desc\": \"no\\n\\u001b[31m \\u00e4\"}}\n"
+	};
 	struct agent *agent;
 	struct error err;
 	assert_int_equal(open_guest(&guest, 5000, &agent, &err), 0);
@@ -102,7 +107,8 @@ static void text_of_the_guest_is_made_printable(void **state)
 
 static void silence_is_a_timeout(void **state)
 {
-	struct guest deaf = { .deaf = true, .before = "{\"return\": 1}\n\xFF" }, slow = { .answer = "{\"return\"" };
+	struct guest deaf = { .deaf = true, .before = "{\"return\": 1}\n\xFF" },
+		     slow = { .answer = "{\"return\"" };
 	struct agent *agent;
 	struct error err;
 	int64_t begin = clock_monotonic_ms();

@@ -34,7 +34,8 @@ static void the_newest_stays(void **state)
 	assert_int_equal(console_read(test_folder, 100, arena, &data, &size, &modified_ms, &err), 0);
 	assert_int_equal(size, 0);
 	assert_int_equal(console_trim(test_folder, &err), 0);
-	int fd FILE_SCOPED = open(console_path(arena, test_folder), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+	int fd FILE_SCOPED =
+		open(console_path(arena, test_folder), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 	int lines = 0;
 	for (int round = 0; round < 5; round++) {
 		write_lines(fd, lines, lines + 100000);
@@ -47,7 +48,8 @@ static void the_newest_stays(void **state)
 	assert_int_equal(console_read(test_folder, 64 << 10, arena, &data, &size, &modified_ms, &err), 0);
 	assert_int_equal(size, 64 << 10);
 	assert_int_equal(fstat(fd, &status), 0);
-	assert_int_equal(modified_ms, (int64_t)status.st_mtim.tv_sec * 1000 + status.st_mtim.tv_nsec / 1000000);
+	assert_int_equal(
+		modified_ms, (int64_t)status.st_mtim.tv_sec * 1000 + status.st_mtim.tv_nsec / 1000000);
 	int expected = lines;
 	for (char *end = data + size; end - data > 64; expected--) {
 		end -= 33;

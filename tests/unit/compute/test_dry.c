@@ -43,7 +43,9 @@ static enum machine_state state_of(struct compute *compute)
 
 static void life(void **state)
 {
-	struct machine_spec spec = { .id = "i-1", .instance_type = "t3.micro", .vcpus = 1, .memory_mib = 128, .folder = test_folder };
+	struct machine_spec spec = {
+		.id = "i-1", .instance_type = "t3.micro", .vcpus = 1, .memory_mib = 128, .folder = test_folder
+	};
 	struct error err;
 	int count;
 	struct compute *compute = open_driver();
@@ -76,7 +78,9 @@ static void life(void **state)
 	char *data;
 	size_t size;
 	int64_t modified_ms;
-	assert_int_equal(driver->console(compute, "i-1", test_folder, 1000, arena, &data, &size, &modified_ms, &err), 0);
+	assert_int_equal(
+		driver->console(compute, "i-1", test_folder, 1000, arena, &data, &size, &modified_ms, &err),
+		0);
 	assert_non_null(strstr(data, "dry machine"));
 	driver->close(compute);
 }

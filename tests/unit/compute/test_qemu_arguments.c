@@ -14,15 +14,28 @@
 #include "base/banned.h"
 
 static const struct machine_disk disks[] = {
-	{ .device_id = "vol-0123456789abcdef0", .nbd_socket = "/run/amid/vol,1.nbd", .export_name = "vol-0123456789abcdef0", .boot = true },
-	{ .device_id = "vol-0fedcba9876543210", .nbd_socket = "/run/amid/2.nbd", .export_name = "vol-0fedcba9876543210", .nvme = true },
+	{ .device_id = "vol-0123456789abcdef0",
+		.nbd_socket = "/run/amid/vol,1.nbd",
+		.export_name = "vol-0123456789abcdef0",
+		.boot = true },
+	{ .device_id = "vol-0fedcba9876543210",
+		.nbd_socket = "/run/amid/2.nbd",
+		.export_name = "vol-0fedcba9876543210",
+		.nvme = true },
 };
 static const struct machine_nic nics[] = { { .mac = "02:00:00:00:00:01", .tap_fd = 7 } };
 
 static struct machine_spec make_spec(void)
 {
-	return (struct machine_spec){ .id = "i-0123456789abcdef0", .instance_type = "t3.micro", .vcpus = 2, .memory_mib = 1024,
-		.disks = disks, .disk_count = 2, .nics = nics, .nic_count = 1, .folder = "/data/machines/a,b" };
+	return (struct machine_spec){ .id = "i-0123456789abcdef0",
+		.instance_type = "t3.micro",
+		.vcpus = 2,
+		.memory_mib = 1024,
+		.disks = disks,
+		.disk_count = 2,
+		.nics = nics,
+		.nic_count = 1,
+		.folder = "/data/machines/a,b" };
 }
 
 static void compare(const char *name, const struct machine_spec *spec, const struct qemu_options *options)
@@ -43,7 +56,9 @@ static void compare(const char *name, const struct machine_spec *spec, const str
 
 static void command_lines(void **state)
 {
-	struct qemu_options options = { .monitor_fd = 5, .agent_socket = "/run/amid/i.agent", .serial_socket = "/run/a,b/i.serial" };
+	struct qemu_options options = {
+		.monitor_fd = 5, .agent_socket = "/run/amid/i.agent", .serial_socket = "/run/a,b/i.serial"
+	};
 	struct machine_spec spec = make_spec();
 	compare("tcg", &spec, &options);
 	options.kvm = options.privileged = true;
@@ -79,7 +94,8 @@ static void what_could_break_an_option_is_refused(void **state)
 		disk.device_id = ids[i];
 		assert_int_equal(qemu_check_disk(&disk, &err), -1);
 	}
-	static const char *const macs[] = { "", "02:00:00:00:00:0", "02:00:00:00:00:0g", "02-00-00-00-00-01", "02:00:00:00:00:01,x", NULL };
+	static const char *const macs[] = { "", "02:00:00:00:00:0", "02:00:00:00:00:0g", "02-00-00-00-00-01",
+		"02:00:00:00:00:01,x", NULL };
 	for (unsigned i = 0; i < sizeof macs / sizeof *macs; i++) {
 		struct machine_nic nic = { .mac = macs[i], .tap_fd = -1 };
 		spec = make_spec();

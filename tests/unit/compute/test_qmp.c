@@ -36,7 +36,8 @@ static void send_answer(int fd, const char *answer, long long id)
 {
 	char text[512];
 	const char *mark = strstr(answer, "%ID");
-	int size = mark ? snprintf(text, sizeof text, "%.*s%lld%s\n", (int)(mark - answer), answer, id, mark + 3)
+	int size = mark
+		? snprintf(text, sizeof text, "%.*s%lld%s\n", (int)(mark - answer), answer, id, mark + 3)
 		: snprintf(text, sizeof text, "%s\n", answer);
 	assert_int_equal(send(fd, text, (size_t)size, MSG_NOSIGNAL), size);
 }
@@ -98,7 +99,7 @@ static void on_release(void *context)
 static const struct qmp_listener listener = { .event = on_event, .release = on_release };
 
 struct fixture {
-	struct loop *loop;
+	struct compute_loop *loop;
 	struct seen seen;
 	struct monitor monitor;
 	int fd;
@@ -108,8 +109,9 @@ struct fixture {
 static void begin(struct fixture *f, const struct step *steps, bool hold)
 {
 	int fds[2];
-	*f = (struct fixture){ .seen = { .lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER } };
-	assert_int_equal(loop_create(&f->loop, &f->err), 0);
+	*f = (struct fixture){ .seen = { .lock = PTHREAD_MUTEX_INITIALIZER,
+				       .changed = PTHREAD_COND_INITIALIZER } };
+	assert_int_equal(compute_loop_create(&f->loop, &f->err), 0);
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
 	f->fd = fds[0];
 	f->monitor = (struct monitor){ .fd = fds[1], .steps = steps, .hold = hold };
@@ -121,7 +123,7 @@ static void end(struct fixture *f, struct qmp *qmp)
 	qmp_close(qmp);
 	pthread_join(f->monitor.thread, NULL);
 	assert_true(f->monitor.matched);
-	loop_destroy(f->loop);
+	compute_loop_destroy(f->loop);
 	assert_int_equal(f->seen.released, 1);
 }
 
@@ -135,8 +137,10 @@ static void commands_and_events(void **state)
 		{ NULL, "{\"event\": \"STOP\"}" },
 		{ NULL, "{\"return\": {\"status\": \"late\"}, \"id\": 4711}" },
 		{ NULL, "{\"return\": {\"status\": \"running\"}, \"id\": %ID}" },
-		{ "\"arguments\":{\"id\":\"x\"}", "{\"error\": {\"class\": \"DeviceNotFound\", \"desc\": \"no x\"}, \"id\": %ID}" },
-		{ "device_del", "{\"error\": {\"class\": \"GenericError\", \"desc\": \"busy\"}, \"id\": %ID}" },
+		{ "\"arguments\":{\"id\":\"x\"}",
+			"{\"error\": {\"class\": \"DeviceNotFound\", \"desc\": \"no x\"}, \"id\": %ID}" },
+		{ "device_del",
+			"{\"error\": {\"class\": \"GenericError\", \"desc\": \"busy\"}, \"id\": %ID}" },
 		{ "device_del", "{\"error\": 5, \"id\": %ID}" }, { 0 } };
 	struct fixture f;
 	struct qmp *qmp;
@@ -148,7 +152,8 @@ static void commands_and_events(void **state)
 	json_decref(result);
 	/* events arrive in order and before the reply that follows them */
 	assert_string_equal(f.seen.events, "RESET+ STOP ");
-	assert_int_equal(qmp_command(qmp, "device_del", json_pack("{s:s}", "id", "x"), 5000, NULL, &f.err), -1);
+	assert_int_equal(
+		qmp_command(qmp, "device_del", json_pack("{s:s}", "id", "x"), 5000, NULL, &f.err), -1);
 	assert_int_equal(f.err.code, ERROR_NOT_FOUND);
 	assert_int_equal(qmp_command(qmp, "device_del", NULL, 5000, NULL, &f.err), -1);
 	assert_int_equal(f.err.code, ERROR_INVALID);
@@ -160,8 +165,7 @@ static void commands_and_events(void **state)
 
 static void silence_is_a_timeout_and_late_replies_are_dropped(void **state)
 {
-	const struct step steps[] = { hello, capable,
-		{ "first", "{\"event\": \"RESUME\"}" },
+	const struct step steps[] = { hello, capable, { "first", "{\"event\": \"RESUME\"}" },
 		{ "second", "{\"return\": {}, \"id\": 2}" }, /* the first one's id: too late */
 		{ NULL, "{\"return\": {\"mine\": 1}, \"id\": %ID}" }, { 0 } };
 	struct fixture f;
@@ -179,7 +183,8 @@ static void silence_is_a_timeout_and_late_replies_are_dropped(void **state)
 
 static void end_of_the_monitor_ends_commands(void **state)
 {
-	const struct step steps[] = { hello, capable, { "quit", "{\"event\": \"SHUTDOWN\", \"data\": {\"guest\": false}}" }, { 0 } };
+	const struct step steps[] = { hello, capable,
+		{ "quit", "{\"event\": \"SHUTDOWN\", \"data\": {\"guest\": false}}" }, { 0 } };
 	struct fixture f;
 	struct qmp *qmp;
 	begin(&f, steps, false);
@@ -255,14 +260,15 @@ static void *answer_once(void *argument)
 
 static void a_monitor_that_does_not_read_is_given_up(void **state)
 {
-	struct fixture f = { .seen = { .lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER } };
+	struct fixture f = { .seen = { .lock = PTHREAD_MUTEX_INITIALIZER,
+				     .changed = PTHREAD_COND_INITIALIZER } };
 	struct qmp *qmp;
 	pthread_t thread;
 	int fds[2];
 	char *big = memory_alloc(1 << 20);
 	memset(big, 'x', (1 << 20) - 1);
 	big[(1 << 20) - 1] = '\0';
-	assert_int_equal(loop_create(&f.loop, &f.err), 0);
+	assert_int_equal(compute_loop_create(&f.loop, &f.err), 0);
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
 	assert_int_equal(pthread_create(&thread, NULL, answer_once, &fds[1]), 0);
 	assert_int_equal(qmp_open(f.loop, fds[0], 5000, &listener, &f.seen, &qmp, &f.err), 0);
@@ -270,7 +276,7 @@ static void a_monitor_that_does_not_read_is_given_up(void **state)
 	assert_int_equal(f.err.code, ERROR_UNAVAILABLE);
 	qmp_close(qmp);
 	pthread_join(thread, NULL);
-	loop_destroy(f.loop);
+	compute_loop_destroy(f.loop);
 	assert_int_equal(f.seen.released, 1);
 	close(fds[1]);
 	free(big);

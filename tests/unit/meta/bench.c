@@ -31,7 +31,8 @@ static void *commit_records(void *context)
 	struct worker *worker = context;
 	while (clock_monotonic_ms() < worker->end_ms && worker->count < LATENCIES) {
 		struct arena *arena ARENA_SCOPED = arena_create();
-		struct thing_record thing = { { "123456789012", "us-east-1", text_random_id(arena, "t"), 0 } };
+		struct thing_record thing = { { "123456789012", "us-east-1", text_random_id(arena, "t"),
+			0 } };
 		const char *labels[] = { "Name=web", "Stage=test" };
 		thing.name = thing.record.id;
 		thing.state = "available";
@@ -106,9 +107,9 @@ static void run(struct scratch *s, int writers, int readers)
 	}
 	double seconds = (double)(clock_monotonic_ms() - start) / 1000;
 	qsort(all, commits, sizeof *all, compare_numbers);
-	printf("%2d writers %d readers: %7.0f commits/s  p50 %6.2f ms  p99 %6.2f ms  max %6.2f ms", writers, readers,
-		(double)commits / seconds, all[commits / 2] / 1e3, all[commits - 1 - commits / 100] / 1e3,
-		all[commits - 1] / 1e3);
+	printf("%2d writers %d readers: %7.0f commits/s  p50 %6.2f ms  p99 %6.2f ms  max %6.2f ms", writers,
+		readers, (double)commits / seconds, all[commits / 2] / 1e3,
+		all[commits - 1 - commits / 100] / 1e3, all[commits - 1] / 1e3);
 	if (readers)
 		printf("  %6.0f lists of 100/s", (double)lists / seconds);
 	printf("\n");
@@ -141,8 +142,8 @@ static void run_recovery(struct scratch *s)
 	struct meta *meta;
 	if (meta_open(copy, &meta, &s->err))
 		exit(1);
-	printf("open after a crash: %.1f ms (database %zu MiB, log %zu MiB)\n", (double)(now_us() - start) / 1e3,
-		database >> 20, log >> 20);
+	printf("open after a crash: %.1f ms (database %zu MiB, log %zu MiB)\n",
+		(double)(now_us() - start) / 1e3, database >> 20, log >> 20);
 	meta_close(meta);
 }
 
@@ -155,7 +156,8 @@ static void run_disk(struct scratch *s)
 	int64_t end = clock_monotonic_ms() + 1000;
 	int count = 0;
 	for (; clock_monotonic_ms() < end; count++)
-		if (pwrite(fileno(file), page, sizeof page, (off_t)(count % 256) * 4096) < 0 || fdatasync(fileno(file)))
+		if (pwrite(fileno(file), page, sizeof page, (off_t)(count % 256) * 4096) < 0 ||
+			fdatasync(fileno(file)))
 			exit(1);
 	fclose(file);
 	printf("disk alone: %d writes with fdatasync a second\n", count);
@@ -175,8 +177,8 @@ int main(int argc, char **argv)
 		fprintf(stderr, "%s\n", s.err.message);
 		return 1;
 	}
-	printf("open, making the file: %.1f ms; resident memory added: %ld KiB\n", (double)(now_us() - start) / 1e3,
-		resident_kib() - before_kib);
+	printf("open, making the file: %.1f ms; resident memory added: %ld KiB\n",
+		(double)(now_us() - start) / 1e3, resident_kib() - before_kib);
 	meta_close(s.meta);
 	start = now_us();
 	if (meta_open(s.path, &s.meta, &s.err))

@@ -152,7 +152,7 @@ static void what_could_not_be_read_back_is_refused(void **state)
 	char *large = arena_alloc(s->arena, 2 << 20);
 	memset(large, 'x', (2 << 20) - 1);
 	const struct thing_record *const cases[] = {
-		thing_create(s, "t-1", large, NULL), /* an index value too long */
+		thing_create(s, "t-1", large, NULL),  /* an index value too long */
 		thing_create(s, "t-1", "\xff", NULL), /* not UTF-8 */
 		thing_create(s, "t-\xff", NULL, NULL),
 		thing_create(s, large, NULL, NULL),

@@ -47,7 +47,8 @@ static bool shares_a_record(int round)
 	return round % 2;
 }
 
-static int change_shared(struct worker *worker, struct arena *arena, struct meta_batch *batch, struct error *err)
+static int change_shared(
+	struct worker *worker, struct arena *arena, struct meta_batch *batch, struct error *err)
 {
 	struct thing_record *shared;
 	if (meta_get(worker->meta, &record_thing, "1", "r", "shared", arena, &shared, err))
@@ -84,7 +85,8 @@ static void *commit_for_ever(void *context)
 		struct arena *arena ARENA_SCOPED = arena_create();
 		struct meta_batch *batch = meta_batch_create(worker->meta, arena);
 		struct error err;
-		if (fill_batch(worker, &report, arena, batch, &err) || meta_commit(worker->meta, batch, &err)) {
+		if (fill_batch(worker, &report, arena, batch, &err) ||
+			meta_commit(worker->meta, batch, &err)) {
 			if (err.code == ERROR_CONFLICT)
 				continue;
 			fprintf(stderr, "child: %s\n", err.message);
@@ -234,8 +236,8 @@ static void nothing_acknowledged_is_lost_and_nothing_is_half_done(void **state)
 		assert_int_equal(scratch_faults(s), 0);
 		check_log(s);
 	}
-	print_message("%d crashes, %lld batches acknowledged, %lld found\n", crashes, (long long)acknowledged_total,
-		(long long)carried_out);
+	print_message("%d crashes, %lld batches acknowledged, %lld found\n", crashes,
+		(long long)acknowledged_total, (long long)carried_out);
 	assert_true(acknowledged_total > crashes);
 }
 

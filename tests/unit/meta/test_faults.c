@@ -15,7 +15,7 @@ static struct {
 	sqlite3_io_methods methods[2]; /* of files with and without locks */
 	const sqlite3_io_methods *replaced[2];
 	_Atomic int write_result, sync_result; /* what to fail with; SQLITE_OK: not */
-	_Atomic int log_syncs; /* syncs of the write-ahead log that succeeded */
+	_Atomic int log_syncs;                 /* syncs of the write-ahead log that succeeded */
 	sqlite3_file *_Atomic log;
 } faults;
 
@@ -79,7 +79,8 @@ static void a_commit_is_synced_before_it_is_acknowledged(void **state)
 	struct scratch *s = *state;
 	for (int i = 0; i < 20; i++) {
 		int before = atomic_load(&faults.log_syncs);
-		assert_int_equal(thing_put(s, thing_create(s, arena_printf(s->arena, "t-%d", i), NULL, NULL)), 0);
+		assert_int_equal(
+			thing_put(s, thing_create(s, arena_printf(s->arena, "t-%d", i), NULL, NULL)), 0);
 		assert_true(atomic_load(&faults.log_syncs) > before);
 	}
 }
@@ -126,7 +127,8 @@ static void put_bulk(struct scratch *s, const char *prefix, size_t bytes)
 	struct arena *arena ARENA_SCOPED = arena_create();
 	uint8_t *data = arena_alloc(arena, SIZE);
 	for (size_t i = 0; i < bytes / SIZE; i++) {
-		struct thing_record *thing = thing_create(s, arena_printf(s->arena, "%s-%zu", prefix, i), NULL, NULL);
+		struct thing_record *thing =
+			thing_create(s, arena_printf(s->arena, "%s-%zu", prefix, i), NULL, NULL);
 		thing->bytes = (struct shape_blob){ data, SIZE };
 		assert_int_equal(thing_put(s, thing), 0);
 	}

@@ -50,6 +50,18 @@ static void a_clean_close_leaves_one_file(void **state)
 	assert_string_equal(thing_get(s, "t-1")->name, "a");
 }
 
+static void the_folder_may_be_a_symbolic_link(void **state)
+{
+	struct scratch *s = *state;
+	close_store(s);
+	const char *link = arena_printf(s->arena, "%s/link", s->folder);
+	assert_int_equal(symlink(s->folder, link), 0);
+	snprintf(s->path, sizeof s->path, "%s/metadata.db", link);
+	assert_int_equal(open_store(s), 0);
+	assert_int_equal(thing_put(s, thing_create(s, "t-1", NULL, NULL)), 0);
+	assert_non_null(thing_get(s, "t-1"));
+}
+
 static void a_second_process_is_refused(void **state)
 {
 	struct scratch *s = *state;
@@ -58,9 +70,9 @@ static void a_second_process_is_refused(void **state)
 		struct meta *meta;
 		struct error err;
 		_exit(meta_open(s->path, &meta, &err) && err.code == ERROR_UNAVAILABLE &&
-				strstr(err.message, "in use")
-			? 0
-			: 1);
+					strstr(err.message, "in use")
+				? 0
+				: 1);
 	}
 	int status;
 	assert_int_equal(waitpid(child, &status, 0), child);
@@ -75,8 +87,8 @@ static void files_that_are_not_ours_are_refused_untouched(void **state)
 	scratch_sql(s, "CREATE TABLE accounts (name TEXT); INSERT INTO accounts VALUES ('x')");
 	assert_int_equal(open_store(s), ERROR_INVALID);
 	assert_int_equal(scratch_sql(s, "SELECT COUNT(*) FROM sqlite_schema"), 1);
-	assert_done(file_replace(s->path, "not a database at all, but long enough to be looked at\n", 55, 0600,
-			    &s->err),
+	assert_done(file_replace(s->path, "not a database at all, but long enough to be looked at\n", 55,
+			    0600, &s->err),
 		s->err);
 	assert_int_equal(open_store(s), ERROR_CORRUPT);
 	unlink(s->path);
@@ -96,8 +108,8 @@ static void a_file_of_a_newer_program_is_refused(void **state)
 /* Migrations of a later program, made up: the last one fails half-way. */
 static const char *const second[] = { "ALTER TABLE records ADD COLUMN colour TEXT",
 	"UPDATE records SET colour = 'red'", NULL };
-static const char *const third[] = { "ALTER TABLE records ADD COLUMN weight INTEGER", "INSERT INTO nowhere VALUES (1)",
-	NULL };
+static const char *const third[] = { "ALTER TABLE records ADD COLUMN weight INTEGER",
+	"INSERT INTO nowhere VALUES (1)", NULL };
 static const struct schema_migration later[] = { { 2, second }, { 3, third } };
 
 static void migrations_run_once_each_and_whole(void **state)
@@ -137,7 +149,8 @@ static void a_new_index_finds_old_records(void **state)
 	declare_as_before(s);
 	assert_int_equal(scratch_sql(s, "SELECT COUNT(*) FROM record_index"), 2);
 	assert_int_equal(open_store(s), 0);
-	assert_string_equal(thing_ids(s, &(struct meta_query){ .index = "state", .value = "on" }), "t-1 t-2 ");
+	assert_string_equal(
+		thing_ids(s, &(struct meta_query){ .index = "state", .value = "on" }), "t-1 t-2 ");
 	assert_int_equal(thing_put(s, thing_create(s, "t-3", "a", NULL)), ERROR_DUPLICATE);
 	assert_int_equal(scratch_faults(s), 0);
 }
@@ -268,6 +281,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		SCRATCH_TEST(the_files_are_for_their_owner_only),
 		SCRATCH_TEST(a_clean_close_leaves_one_file),
+		SCRATCH_TEST(the_folder_may_be_a_symbolic_link),
 		SCRATCH_TEST(a_second_process_is_refused),
 		SCRATCH_TEST(files_that_are_not_ours_are_refused_untouched),
 		SCRATCH_TEST(a_file_of_a_newer_program_is_refused),

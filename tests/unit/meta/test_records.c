@@ -48,7 +48,8 @@ static void a_missing_record_is_no_error(void **state)
 	struct thing_record *thing = (void *)1;
 	assert_done(meta_get(s->meta, &record_thing, "2", "r", "t-1", s->arena, &thing, &s->err), s->err);
 	assert_null(thing);
-	assert_done(meta_get_any(s->meta, &record_thing, "elsewhere", "t-1", s->arena, &thing, &s->err), s->err);
+	assert_done(
+		meta_get_any(s->meta, &record_thing, "elsewhere", "t-1", s->arena, &thing, &s->err), s->err);
 	assert_null(thing);
 }
 
@@ -72,8 +73,8 @@ static void put_things(struct scratch *s)
 {
 	static const struct {
 		const char *account, *region, *id, *state, *label;
-	} rows[] = { { "1", "r", "c", "on", "x" }, { "1", "r", "a", "off", "x" }, { "1", "q", "b", "on", "y" },
-		{ "2", "r", "d", "on", "x" }, { "2", "q", "e", "off", "y" } };
+	} rows[] = { { "1", "r", "c", "on", "x" }, { "1", "r", "a", "off", "x" },
+		{ "1", "q", "b", "on", "y" }, { "2", "r", "d", "on", "x" }, { "2", "q", "e", "off", "y" } };
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
 		struct thing_record *thing = thing_create(s, rows[i].id, rows[i].id, rows[i].state);
 		const char *labels[] = { rows[i].label, "all", "all" };
@@ -130,7 +131,8 @@ static void every_plain_value_can_be_sought(void **state)
 		{ "origin", "d1" }, { "disk", "d1" }, { "disk", "d2" }, { "name", "n" } };
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
 		assert_string_equal(
-			thing_ids(s, &(struct meta_query){ .index = cases[i][0], .value = cases[i][1] }), "t-1 ");
+			thing_ids(s, &(struct meta_query){ .index = cases[i][0], .value = cases[i][1] }),
+			"t-1 ");
 	/* absent and empty values are not indexed */
 	assert_string_equal(thing_ids(s, &(struct meta_query){ .index = "state", .value = "" }), "");
 }
@@ -142,7 +144,8 @@ static void an_unknown_index_is_refused(void **state)
 	const struct meta_query queries[] = { { .index = "colour", .value = "red" }, { .index = "state" },
 		{ .value = "on" } };
 	for (size_t i = 0; i < 3; i++)
-		assert_int_equal(meta_list(s->meta, &record_thing, &queries[i], s->arena, &rows, &s->err), -1);
+		assert_int_equal(
+			meta_list(s->meta, &record_thing, &queries[i], s->arena, &rows, &s->err), -1);
 }
 
 static void a_changed_record_is_found_by_its_new_values_only(void **state)
@@ -161,11 +164,12 @@ static void a_changed_record_is_found_by_its_new_values_only(void **state)
 	thing->state = "off";
 	assert_int_equal(thing_put(s, thing), 0);
 	static const char *const cases[][3] = { { "state", "on", "" }, { "state", "off", "t-1 " },
-		{ "label", "a", "" }, { "label", "b", "t-1 " }, { "label", "c", "" }, { "label", "d", "t-1 " },
-		{ "name", "n", "t-1 " } };
+		{ "label", "a", "" }, { "label", "b", "t-1 " }, { "label", "c", "" },
+		{ "label", "d", "t-1 " }, { "name", "n", "t-1 " } };
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
 		assert_string_equal(
-			thing_ids(s, &(struct meta_query){ .index = cases[i][0], .value = cases[i][1] }), cases[i][2]);
+			thing_ids(s, &(struct meta_query){ .index = cases[i][0], .value = cases[i][1] }),
+			cases[i][2]);
 	assert_int_equal(thing_get(s, "t-1")->record.version, 2);
 	assert_int_equal(scratch_faults(s), 0);
 }

@@ -7,7 +7,9 @@
 #include "base/file.h"
 
 #define MEMBER(type, field, of) \
-	{ .name = #field, .wire_name = #field, .shape = &of, .offset = offsetof(struct type, field) }
+	{ \
+		.name = #field, .wire_name = #field, .shape = &of, .offset = offsetof(struct type, field) \
+	}
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
 static const struct shape_member part_members[] = { MEMBER(part, disk, shape_string),
@@ -17,14 +19,12 @@ static const struct shape part_shape = { .name = "part",
 	.size = sizeof(struct part),
 	.members = part_members,
 	.member_count = COUNT(part_members) };
-static const struct shape parts_shape = { .name = "parts",
-	.kind = SHAPE_LIST,
-	.size = sizeof(struct part),
-	.element = &part_shape };
-static const struct shape labels_shape = { .name = "labels",
-	.kind = SHAPE_LIST,
-	.size = sizeof(const char *),
-	.element = &shape_string };
+static const struct shape parts_shape = {
+	.name = "parts", .kind = SHAPE_LIST, .size = sizeof(struct part), .element = &part_shape
+};
+static const struct shape labels_shape = {
+	.name = "labels", .kind = SHAPE_LIST, .size = sizeof(const char *), .element = &shape_string
+};
 static const struct shape_member thing_members[] = { MEMBER(thing_record, name, shape_string),
 	MEMBER(thing_record, state, shape_string), MEMBER(thing_record, number, shape_long),
 	MEMBER(thing_record, flag, shape_boolean), MEMBER(thing_record, time, shape_timestamp),
@@ -102,7 +102,8 @@ int64_t scratch_sql(struct scratch *scratch, const char *sql)
 	return number;
 }
 
-struct thing_record *thing_create(struct scratch *scratch, const char *id, const char *name, const char *state)
+struct thing_record *thing_create(
+	struct scratch *scratch, const char *id, const char *name, const char *state)
 {
 	struct thing_record *thing = arena_alloc(scratch->arena, sizeof *thing);
 	thing->record = (struct record){ "1", "r", id, 0 };
@@ -121,7 +122,8 @@ enum error_code thing_put(struct scratch *scratch, const struct thing_record *th
 struct thing_record *thing_get(struct scratch *scratch, const char *id)
 {
 	struct thing_record *thing;
-	assert_done(meta_get(scratch->meta, &record_thing, "1", "r", id, scratch->arena, &thing, &scratch->err),
+	assert_done(
+		meta_get(scratch->meta, &record_thing, "1", "r", id, scratch->arena, &thing, &scratch->err),
 		scratch->err);
 	return thing;
 }
@@ -133,7 +135,8 @@ const char *thing_ids(struct scratch *scratch, const struct meta_query *query)
 		scratch->err);
 	const char *ids = "";
 	for (size_t i = 0; i < rows.count; i++)
-		ids = arena_printf(scratch->arena, "%s%s ", ids, ((struct thing_record *)rows.items[i])->record.id);
+		ids = arena_printf(
+			scratch->arena, "%s%s ", ids, ((struct thing_record *)rows.items[i])->record.id);
 	return ids;
 }
 

@@ -19,10 +19,10 @@ struct part {
 };
 struct thing_record {
 	struct record record;
-	const char *name; /* unique */
-	const char *state; /* indexed */
+	const char *name;            /* unique */
+	const char *state;           /* indexed */
 	struct shape_integer number; /* indexed */
-	struct shape_boolean flag; /* indexed */
+	struct shape_boolean flag;   /* indexed */
 	struct shape_timestamp time; /* indexed */
 	struct shape_blob bytes;
 	struct part *origin; /* origin.disk is indexed */
@@ -61,7 +61,8 @@ void scratch_reopen(struct scratch *scratch);
 /* Runs SQL against the file by a connection of its own, and gives the first number it answers (0 if none). */
 int64_t scratch_sql(struct scratch *scratch, const char *sql);
 
-struct thing_record *thing_create(struct scratch *scratch, const char *id, const char *name, const char *state);
+struct thing_record *thing_create(
+	struct scratch *scratch, const char *id, const char *name, const char *state);
 /* Commits one put; 0, or the error's code. */
 enum error_code thing_put(struct scratch *scratch, const struct thing_record *thing);
 /* The stored thing of account "1", region "r"; NULL if there is none. */

@@ -17,15 +17,24 @@ static const char *const unknown_group[] = { "sg-unknown", NULL };
 
 static struct net_interface good_interface(void)
 {
-	return (struct net_interface){ .id = "eni-1", .mac = "02:00:00:00:00:05", .private_address = ADDRESS,
-		.gateway = GATEWAY, .subnet_address = SUBNET, .subnet_prefix = 24, .hostname = "host", .groups = one_group };
+	return (struct net_interface){ .id = "eni-1",
+		.mac = "02:00:00:00:00:05",
+		.private_address = ADDRESS,
+		.gateway = GATEWAY,
+		.subnet_address = SUBNET,
+		.subnet_prefix = 24,
+		.hostname = "host",
+		.groups = one_group };
 }
 
 static int check(struct net_interface interface, struct net_rule rule)
 {
 	struct error err;
 	struct net_group group = { .id = "sg-a", .ingress = &rule, .ingress_count = 1 };
-	struct net_vpc vpc = { .id = "vpc-1", .groups = &group, .group_count = 1, .interfaces = &interface,
+	struct net_vpc vpc = { .id = "vpc-1",
+		.groups = &group,
+		.group_count = 1,
+		.interfaces = &interface,
 		.interface_count = 1 };
 	int result = vpc_check(&vpc, &err);
 	assert_true(result == 0 || err.code == ERROR_INVALID);
@@ -89,7 +98,10 @@ static bool admits(struct net_rule rule, const char *const *groups, uint32_t sou
 {
 	struct net_group group = { .id = "sg-a", .ingress = &rule, .ingress_count = 1 };
 	struct net_interface interface = good_interface();
-	struct net_vpc vpc = { .id = "vpc-1", .groups = &group, .group_count = 1, .interfaces = &interface,
+	struct net_vpc vpc = { .id = "vpc-1",
+		.groups = &group,
+		.group_count = 1,
+		.interfaces = &interface,
 		.interface_count = 1 };
 	interface.groups = groups;
 	return vpc_admits(&vpc, &interface, source, port);
@@ -100,8 +112,12 @@ static void callers_from_outside_are_admitted_by_address_and_port(void **state)
 	struct net_rule all = { .protocol = NET_PROTOCOL_ALL, .from_port = -1, .to_port = -1 };
 	struct net_rule all_tcp = { .protocol = 6, .from_port = -1, .to_port = -1 };
 	struct net_rule udp = { .protocol = 17, .from_port = 22, .to_port = 22 };
-	struct net_rule office = { .protocol = 6, .from_port = 22, .to_port = 25, .peer_address = 0xc0000200, .peer_prefix = 24 };
-	struct net_rule members = { .protocol = 6, .from_port = 22, .to_port = 22, .peer_prefix = -1, .peer_group = "sg-a" };
+	struct net_rule office = {
+		.protocol = 6, .from_port = 22, .to_port = 25, .peer_address = 0xc0000200, .peer_prefix = 24
+	};
+	struct net_rule members = {
+		.protocol = 6, .from_port = 22, .to_port = 22, .peer_prefix = -1, .peer_group = "sg-a"
+	};
 	assert_true(admits(ssh, one_group, LOCALHOST, 22));
 	assert_false(admits(ssh, one_group, LOCALHOST, 23));
 	assert_false(admits(ssh, unknown_group, LOCALHOST, 22));
@@ -125,7 +141,10 @@ static void a_copy_shares_nothing(void **state)
 	interface.id = id;
 	interface.hostname = host;
 	interface.groups = groups;
-	struct net_vpc vpc = { .id = "vpc-1", .groups = &group, .group_count = 1, .interfaces = &interface,
+	struct net_vpc vpc = { .id = "vpc-1",
+		.groups = &group,
+		.group_count = 1,
+		.interfaces = &interface,
 		.interface_count = 1 };
 	struct arena *arena ARENA_SCOPED = arena_create();
 	const struct net_vpc *copy = vpc_copy(arena, &vpc);
@@ -143,7 +162,8 @@ static void a_copy_shares_nothing(void **state)
 
 static void names_fit_the_kernel_and_differ(void **state)
 {
-	char tap[NAME_TAP_SIZE], other[NAME_TAP_SIZE], namespace[NAME_NAMESPACE_SIZE], prefix[NAME_NAMESPACE_SIZE];
+	char tap[NAME_TAP_SIZE], other[NAME_TAP_SIZE], namespace[NAME_NAMESPACE_SIZE],
+		prefix[NAME_NAMESPACE_SIZE];
 	name_tap("eni-0123456789abcdef0", tap);
 	name_tap("eni-0123456789abcdef1", other);
 	assert_int_equal(strlen(tap), 15);

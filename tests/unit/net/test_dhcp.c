@@ -12,8 +12,13 @@
 enum { ADDRESS = 0x0a000105, GATEWAY = 0x0a000101, BROADCAST = -1 };
 enum { DISCOVER = 1, OFFER = 2, REQUEST = 3, DECLINE = 4, ACK = 5, NAK = 6, RELEASE = 7, INFORM = 8 };
 
-static const struct dhcp_lease lease = { .mac = { 2, 0, 0, 0, 0, 5 }, .address = ADDRESS, .gateway = GATEWAY,
-	.prefix = 24, .mtu = 1500, .hostname = "host", .domain = "example.internal" };
+static const struct dhcp_lease lease = { .mac = { 2, 0, 0, 0, 0, 5 },
+	.address = ADDRESS,
+	.gateway = GATEWAY,
+	.prefix = 24,
+	.mtu = 1500,
+	.hostname = "host",
+	.domain = "example.internal" };
 
 struct packet {
 	uint8_t bytes[DHCP_PACKET_LIMIT + 8];
@@ -148,7 +153,8 @@ static void what_is_not_for_us_is_not_answered(void **state)
 		if (message != DISCOVER && message != REQUEST && message != INFORM)
 			assert_int_equal(answer(&packet), 0);
 	}
-	static const size_t places[] = { 0, 1, 2, 24, 28, 33, 236, 239 }; /* op, htype, hlen, giaddr, chaddr, cookie */
+	static const size_t places[] = { 0, 1, 2, 24, 28, 33, 236,
+		239 }; /* op, htype, hlen, giaddr, chaddr, cookie */
 	for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
 		packet = begin(DISCOVER);
 		packet.bytes[places[i]] ^= 4;

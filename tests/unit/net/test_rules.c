@@ -47,13 +47,24 @@ static const struct net_group groups[] = {
 static const char *const both[] = { "sg-web", "sg-client", NULL };
 static const char *const one[] = { "sg-client", "sg-unknown", NULL };
 static const struct net_interface interfaces[] = {
-	{ .id = "eni-1", .mac = "02:00:00:00:00:05", .private_address = 0x0a000105, .gateway = 0x0a000101,
-		.subnet_address = 0x0a000100, .subnet_prefix = 24, .groups = both },
-	{ .id = "eni-2", .mac = "02:00:00:00:00:06", .private_address = 0x0a000206, .gateway = 0x0a000201,
-		.subnet_address = 0x0a000200, .subnet_prefix = 24, .groups = one },
+	{ .id = "eni-1",
+		.mac = "02:00:00:00:00:05",
+		.private_address = 0x0a000105,
+		.gateway = 0x0a000101,
+		.subnet_address = 0x0a000100,
+		.subnet_prefix = 24,
+		.groups = both },
+	{ .id = "eni-2",
+		.mac = "02:00:00:00:00:06",
+		.private_address = 0x0a000206,
+		.gateway = 0x0a000201,
+		.subnet_address = 0x0a000200,
+		.subnet_prefix = 24,
+		.groups = one },
 };
-static const struct net_vpc vpc = { .id = "vpc-1", .groups = groups, .group_count = 3, .interfaces = interfaces,
-	.interface_count = 2 };
+static const struct net_vpc vpc = {
+	.id = "vpc-1", .groups = groups, .group_count = 3, .interfaces = interfaces, .interface_count = 2
+};
 static const struct net_vpc empty = { .id = "vpc-2" };
 
 static void a_vpc_with_groups(void **state)

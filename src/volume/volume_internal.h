@@ -1,0 +1,60 @@
+/* The volume's parts, for this folder only. */
+#pragma once
+
+#include <pthread.h>
+#include <stdbool.h>
+
+#include "volume/gate.h"
+#include "volume/manifest.h"
+#include "volume/stack.h"
+#include "volume/volume.h"
+
+enum { FILL_STRIPES = 32, FILL_REGION = 1 << 20 };
+
+/*
+ * Lock order: maintenance, gate, stack_lock; readers and fill stripes inside the gate. What must stay true:
+ *  - the stack is read within a reader stripe; whoever frees layers or a base that were in it has taken all stripes for writing since it was replaced;
+ *  - the top layer changes only while the gate is held and empty;
+ *  - every layer of the stack is in the manifest, or `unsynced` is set and its live map is marked active.
+ */
+struct volume {
+	struct gate gate; /* first: it is aligned to cache lines */
+	struct {
+		_Alignas(64) pthread_rwlock_t lock;
+	} readers[GATE_STRIPES];
+	char *folder, *runtime_folder, *name;
+	struct layer_place place;
+	struct store *store;
+	int lock_fd;
+	_Atomic uint64_t size;
+	struct stack *_Atomic stack;
+	_Atomic bool unsynced; /* a frozen layer is not durable, or the manifest lacks a layer */
+	_Atomic bool failed; /* a sync failed: nothing can be promised any more */
+
+	/* syncing frozen layers, rebasing, growing: one at a time, slow */
+	pthread_mutex_t maintenance;
+	struct manifest *manifest; /* as on disk; guarded by maintenance */
+
+	/* replacing the stack, taking and making the spare: short */
+	pthread_mutex_t stack_lock;
+	struct layer *spare; /* the next top layer, or NULL */
+	struct stack *retired[8]; /* replaced by freezes; readers may still look at them until the next drain */
+	unsigned retired_count;
+
+	/* serialize filling a grain with first writes to the same region */
+	pthread_mutex_t fill[FILL_STRIPES];
+};
+
+/* The stack within a reader stripe. */
+struct stack *volume_stack_enter(struct volume *volume, unsigned stripe);
+void volume_stack_leave(struct volume *volume, unsigned stripe);
+/* Waits until no reader looks at a stack that was replaced before. */
+void volume_drain_readers(struct volume *volume);
+/* Makes the frozen layers durable and brings the manifest up to the stack. */
+int volume_sync_stack(struct volume *volume, struct error *err);
+/* Makes the spare if there is none; a failure is only logged. */
+void volume_prepare_spare(struct volume *volume);
+/* Opens the stack that manifest and runtime folder say. */
+int volume_open_stack(struct volume *volume, struct error *err);
+/* The last flush of a server that ends while requests are still coming: they stay outside for ever. */
+int volume_retire(struct volume *volume, struct error *err);

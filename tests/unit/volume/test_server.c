@@ -1,0 +1,262 @@
+/* Volume servers, with a stock NBD client: nbdkit with the plugin (AMID_TEST_PLUGIN), started, found, frozen, killed, stopped. */
+#include <libnbd.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+#include "place.h"
+#include "volume/server.h"
+
+enum { MIB = 1 << 20 };
+
+static char log_path[300], sockets[90]; /* a socket path has at most 107 bytes */
+static uint8_t data[MIB], read_back[MIB];
+
+static struct volume_server_paths server_paths(const struct place *place)
+{
+	struct error err;
+	snprintf(log_path, sizeof log_path, "%s/log", place->root);
+	snprintf(sockets, sizeof sockets, "%.80s/s", place->root);
+	ASSERT_OK(file_make_folder(sockets, 0700, &err));
+	return (struct volume_server_paths){ .id = "vol-1",
+		.volume_folder = place->folder,
+		.runtime_folder = place->runtime,
+		.socket_folder = sockets,
+		.store_folder = place->store_folder,
+		.plugin = getenv("AMID_TEST_PLUGIN"),
+		.log = log_path };
+}
+
+static struct nbd_handle *connect_client(const char *id)
+{
+	char path[400];
+	struct nbd_handle *nbd = nbd_create();
+	snprintf(path, sizeof path, "%s/%s.nbd", sockets, id);
+	nbd_set_export_name(nbd, id);
+	nbd_add_meta_context(nbd, LIBNBD_CONTEXT_BASE_ALLOCATION);
+	if (nbd_connect_unix(nbd, path))
+		fail_msg("%s", nbd_get_error());
+	return nbd;
+}
+
+static void disconnect_client(struct nbd_handle *nbd)
+{
+	nbd_shutdown(nbd, 0);
+	nbd_close(nbd);
+}
+
+static int add_extent(void *context, const char *name, uint64_t offset, uint32_t *entries, size_t count, int *error)
+{
+	uint64_t *zeros = context;
+	(void)name;
+	(void)offset;
+	(void)error;
+	for (size_t i = 0; i < count; i += 2)
+		*zeros += entries[i + 1] & LIBNBD_STATE_ZERO ? entries[i] : 0;
+	return 0;
+}
+
+static void a_stock_client_reads_writes_and_survives_a_kill(void **state)
+{
+	struct error err;
+	struct place place;
+	struct process process, found;
+	uint64_t zeros = 0;
+	place_open(&place, state);
+	struct volume_server_paths paths = server_paths(&place);
+	ASSERT_OK(volume_create(place.folder, 8 * MIB, NULL, &err));
+	ASSERT_FAILS(volume_server_find(&paths, &found, &err), ERROR_NOT_FOUND);
+	ASSERT_OK(volume_server_start(&paths, &process, &err));
+	ASSERT_OK(volume_server_start(&paths, &found, &err)); /* runs already */
+	assert_int_equal(process.pid, found.pid);
+	char path[400];
+	struct stat status;
+	snprintf(path, sizeof path, "%s/vol-1.ctl", sockets);
+	assert_int_equal(stat(path, &status), 0);
+	assert_int_equal(status.st_mode & 0777, 0600);
+	snprintf(path, sizeof path, "%s/vol-1.nbd", sockets);
+	assert_int_equal(stat(path, &status), 0);
+	assert_int_equal(status.st_mode & 0777, 0600);
+	struct nbd_handle *nbd = connect_client("vol-1");
+	assert_int_equal(nbd_get_size(nbd), 8 * MIB);
+	assert_true(nbd_can_multi_conn(nbd) && nbd_can_fua(nbd) && nbd_can_trim(nbd) && nbd_can_zero(nbd));
+	scratch_fill(data, sizeof data, 1);
+	assert_int_equal(nbd_pwrite(nbd, data, MIB, MIB + 512, LIBNBD_CMD_FLAG_FUA), 0);
+	assert_int_equal(nbd_trim(nbd, 65536, 2 * MIB - 65536 * 2, 0), 0);
+	memset(data + MIB - 512 - 65536 * 2, 0, 65536);
+	assert_int_equal(nbd_flush(nbd, 0), 0);
+	assert_int_equal(nbd_pread(nbd, read_back, MIB, MIB + 512, 0), 0);
+	assert_memory_equal(data, read_back, MIB);
+	assert_int_equal(nbd_block_status(nbd, 8 * MIB, 0, (nbd_extent_callback){ .callback = add_extent, .user_data = &zeros },
+				 0), 0);
+	assert_true(zeros >= 6 * MIB && zeros < 7 * MIB + 65536);
+	assert_int_equal(nbd_pwrite(nbd, "unflushed", 9, 4 * MIB, 0), 0);
+	process_signal(&process, SIGKILL);
+	ASSERT_OK(process_wait_end(&process, 5000, &err));
+	nbd_close(nbd);
+	ASSERT_FAILS(volume_server_find(&paths, &found, &err), ERROR_NOT_FOUND);
+	ASSERT_OK(volume_server_start(&paths, &process, &err)); /* over the stale sockets */
+	nbd = connect_client("vol-1");
+	assert_int_equal(nbd_pread(nbd, read_back, MIB, MIB + 512, 0), 0);
+	assert_memory_equal(data, read_back, MIB);
+	assert_int_equal(nbd_pread(nbd, read_back, 9, 4 * MIB, 0), 0);
+	assert_memory_equal(read_back, "unflushed", 9);
+	/* SIGTERM ends it although a client is connected, and loses nothing */
+	process_signal(&process, SIGTERM);
+	ASSERT_OK(process_wait_end(&process, 5000, &err));
+	nbd_close(nbd);
+	struct volume *volume;
+	ASSERT_OK(volume_open(place.folder, place.runtime, place.store, &volume, &err));
+	ASSERT_OK(volume_read(volume, read_back, 4 * MIB, 9, &err));
+	assert_memory_equal(read_back, "unflushed", 9);
+	volume_close(volume);
+	place_close(&place);
+}
+
+static void another_export_is_refused(void **state)
+{
+	struct error err;
+	struct place place;
+	struct process process;
+	char path[400];
+	place_open(&place, state);
+	struct volume_server_paths paths = server_paths(&place);
+	ASSERT_OK(volume_create(place.folder, 8 * MIB, NULL, &err));
+	ASSERT_OK(volume_server_start(&paths, &process, &err));
+	struct nbd_handle *nbd = nbd_create();
+	nbd_set_export_name(nbd, "vol-2");
+	snprintf(path, sizeof path, "%s/vol-1.nbd", sockets);
+	assert_int_equal(nbd_connect_unix(nbd, path), -1);
+	nbd_close(nbd);
+	ASSERT_OK(volume_server_stop(&paths, 5000, &err));
+	ASSERT_OK(volume_server_stop(&paths, 5000, &err));
+	assert_false(process_is_alive(&process));
+	place_close(&place);
+}
+
+struct writer {
+	struct nbd_handle *nbd[2];
+	_Atomic bool stop;
+	_Atomic uint64_t count;
+};
+
+static void *write_alternately(void *context)
+{
+	struct writer *writer = context;
+	for (uint64_t n = 1; !atomic_load(&writer->stop); n++) {
+		for (int i = 0; i < 2; i++)
+			if (nbd_pwrite(writer->nbd[i], &n, sizeof n, 4096, 0))
+				return "write failed";
+		atomic_store(&writer->count, n);
+	}
+	return NULL;
+}
+
+static void two_served_volumes_are_snapshot_at_one_instant(void **state)
+{
+	struct error err;
+	struct place place;
+	struct writer writer = { 0 };
+	struct process processes[2];
+	struct volume_server_paths paths[2];
+	char folders[2][300];
+	pthread_t thread;
+	void *failed;
+	uint64_t layers[2], values[2];
+	place_open(&place, state);
+	for (int i = 0; i < 2; i++) {
+		paths[i] = server_paths(&place);
+		paths[i].id = i ? "vol-b" : "vol-a";
+		snprintf(folders[i], sizeof folders[i], "%s/%s", place.root, paths[i].id);
+		paths[i].volume_folder = folders[i];
+		ASSERT_OK(volume_create(folders[i], MIB, NULL, &err));
+		ASSERT_OK(volume_server_start(&paths[i], &processes[i], &err));
+		writer.nbd[i] = connect_client(paths[i].id);
+	}
+	pthread_create(&thread, NULL, write_alternately, &writer);
+	for (int round = 0; round < 8; round++) {
+		uint64_t target = atomic_load(&writer.count) + 5;
+		while (atomic_load(&writer.count) < target)
+			;
+		ASSERT_OK(volume_server_freeze(paths, 2, layers, &err));
+		for (int i = 0; i < 2; i++) {
+			struct store_session *session;
+			struct digest root;
+			struct volume *clone;
+			char folder[300];
+			ASSERT_OK(store_session_open(place.store, &session, &err));
+			ASSERT_OK(volume_seal(folders[i], place.runtime, layers[i], place.store, session, &root, NULL, &err));
+			ASSERT_OK(volume_server_rebase(&paths[i], layers[i], &root, &err));
+			ASSERT_OK(volume_server_rebase(&paths[i], layers[i], &root, &err));
+			snprintf(folder, sizeof folder, "%s/clone", place.root);
+			ASSERT_OK(volume_create(folder, MIB, &root, &err));
+			ASSERT_OK(volume_open(folder, place.runtime, place.store, &clone, &err));
+			ASSERT_OK(volume_read(clone, &values[i], 4096, sizeof values[i], &err));
+			volume_close(clone);
+			ASSERT_OK(volume_remove(folder, place.runtime, &err));
+			store_session_close(session);
+		}
+		assert_true(values[0] == values[1] || values[0] == values[1] + 1);
+		assert_true(values[1] + 1 >= target);
+	}
+	atomic_store(&writer.stop, true);
+	pthread_join(thread, &failed);
+	assert_null(failed);
+	ASSERT_OK(volume_server_grow(&paths[0], 2 * MIB, &err));
+	ASSERT_FAILS(volume_server_grow(&paths[0], MIB, &err), ERROR_INVALID);
+	struct nbd_handle *nbd = connect_client("vol-a");
+	assert_int_equal(nbd_get_size(nbd), 2 * MIB);
+	disconnect_client(nbd);
+	for (int i = 0; i < 2; i++) {
+		ASSERT_OK(volume_server_stop(&paths[i], 5000, &err)); /* with a client connected */
+		assert_false(process_is_alive(&processes[i]));
+		nbd_close(writer.nbd[i]);
+	}
+	place_close(&place);
+}
+
+static void a_dropped_connection_releases_its_hold(void **state)
+{
+	struct error err;
+	struct place place;
+	struct process process;
+	char answer[16];
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	place_open(&place, state);
+	struct volume_server_paths paths = server_paths(&place);
+	ASSERT_OK(volume_create(place.folder, 8 * MIB, NULL, &err));
+	ASSERT_OK(volume_server_start(&paths, &process, &err));
+	struct nbd_handle *nbd = connect_client("vol-1");
+	snprintf(address.sun_path, sizeof address.sun_path, "%s/vol-1.ctl", sockets);
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+	assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof address), 0);
+	assert_int_equal(send(fd, "hold 60000\n", 11, 0), 11);
+	assert_int_equal(recv(fd, answer, sizeof answer, 0), 3);
+	uint64_t layer;
+	ASSERT_FAILS(volume_server_freeze(&paths, 1, &layer, &err), ERROR_CONFLICT);
+	close(fd);
+	assert_int_equal(nbd_pwrite(nbd, "x", 1, 0, 0), 0); /* would hang for a minute */
+	/* what is too long is cut off, and harms nobody */
+	fd = socket(AF_UNIX, SOCK_STREAM, 0);
+	assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof address), 0);
+	memset(data, 'a', 4096);
+	assert_true(send(fd, data, 4096, MSG_NOSIGNAL) > 0);
+	assert_true(recv(fd, answer, sizeof answer, 0) <= 0);
+	close(fd);
+	disconnect_client(nbd);
+	ASSERT_OK(volume_server_stop(&paths, 5000, &err));
+	place_close(&place);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = { TEST(a_stock_client_reads_writes_and_survives_a_kill),
+		TEST(another_export_is_refused), TEST(two_served_volumes_are_snapshot_at_one_instant),
+		TEST(a_dropped_connection_releases_its_hold) };
+	if (!getenv("AMID_TEST_PLUGIN"))
+		return 77; /* counted as skipped */
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
