@@ -47,7 +47,7 @@ int volume_flush(struct volume *volume, struct error *err);
 int volume_extent(struct volume *volume, uint64_t offset, uint64_t size, bool *zero, uint64_t *length, struct error *err);
 
 /*
- * Freezing. volume_hold waits until running writes, zeros and flushes have ended and keeps new ones waiting (reads go on); volume_freeze puts a new layer on top; volume_release lets them go on.
+ * Freezing. volume_hold waits until running writes and zeros have ended and keeps new ones waiting (reads and flushes go on); volume_freeze puts a new layer on top; volume_release lets them go on.
  * Several volumes are held before the first is frozen, so that they are frozen at one instant. A hold ends by itself after `limit_ms`; volume_freeze fails
  * with ERROR_TIMEOUT after that.
  * volume_freeze (alone, it holds and releases by itself) numbers the frozen layer: *layer. It only switches layers, so it takes microseconds; volume_sync_frozen makes the frozen
