@@ -45,7 +45,8 @@ static int make_spare(struct volume *volume, struct error *err)
 {
 	if (volume->spare)
 		return 0;
-	return layer_create(&volume->place, volume->stack->layers[0]->number + 1, volume_size(volume), &volume->spare, err);
+	return layer_create(&volume->place, volume->stack->layers[0]->number + 1, volume_size(volume),
+		&volume->spare, err);
 }
 
 void volume_prepare_spare(struct volume *volume)
@@ -194,9 +195,11 @@ int volume_sync_frozen(struct volume *volume, uint64_t layer, struct error *err)
 	uint64_t top = stack->layers[0]->number;
 	volume_stack_leave(volume, stripe);
 	if (layer >= top)
-		return error_set(err, ERROR_INVALID, "layer %" PRIu64 " of volume %s is not frozen", layer, volume->name);
+		return error_set(err, ERROR_INVALID, "layer %" PRIu64 " of volume %s is not frozen", layer,
+			volume->name);
 	if (atomic_load(&volume->failed))
-		return error_set(err, ERROR_INTERNAL, "volume %s has failed: a sync of it went wrong", volume->name);
+		return error_set(
+			err, ERROR_INTERNAL, "volume %s has failed: a sync of it went wrong", volume->name);
 	if (volume_sync_stack(volume, err))
 		return -1;
 	volume_prepare_spare(volume);
@@ -233,13 +236,14 @@ static int rebase(struct volume *volume, uint64_t layer, const struct digest *ro
 	while (i < manifest->layer_count && manifest->layers[i].number != layer)
 		i++;
 	if (i >= manifest->layer_count || !manifest->layers[i].durable)
-		return error_set(err, ERROR_INVALID, "volume %s has no frozen layer %" PRIu64 " that is on disk", volume->name,
-			layer);
+		return error_set(err, ERROR_INVALID,
+			"volume %s has no frozen layer %" PRIu64 " that is on disk", volume->name, layer);
 	manifest->base = *root;
 	manifest->base_size = manifest->layers[i].frozen_size;
 	manifest->base_layer = layer;
 	manifest->layer_count -= i + 1;
-	memmove(manifest->layers, manifest->layers + i + 1, manifest->layer_count * sizeof manifest->layers[0]);
+	memmove(manifest->layers, manifest->layers + i + 1,
+		manifest->layer_count * sizeof manifest->layers[0]);
 	if (base_open(volume->store, root, manifest->base_size, volume->name, &base, err))
 		return -1;
 	if (write_manifest(volume, manifest, err)) {
@@ -276,8 +280,9 @@ static int grow(struct volume *volume, uint64_t size, struct manifest *manifest,
 	if (size == current)
 		return 0;
 	if (size < current || size % VOLUME_SECTOR_SIZE || size > MAP_VOLUME_LIMIT)
-		return error_set(err, ERROR_INVALID, "volume %s has %" PRIu64 " bytes and cannot have %" PRIu64, volume->name,
-			current, size);
+		return error_set(err, ERROR_INVALID,
+			"volume %s has %" PRIu64 " bytes and cannot have %" PRIu64, volume->name, current,
+			size);
 	*manifest = *volume->manifest;
 	manifest->size = size;
 	if (write_manifest(volume, manifest, err))
@@ -286,7 +291,8 @@ static int grow(struct volume *volume, uint64_t size, struct manifest *manifest,
 	atomic_store(&volume->size, size);
 	if (ftruncate(volume->stack->layers[0]->data_fd, (off_t)size) ||
 		(volume->spare && ftruncate(volume->spare->data_fd, (off_t)size)))
-		log_warning("layer-extend-failed", "volume=%s errno=%d", volume->name, errno); /* writes extend it as well */
+		log_warning("layer-extend-failed", "volume=%s errno=%d", volume->name,
+			errno); /* writes extend it as well */
 	pthread_mutex_unlock(&volume->stack_lock);
 	return 0;
 }

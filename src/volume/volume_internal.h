@@ -29,7 +29,7 @@ struct volume {
 	_Atomic uint64_t size;
 	struct stack *_Atomic stack;
 	_Atomic bool unsynced; /* a frozen layer is not durable, or the manifest lacks a layer */
-	_Atomic bool failed; /* a sync failed: nothing can be promised any more */
+	_Atomic bool failed;   /* a sync failed: nothing can be promised any more */
 
 	/* syncing frozen layers, rebasing, growing: one at a time, slow */
 	pthread_mutex_t maintenance;
@@ -38,7 +38,8 @@ struct volume {
 	/* replacing the stack, taking and making the spare: short */
 	pthread_mutex_t stack_lock;
 	struct layer *spare; /* the next top layer, or NULL */
-	struct stack *retired[8]; /* replaced by freezes; readers may still look at them until the next drain */
+	struct stack
+		*retired[8]; /* replaced by freezes; readers may still look at them until the next drain */
 	unsigned retired_count;
 
 	/* serialize filling a grain with first writes to the same region */

@@ -76,14 +76,15 @@ static int snapshot(struct crash *crash, struct volume *volume, struct error *er
 	struct store_session *session;
 	struct digest root;
 	uint64_t layer;
-	if (volume_freeze(volume, &layer, err) || change(crash, volume, err) || volume_sync_frozen(volume, layer, err))
+	if (volume_freeze(volume, &layer, err) || change(crash, volume, err) ||
+		volume_sync_frozen(volume, layer, err))
 		return -1;
 	if (scratch_random(&crash->seed) % 3 == 0)
 		return 0; /* left for the next */
 	if (store_session_open(crash->place.store, &session, err))
 		return -1;
-	int failed = volume_seal(crash->place.folder, crash->place.runtime, layer, crash->place.store, session, &root, NULL,
-			     err) ||
+	int failed = volume_seal(crash->place.folder, crash->place.runtime, layer, crash->place.store,
+			     session, &root, NULL, err) ||
 		change(crash, volume, err) || volume_rebase(volume, layer, &root, err);
 	store_session_close(session);
 	crash->notes->seals += !failed;
@@ -101,7 +102,7 @@ static void work(struct crash *crash)
 	for (;; atomic_fetch_add(&crash->notes->operations, 1)) {
 		uint64_t choice = scratch_random(&crash->seed) % 100;
 		int result = choice < 80 ? change(crash, volume, &err)
-			: choice < 93	 ? flush(crash, volume, &err)
+			: choice < 93    ? flush(crash, volume, &err)
 					 : snapshot(crash, volume, &err);
 		if (result)
 			goto failed;
@@ -119,12 +120,13 @@ static void check_grain(const struct notes *notes, unsigned grain, const uint64_
 			fail_msg("grain %u is torn: %llu and %llu", grain, (unsigned long long)found,
 				(unsigned long long)data[i]);
 	/* zeros: of the beginning, or of a zero operation recent enough */
-	bool fine = found ? found >= oldest && found <= notes->begun[grain] : !oldest || notes->last_zero[grain] >= oldest;
+	bool fine = found ? found >= oldest && found <= notes->begun[grain]
+			  : !oldest || notes->last_zero[grain] >= oldest;
 	if (!fine)
-		fail_msg("grain %u holds %llu; flushed %llu, acknowledged %llu, begun %llu, zeroed %llu", grain,
-			(unsigned long long)found, (unsigned long long)notes->flushed[grain],
-			(unsigned long long)notes->acknowledged[grain], (unsigned long long)notes->begun[grain],
-			(unsigned long long)notes->last_zero[grain]);
+		fail_msg("grain %u holds %llu; flushed %llu, acknowledged %llu, begun %llu, zeroed %llu",
+			grain, (unsigned long long)found, (unsigned long long)notes->flushed[grain],
+			(unsigned long long)notes->acknowledged[grain],
+			(unsigned long long)notes->begun[grain], (unsigned long long)notes->last_zero[grain]);
 }
 
 /* Opens what the worker left, and looks at all of it. What is there now counts as flushed, since closing flushes. */
@@ -144,8 +146,8 @@ static void check(struct crash *crash, bool power_lost)
 	for (unsigned grain = 0; grain < GRAINS; grain++) {
 		ASSERT_OK(volume_read(volume, data, (uint64_t)grain * GRAIN, GRAIN, &err));
 		check_grain(notes, grain, data, power_lost);
-		notes->flushed[grain] = notes->acknowledged[grain] = notes->begun[grain] = data[0] ? data[0]
-			: notes->last_zero[grain];
+		notes->flushed[grain] = notes->acknowledged[grain] = notes->begun[grain] =
+			data[0] ? data[0] : notes->last_zero[grain];
 	}
 	volume_close(volume);
 	ASSERT_OK(volume_check(crash->place.folder, NULL, NULL, &faults, &err));
@@ -183,7 +185,8 @@ static void whatever_was_acknowledged_is_there_after_a_kill(void **state)
 	const char *seed = getenv("AMID_TEST_SEED"), *rounds = getenv("AMID_TEST_ROUNDS");
 	unsigned count = rounds ? (unsigned)strtoul(rounds, NULL, 10) : 60;
 	crash.seed = seed ? strtoull(seed, NULL, 10) : 1;
-	crash.notes = mmap(NULL, sizeof *crash.notes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	crash.notes =
+		mmap(NULL, sizeof *crash.notes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	assert_true(crash.notes != MAP_FAILED);
 	place_open(&crash.place, state);
 	place_close(&crash.place);
