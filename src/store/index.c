@@ -169,6 +169,9 @@ int index_open_writer(
 	} else {
 		*condition = INDEX_ABSENT;
 		file_close_cleanup(&fd);
+		fd = -1;
+		/* a damaged one is not cut short under the readers that have it mapped */
+		unlink(index->path);
 		if (create_file(index, index->path, INITIAL_CAPACITY, NULL, &fd, err) ||
 			map_file(index, fd, err))
 			goto failed;

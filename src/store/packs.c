@@ -315,17 +315,22 @@ int packs_append(struct packs *packs, const struct object_header *object, const 
 
 void packs_note_dirty(struct packs *packs, uint32_t number)
 {
-	unsigned i = 0;
-	pthread_mutex_lock(&packs->sync_lock);
-	while (i < packs->dirty_count && packs->dirty[i] != number)
-		i++;
-	if (i == packs->dirty_count && i < DIRTY_LIMIT)
-		packs->dirty[packs->dirty_count++] = number;
-	bool full = packs->dirty_count == DIRTY_LIMIT;
-	pthread_mutex_unlock(&packs->sync_lock);
-	/* a collection may touch very many packs */
-	if (full)
+	for (;;) {
+		unsigned i = 0;
+		pthread_mutex_lock(&packs->sync_lock);
+		while (i < packs->dirty_count && packs->dirty[i] != number)
+			i++;
+		bool noted = i < DIRTY_LIMIT;
+		if (noted) {
+			packs->dirty[i] = number;
+			packs->dirty_count += i == packs->dirty_count;
+		}
+		pthread_mutex_unlock(&packs->sync_lock);
+		if (noted)
+			return;
+		/* a collection may touch very many packs; after a sync, failed or not, the list is empty */
 		packs_sync(packs, NULL);
+	}
 }
 
 /* Syncs the dirty packs. The caller holds sync_lock, has set `syncing`, and checks `failed`. */

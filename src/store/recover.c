@@ -62,6 +62,9 @@ static int recover_pack(struct recovery *recovery, uint32_t number,
 	struct store *store = recovery->store;
 	struct pack_header header;
 	uint64_t from = 0, end;
+	if (!recovery->everything && number < index_checkpoint(store->index, PACK_BLOCKS).pack &&
+		number < index_checkpoint(store->index, PACK_SMALL).pack)
+		return 0; /* not even opened, as there may be thousands */
 	if (packs_read_header(store->packs, number, &header, err)) {
 		/* nothing is ever put into a pack before its header is durable, so usually this one is empty */
 		log_error("pack-ignored", "folder=%s pack=%" PRIu32 " message=\"%s\"", store->folder, number,

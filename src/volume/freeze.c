@@ -21,23 +21,27 @@
 
 enum { FREEZE_LIMIT_MS = 5000 };
 
-/* Frees stacks that were replaced. The caller holds stack_lock. */
-static void free_retired(struct volume *volume)
+void volume_free_retired(struct volume *volume)
 {
-	if (!volume->retired_count)
-		return;
-	volume_drain_readers(volume);
-	while (volume->retired_count)
-		free(volume->retired[--volume->retired_count]);
+	/* taken off first and waited for outside the lock: a freeze must not wait for a slow read */
+	pthread_mutex_lock(&volume->stack_lock);
+	struct stack *retired = volume->retired;
+	volume->retired = NULL;
+	pthread_mutex_unlock(&volume->stack_lock);
+	if (retired)
+		volume_drain_readers(volume);
+	for (struct stack *next; retired; retired = next) {
+		next = retired->next;
+		free(retired);
+	}
 }
 
 /* Publishes a new stack. The caller holds stack_lock. */
 static void replace_stack(struct volume *volume, struct stack *stack)
 {
 	struct stack *old = atomic_exchange(&volume->stack, stack);
-	if (volume->retired_count == sizeof volume->retired / sizeof volume->retired[0])
-		free_retired(volume);
-	volume->retired[volume->retired_count++] = old;
+	old->next = volume->retired;
+	volume->retired = old;
 }
 
 /* Makes the spare. The caller holds stack_lock. */
@@ -202,6 +206,7 @@ int volume_sync_frozen(struct volume *volume, uint64_t layer, struct error *err)
 			err, ERROR_INTERNAL, "volume %s has failed: a sync of it went wrong", volume->name);
 	if (volume_sync_stack(volume, err))
 		return -1;
+	volume_free_retired(volume);
 	volume_prepare_spare(volume);
 	return 0;
 }
@@ -219,8 +224,10 @@ static struct stack *drop_layers(struct volume *volume, uint64_t layer, struct b
 	struct stack *dropped = stack_create(old->base, old->count - kept);
 	memcpy(dropped->layers, old->layers + kept, (old->count - kept) * sizeof old->layers[0]);
 	replace_stack(volume, stack);
-	free_retired(volume);
 	pthread_mutex_unlock(&volume->stack_lock);
+	volume_free_retired(volume);
+	volume_drain_readers(
+		volume); /* even if another thread took the list: what is dropped is freed next */
 	return dropped;
 }
 

@@ -9,6 +9,7 @@
 
 struct stack {
 	struct base *base;      /* NULL: zeros */
+	struct stack *next;     /* of those that were replaced */
 	unsigned count;         /* at least 1 */
 	struct layer *layers[]; /* top first */
 };

@@ -114,8 +114,7 @@ static void release(struct volume *volume)
 	if (stack)
 		base_close(stack->base);
 	free(stack);
-	for (unsigned i = 0; i < volume->retired_count; i++)
-		free(volume->retired[i]);
+	volume_free_retired(volume);
 	layer_close(volume->spare);
 	file_close_cleanup(&volume->lock_fd);
 	gate_destroy(&volume->gate);

@@ -183,7 +183,7 @@ static void whatever_was_acknowledged_is_there_after_a_kill(void **state)
 	struct error err;
 	struct crash crash = { 0 };
 	const char *seed = getenv("AMID_TEST_SEED"), *rounds = getenv("AMID_TEST_ROUNDS");
-	unsigned count = rounds ? (unsigned)strtoul(rounds, NULL, 10) : 60;
+	unsigned count = rounds ? (unsigned)strtoul(rounds, NULL, 10) : 40;
 	crash.seed = seed ? strtoull(seed, NULL, 10) : 1;
 	crash.notes =
 		mmap(NULL, sizeof *crash.notes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
