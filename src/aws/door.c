@@ -126,7 +126,6 @@ void door_serve(void *context, struct http_exchange *exchange)
 		.door = door,
 		.http = &exchange->request,
 		.arena = exchange->arena,
-		.secure = exchange->secure,
 		.call = { .amid = door->config.amid, .arena = exchange->arena, .source_ip = exchange->peer },
 	};
 	struct error err = { 0 };

@@ -68,17 +68,35 @@ static bool is_same_token(const char *given, const char *expected)
 	return strlen(given) == size && CRYPTO_memcmp(given, expected, size) == 0;
 }
 
+/*
+ * AWS lets clients leave the body of an upload out of the signature, which has a checksum of the body among its headers (the
+ * handler verifies it); and stock clients do, over plain HTTP too.
+ */
+static bool is_upload(const struct door_request *request)
+{
+	const struct service *service = request->service;
+	struct codec_request found;
+	if (service->protocol != PROTOCOL_REST_JSON || service->operation_count == 0 ||
+		codec_of(service->protocol)->route(service, request->http, request->arena, &found, NULL) < 0)
+		return false;
+	const struct shape *input = found.operation->shape->input;
+	for (unsigned i = 0; input && i < input->member_count; i++)
+		if (input->members[i].location == LOCATION_PAYLOAD)
+			return input->members[i].shape->kind == SHAPE_BLOB;
+	return false;
+}
+
 static int verify(const struct door_request *request, const struct door_identity *identity, struct error *err)
 {
 	const struct sigv4_signature *signature = request->signature;
-	bool may_be_unsigned = request->secure && request->service->protocol == PROTOCOL_REST_JSON;
 	if (!is_same_token(signature->security_token, identity->session_token))
 		return error_set(err, ERROR_INVALID_CLIENT_TOKEN_ID,
 			"The security token included in the request is invalid.");
 	if (sigv4_check_time(signature, clock_real_ms(), err) < 0)
 		return -1;
 	return sigv4_verify(signature, request->http, identity->secret,
-		may_be_unsigned ? SIGV4_PAYLOAD_MAY_BE_UNSIGNED : SIGV4_PAYLOAD_SIGNED, request->arena, err);
+		is_upload(request) ? SIGV4_PAYLOAD_MAY_BE_UNSIGNED : SIGV4_PAYLOAD_SIGNED, request->arena,
+		err);
 }
 
 int door_authenticate(struct door_request *request, struct error *err)

@@ -16,7 +16,6 @@ struct door_request {
 	const struct door *door;
 	const struct http_request *http;
 	struct arena *arena;
-	bool secure;
 	const struct service
 		*service; /* never NULL once door_route_request has run: errors are encoded in its form */
 	struct sigv4_signature *signature; /* NULL: not signed, or (auth_any) not legibly */

@@ -224,7 +224,6 @@ static enum MHD_Result answer(struct connection *connection)
 	struct http_exchange exchange = {
 		.request = connection->request,
 		.arena = connection->arena,
-		.secure = listener->server->config.tls_certificate != NULL,
 		.refused = connection->refused.code ? &connection->refused : NULL,
 	};
 	memcpy(exchange.peer, connection->peer, sizeof exchange.peer);

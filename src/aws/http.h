@@ -24,7 +24,6 @@ struct http_exchange {
 	struct http_response response; /* zeroed; the handler fills it. The server frees its body */
 	struct arena *arena;           /* the request lies in it; gone after the answer was sent */
 	char peer[INET6_ADDRSTRLEN];   /* the client's address; an IPv4 one always in its own form */
-	bool secure;                   /* came over TLS */
 	const struct error *
 		refused; /* the body was over the limit, so there is none here: the handler puts this error in the form its clients read. NULL: none */
 };

@@ -45,7 +45,7 @@ struct sigv4_signature {
 	struct digest mac;
 };
 
-/* Whether the client may leave the body out of the signature, as AWS allows for some operations over TLS. */
+/* Whether the client may leave the body out of the signature, as AWS allows for uploads. */
 enum sigv4_payload { SIGV4_PAYLOAD_SIGNED, SIGV4_PAYLOAD_MAY_BE_UNSIGNED };
 
 /* Whether the request carries a signature in either form, however malformed. */

@@ -20,8 +20,6 @@ const struct instance_type instance_types[] = {
 	{ "c6i.large", .vcpus = 2, .cores = 1, .memory_mib = 4096, NITRO },
 	{ "m1.small", .vcpus = 1, .cores = 1, .memory_mib = 1740, XEN, .paravirtual = true,
 		.instance_storage_gib = 160 },
-	{ "m3.medium", .vcpus = 1, .cores = 1, .memory_mib = 3840, XEN, .paravirtual = true,
-		.instance_storage_gib = 4 },
 	{ "m5.2xlarge", .vcpus = 8, .cores = 4, .memory_mib = 32768, NITRO },
 	{ "m5.large", .vcpus = 2, .cores = 1, .memory_mib = 8192, NITRO },
 	{ "m5.xlarge", .vcpus = 4, .cores = 2, .memory_mib = 16384, NITRO },

@@ -1,6 +1,6 @@
 """Guest networks with real kernels' namespaces: a guest is a network namespace behind a tap, with busybox for a system.
 
-Needs root, nftables, iproute2, busybox. Finds network_tool through AMID_NETWORK_TOOL or in the build folder.
+Needs root, nftables, iproute2, busybox, and QEMU for the one test with a real machine. Finds network_tool through AMID_NETWORK_TOOL or in the build folder.
 """
 import hashlib
 import json
@@ -11,6 +11,8 @@ import subprocess
 import time
 
 import pytest
+
+import guests
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 TOOL = os.environ.get("AMID_NETWORK_TOOL", str(ROOT / "build/tests/vm/network_tool"))
@@ -471,14 +473,21 @@ def test_bad_descriptions_are_refused(cloud):
     assert not namespaces(cloud)
 
 
-@pytest.mark.skipif("AMID_TINY_IMAGE" not in os.environ, reason="AMID_TINY_IMAGE names no image")
-def test_a_real_machine_is_reached_and_stays_reached(cloud):
+@pytest.fixture
+def tiny_image(tmp_path):
+    image = guests.tiny_image(os.environ.get("AMID_TEST_CACHE") or str(tmp_path))
+    if not image:
+        pytest.skip("there is no tiny image (AMID_TINY_IMAGE or images/build-tiny.sh)")
+    return image
+
+
+def test_a_real_machine_is_reached_and_stays_reached(cloud, tiny_image):
     """The tiny image under QEMU: DHCP, a public address, and a restart of amid under its feet."""
     vpc = vpc_of([interface(10, ["sg-a"], public="127.77.8.10")], [group("sg-a", ingress=[[6, 22, 22, ANY]])])
     cloud.tool.do("apply", vpc=vpc)
     console = cloud.folder / "console"
     argv = ["qemu-system-x86_64", "-M", "q35", "-accel", "tcg,tb-size=32", "-cpu", "max", "-m", "128", "-nodefaults", "-display",
-            "none", "-serial", f"file:{console}", "-drive", f"file={os.environ['AMID_TINY_IMAGE']},format=raw,if=virtio,snapshot=on",
+            "none", "-serial", f"file:{console}", "-drive", f"file={tiny_image},format=raw,if=virtio,snapshot=on",
             "-netdev", "tap,id=net0,fd=%FD%", "-device", "virtio-net-pci,netdev=net0,mac=02:00:00:00:01:0a,romfile="]
     cloud.tool.do("machine", vpc="vpc-1", interface="eni-1-10", argv=argv)
     pid = cloud.tool.machine_pid

@@ -21,8 +21,7 @@ static int check_key_name(const char *name, struct error *err)
 		plain = name[i] >= ' ' && name[i] <= '~';
 	if (!plain)
 		return error_set(err, ERROR_INVALID_PARAMETER_VALUE,
-			"Value (%.64s) for parameter KeyName is invalid. A key name is 1 to %d printable "
-			"ASCII "
+			"Value (%.64s) for parameter KeyName is invalid. It is 1 to %d printable ASCII "
 			"characters, without spaces around them",
 			name, KEY_NAME_MAX);
 	return 0;

@@ -260,10 +260,17 @@ class RefusedCalls(DoorTest):
             status, answer, _ = self.server.request(method, path, body, {**headers, **more})
             self.assertEqual((status, 'AuthFailure' in answer), (401, True), (method, path, body, more))
 
-    def test_unsigned_payload_over_plain_http(self):
+    def test_unsigned_payloads_are_for_uploads_alone(self):
         path, body = '/snapshots/snap-0123456789abcdef0/blocks/0', b'block'
-        headers = {'X-Amz-Content-SHA256': 'UNSIGNED-PAYLOAD', 'x-amz-Data-Length': '5'}
-        status, _, answer = self.server.request('PUT', path, body, self.server.signed('ebs', 'PUT', path, body, headers))
+        claim = {'X-Amz-Content-SHA256': 'UNSIGNED-PAYLOAD'}
+        needed = {'x-amz-Data-Length': '5', 'x-amz-Checksum': 'x', 'x-amz-Checksum-Algorithm': 'SHA256', **claim}
+        headers = self.server.signed('ebs', 'PUT', path, body, needed)
+        self.assertEqual(self.server.request('PUT', path, body, headers)[0], 201)
+        status, _, answer = self.server.request('PUT', path, body, {**headers, 'x-amz-Checksum': 'y'})
+        self.assertEqual((status, answer['x-amzn-ErrorType']), (403, 'InvalidSignatureException'))
+        body = b'{"VolumeSize": 1}'
+        headers = self.server.signed('ebs', 'POST', '/snapshots', body, claim)
+        status, _, answer = self.server.request('POST', '/snapshots', body, headers)
         self.assertEqual((status, answer['x-amzn-ErrorType']), (403, 'InvalidSignatureException'))
 
     def test_unknown_and_unimplemented_actions(self):
@@ -517,6 +524,17 @@ class Cli(DoorTest):
                          (0, {'UserId': ACCOUNT, 'Account': ACCOUNT, 'Arn': f'arn:aws:iam::{ACCOUNT}:root'}), run.stderr)
         run = self.aws('ec2', 'describe-regions', '--region', 'eu-west-1', '--region-names', 'x')
         self.assertEqual([r['RegionName'] for r in json.loads(run.stdout)['Regions']], ['eu-west-1', 'x'], run.stderr)
+
+    def test_cli_uploads_a_block(self):
+        data = os.urandom(512 * 1024)
+        checksum = base64.b64encode(hashlib.sha256(data).digest()).decode()
+        with tempfile.NamedTemporaryFile() as file:
+            file.write(data)
+            file.flush()
+            run = self.aws('ebs', 'put-snapshot-block', '--snapshot-id', 'snap-0123456789abcdef0', '--block-index', '1',
+                           '--data-length', str(len(data)), '--checksum', checksum, '--checksum-algorithm', 'SHA256',
+                           '--block-data', file.name)
+        self.assertEqual((run.returncode, json.loads(run.stdout or '{}').get('Checksum')), (0, checksum), run.stderr)
 
     def test_cli_errors(self):
         self.assertIn('(DryRunOperation)', self.aws('ec2', 'describe-regions', '--dry-run').stderr)
