@@ -1,5 +1,6 @@
 /* CRC-32C, four bits at a time: 16 entries of table, fast enough for headers. No state. */
 #include "store/checksum.h"
+#include "base/banned.h"
 
 uint32_t checksum_crc32c(uint32_t seed, const void *data, size_t size)
 {
