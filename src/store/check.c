@@ -71,7 +71,7 @@ static int check_header(struct check *check, const struct index_entry *entry, co
 	struct object_header object;
 	int fd;
 	return packs_descriptor(check->store->packs, entry->pack, &fd, NULL) ||
-		disk_read(fd, bytes, sizeof bytes, entry->offset) ||
+		store_disk_read(fd, bytes, sizeof bytes, entry->offset) ||
 		format_decode_object(pack, entry->offset, bytes, &object) || object.state != OBJECT_LIVE ||
 		memcmp(&object.digest, &entry->digest, sizeof object.digest);
 }

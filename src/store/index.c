@@ -86,7 +86,7 @@ static int map_file(struct index *index, int fd, struct error *err)
 	struct header check;
 	if (fstat(fd, &status))
 		return error_set_errno(err, errno, "cannot examine %s", index->path);
-	if (disk_read(fd, &check, sizeof check, 0) || memcmp(check.magic, MAGIC, sizeof MAGIC) ||
+	if (store_disk_read(fd, &check, sizeof check, 0) || memcmp(check.magic, MAGIC, sizeof MAGIC) ||
 		check.version != VERSION || check.slot_size != SLOT_SIZE || check.capacity < INITIAL_CAPACITY ||
 		check.capacity & (check.capacity - 1) || check.capacity > UINT64_MAX / SLOT_SIZE / 4 ||
 		(uint64_t)status.st_size != HEADER_SIZE + check.capacity * SLOT_SIZE)
@@ -122,7 +122,7 @@ static int create_file(struct index *index, const char *path, uint64_t capacity,
 		memcpy(fresh.boot_id, old->boot_id, sizeof fresh.boot_id);
 	}
 	/* space for all of it, so that a full disk is an error here and not a fatal signal at a slot */
-	if (disk_reserve(fd, 0, HEADER_SIZE + capacity * SLOT_SIZE) || disk_write(fd, &fresh, sizeof fresh, 0))
+	if (store_disk_reserve(fd, 0, HEADER_SIZE + capacity * SLOT_SIZE) || store_disk_write(fd, &fresh, sizeof fresh, 0))
 		return error_set_errno(err, errno, "cannot make %s", path);
 	*fd_out = fd;
 	fd = -1;

@@ -181,14 +181,14 @@ int packs_read_header(struct packs *packs, uint32_t number, struct pack_header *
 	uint8_t bytes[OBJECT_HEADER_SIZE];
 	if (packs_descriptor(packs, number, &fd, err))
 		return -1;
-	if (disk_read(fd, bytes, sizeof bytes, 0) || format_decode_pack(bytes, header) || header->number != number)
+	if (store_disk_read(fd, bytes, sizeof bytes, 0) || format_decode_pack(bytes, header) || header->number != number)
 		return error_set(err, ERROR_CORRUPT, "pack %s/%010" PRIu32 ".pack has a damaged header", packs->folder,
 			number);
 	return 0;
 }
 
 /* What statvfs calls available, less the part that is kept free: a fiftieth of the disk, at most 1 GiB. */
-static uint64_t disk_available(const struct packs *packs)
+static uint64_t store_disk_available(const struct packs *packs)
 {
 	struct statvfs status;
 	if (statvfs(packs->folder, &status))
@@ -202,7 +202,7 @@ static uint64_t disk_available(const struct packs *packs)
 
 uint64_t packs_available(struct packs *packs)
 {
-	uint64_t available = disk_available(packs);
+	uint64_t available = store_disk_available(packs);
 	struct active *active = &packs->active[PACK_BLOCKS];
 	pthread_mutex_lock(&active->lock);
 	available += active->reserved - active->end;
@@ -225,7 +225,7 @@ static int begin_pack(struct packs *packs, enum pack_class group, struct error *
 	format_encode_pack(&header, bytes);
 	if (open_descriptor(packs, header.number, O_RDWR | O_CREAT | O_EXCL, &fd, err))
 		return -1;
-	if (disk_write(fd, bytes, sizeof bytes, 0) || disk_sync(fd))
+	if (store_disk_write(fd, bytes, sizeof bytes, 0) || store_disk_sync(fd))
 		return error_set_errno(err, errno, "cannot begin pack %" PRIu32, header.number);
 	if (file_sync_folder(packs->folder, err))
 		return -1;
@@ -237,7 +237,7 @@ static int begin_pack(struct packs *packs, enum pack_class group, struct error *
 static int reserve(struct packs *packs, enum pack_class group, uint64_t end, struct error *err)
 {
 	struct active *active = &packs->active[group];
-	uint64_t available = disk_available(packs);
+	uint64_t available = store_disk_available(packs);
 	uint64_t size = RESERVE_CHUNK[group];
 	int fd;
 	if (end > active->reserved + size || available < size)
@@ -246,7 +246,7 @@ static int reserve(struct packs *packs, enum pack_class group, uint64_t end, str
 		return error_set(err, ERROR_NO_SPACE, "the disk of %s has no space left beyond its reserve", packs->folder);
 	if (packs_descriptor(packs, active->header.number, &fd, err))
 		return -1;
-	if (disk_reserve(fd, active->reserved, size))
+	if (store_disk_reserve(fd, active->reserved, size))
 		return error_set_errno(err, errno, "cannot extend pack %" PRIu32, active->header.number);
 	active->reserved += size;
 	return 0;
@@ -290,11 +290,11 @@ int packs_append(struct packs *packs, const struct object_header *object, const 
 	struct iovec parts[] = { { .iov_base = header, .iov_len = sizeof header },
 		{ .iov_base = (void *)(uintptr_t)zeros, .iov_len = format_alignment(group) - OBJECT_HEADER_SIZE },
 		{ .iov_base = (void *)(uintptr_t)payload, .iov_len = object->stored_size } };
-	if (disk_write_parts(fd, parts, 3, offset))
+	if (store_disk_write_parts(fd, parts, 3, offset))
 		return error_set_errno(err, errno, "cannot write to pack %" PRIu32, pack.number);
 	/* the disk may begin now, so that the sync at the end has less to wait for */
 	if (group == PACK_BLOCKS)
-		disk_start_writing(fd, offset, format_object_end(group, offset, object->stored_size) - offset);
+		store_disk_start_writing(fd, offset, format_object_end(group, offset, object->stored_size) - offset);
 	packs_note_dirty(packs, pack.number);
 	*entry = (struct index_entry){ .digest = object->digest,
 		.pack = pack.number,
@@ -332,7 +332,7 @@ static void sync_dirty(struct packs *packs)
 	bool failed = false;
 	for (unsigned i = 0; i < count; i++) {
 		int fd;
-		if (packs_descriptor(packs, numbers[i], &fd, NULL) || disk_sync(fd)) {
+		if (packs_descriptor(packs, numbers[i], &fd, NULL) || store_disk_sync(fd)) {
 			log_error("pack-sync-failed", "folder=%s pack=%" PRIu32 " errno=%d", packs->folder, numbers[i],
 				errno);
 			failed = true;
@@ -403,7 +403,7 @@ int packs_mark_dead(struct packs *packs, const struct index_entry *entry, struct
 	if (packs_read_header(packs, entry->pack, &pack, err) || packs_descriptor(packs, entry->pack, &fd, err))
 		return -1;
 	format_encode_object(&pack, entry->offset, &object, bytes);
-	if (disk_write(fd, bytes, sizeof bytes, entry->offset))
+	if (store_disk_write(fd, bytes, sizeof bytes, entry->offset))
 		return error_set_errno(err, errno, "cannot write to pack %" PRIu32, entry->pack);
 	packs_note_dirty(packs, entry->pack);
 	return 0;
@@ -421,7 +421,7 @@ int packs_punch(struct packs *packs, const struct index_entry *entry, struct err
 		return 0;
 	if (packs_descriptor(packs, entry->pack, &fd, err))
 		return -1;
-	if (disk_punch(fd, from, to - from))
+	if (store_disk_punch(fd, from, to - from))
 		return error_set_errno(err, errno, "cannot punch pack %" PRIu32, entry->pack);
 	return 0;
 }
@@ -461,7 +461,8 @@ void packs_list(struct packs *packs, uint32_t **numbers, uint32_t *count)
 	pthread_mutex_lock(&packs->lock);
 	*count = packs->count;
 	*numbers = memory_alloc((packs->count + 1) * sizeof **numbers);
-	memcpy(*numbers, packs->numbers, packs->count * sizeof **numbers);
+	if (packs->count)
+		memcpy(*numbers, packs->numbers, packs->count * sizeof **numbers);
 	pthread_mutex_unlock(&packs->lock);
 }
 
@@ -481,7 +482,7 @@ int packs_scan(struct packs *packs, uint32_t number, uint64_t from, packs_visit 
 	uint64_t size = (uint64_t)status.st_size, data_end = 0, alignment = format_alignment(pack.group);
 	*end_out = offset;
 	while (offset + OBJECT_HEADER_SIZE <= size) {
-		if (disk_read(fd, bytes, sizeof bytes, offset))
+		if (store_disk_read(fd, bytes, sizeof bytes, offset))
 			return error_set_errno(err, errno, "cannot read pack %" PRIu32, number);
 		uint64_t end = format_decode_object(&pack, offset, bytes, &object) ? 0
 			: format_object_end(pack.group, offset, object.stored_size);
@@ -502,7 +503,7 @@ int packs_scan(struct packs *packs, uint32_t number, uint64_t from, packs_visit 
 		offset += alignment;
 		if (offset >= data_end) {
 			uint64_t next = offset;
-			int more = disk_next_data(fd, &next, &data_end);
+			int more = store_disk_next_data(fd, &next, &data_end);
 			if (more < 0)
 				return error_set_errno(err, errno, "cannot examine pack %" PRIu32, number);
 			if (!more)

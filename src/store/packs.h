@@ -26,7 +26,7 @@ int packs_read_header(struct packs *packs, uint32_t number, struct pack_header *
  */
 int packs_append(struct packs *packs, const struct object_header *object, const void *payload, struct index_entry *entry,
 	struct error *err);
-/* Makes everything appended or marked before the call durable. After a failure, every later call fails too: see disk_sync. */
+/* Makes everything appended or marked before the call durable. After a failure, every later call fails too: see store_disk_sync. */
 int packs_sync(struct packs *packs, struct error *err);
 /* Notes that a pack has to be synced, whoever wrote to it. */
 void packs_note_dirty(struct packs *packs, uint32_t number);

@@ -267,7 +267,7 @@ int store_read_entry(struct store *store, const struct index_entry *entry, void 
 			entry->encoding);
 	if (packs_descriptor(store->packs, entry->pack, &fd, err))
 		return -1;
-	if (disk_read(fd, data, entry->size, format_payload_offset(format_class_of(entry->kind), entry->offset)))
+	if (store_disk_read(fd, data, entry->size, format_payload_offset(format_class_of(entry->kind), entry->offset)))
 		return errno == ENODATA ? error_set(err, ERROR_CORRUPT, "object %s: pack %" PRIu32 " is too short", hex,
 						entry->pack)
 					: error_set_errno(err, errno, "cannot read object %s from pack %" PRIu32, hex,

@@ -114,7 +114,7 @@ static int verify(struct base *base, uint64_t block, uint64_t place, void *data,
 	if (tree_lookup(base->tree, block, &expected, err))
 		return -1;
 	text_hex(&expected, sizeof expected, hex);
-	if (disk_read(place_fd(place), data, STORE_BLOCK_SIZE, place_offset(place)) && errno != ENODATA)
+	if (store_disk_read(place_fd(place), data, STORE_BLOCK_SIZE, place_offset(place)) && errno != ENODATA)
 		return error_set_errno(err, errno, "cannot read block %" PRIu64 " of the base of %s", block, base->name);
 	digest_sha256(data, STORE_BLOCK_SIZE, &actual);
 	if (memcmp(&expected, &actual, sizeof actual)) {
@@ -137,7 +137,7 @@ static int read_piece(struct base *base, uint8_t *data, uint64_t offset, uint64_
 		return 0;
 	}
 	if (place & VERIFIED) {
-		if (disk_read(place_fd(place), data, size, place_offset(place) + within))
+		if (store_disk_read(place_fd(place), data, size, place_offset(place) + within))
 			return error_set_errno(err, errno, "cannot read block %" PRIu64 " of the base of %s", block, base->name);
 		return 0;
 	}

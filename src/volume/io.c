@@ -80,7 +80,7 @@ static void unlock_regions(struct volume *volume, uint64_t taken)
 
 static int write_data(struct layer *top, const void *data, uint64_t offset, uint64_t size, struct error *err)
 {
-	if (disk_write(top->data_fd, data, size, offset))
+	if (store_disk_write(top->data_fd, data, size, offset))
 		return error_set_errno(err, errno, "cannot write layer %" PRIu64 " at %" PRIu64, top->number, offset);
 	layer_note_write(top);
 	return 0;
@@ -131,7 +131,7 @@ static int zero_whole(struct stack *stack, uint64_t offset, uint64_t size, struc
 			return -1;
 		/* the map decides; that the space comes back as well is worth trying, no more */
 		if (state == MAP_DATA)
-			(void)disk_punch(top->data_fd, grain * VOLUME_GRAIN_SIZE, length * VOLUME_GRAIN_SIZE);
+			(void)store_disk_punch(top->data_fd, grain * VOLUME_GRAIN_SIZE, length * VOLUME_GRAIN_SIZE);
 	}
 	return 0;
 }
@@ -193,8 +193,22 @@ int volume_write(struct volume *volume, const void *data, uint64_t offset, uint3
 	return result;
 }
 
+static int zero_piece(struct volume *volume, uint64_t offset, uint64_t size, struct error *err)
+{
+	unsigned stripe = gate_enter(&volume->gate);
+	struct stack *stack = volume_stack_enter(volume, stripe);
+	uint64_t regions = lock_regions(volume, offset, size);
+	int result = change_range(stack, NULL, offset, size, zero_whole_as_write, err);
+	unlock_regions(volume, regions);
+	volume_stack_leave(volume, stripe);
+	gate_leave(&volume->gate, stripe);
+	return result;
+}
+
 int volume_zero(struct volume *volume, uint64_t offset, uint64_t size, struct error *err)
 {
+	/* pieces, so that a freeze need not wait for the whole of a large one */
+	enum { PIECE = 1 << 30 };
 	if (check_range(volume, offset, size, err))
 		return -1;
 	if (!size)
@@ -203,14 +217,12 @@ int volume_zero(struct volume *volume, uint64_t offset, uint64_t size, struct er
 	uint64_t end = offset + size;
 	if (end == volume_size(volume))
 		end = (end + VOLUME_GRAIN_SIZE - 1) / VOLUME_GRAIN_SIZE * VOLUME_GRAIN_SIZE;
-	unsigned stripe = gate_enter(&volume->gate);
-	struct stack *stack = volume_stack_enter(volume, stripe);
-	uint64_t regions = lock_regions(volume, offset, end - offset);
-	int result = change_range(stack, NULL, offset, end - offset, zero_whole_as_write, err);
-	unlock_regions(volume, regions);
-	volume_stack_leave(volume, stripe);
-	gate_leave(&volume->gate, stripe);
-	return result;
+	for (uint64_t next; offset < end; offset = next) {
+		next = (offset / PIECE + 1) * PIECE < end ? (offset / PIECE + 1) * PIECE : end;
+		if (zero_piece(volume, offset, next - offset, err))
+			return -1;
+	}
+	return 0;
 }
 
 int volume_flush(struct volume *volume, struct error *err)

@@ -74,7 +74,7 @@ static int write_map_header(const struct layer *layer, struct error *err)
 	memcpy(header, MAP_MAGIC, sizeof MAP_MAGIC);
 	wire_put(header + 8, 4, 1);
 	wire_put(header + 16, 8, layer->number);
-	if (disk_write(layer->map_fd, header, sizeof header, 0))
+	if (store_disk_write(layer->map_fd, header, sizeof header, 0))
 		return error_set_errno(err, errno, "cannot write the map of layer %" PRIu64, layer->number);
 	return 0;
 }
@@ -121,7 +121,7 @@ static int load_durable_map(struct layer *layer, const char *folder, bool may_be
 	struct stat status;
 	if (fstat(layer->map_fd, &status))
 		return error_set_errno(err, errno, "cannot examine the map of layer %" PRIu64 " of %s", layer->number, folder);
-	bool sound = !disk_read(layer->map_fd, header, sizeof header, 0) && !memcmp(header, MAP_MAGIC, sizeof MAP_MAGIC) &&
+	bool sound = !store_disk_read(layer->map_fd, header, sizeof header, 0) && !memcmp(header, MAP_MAGIC, sizeof MAP_MAGIC) &&
 		wire_get(header + 8, 4) == 1 && wire_get(header + 16, 8) == layer->number;
 	if (!sound) {
 		/* its header goes to disk with the first flush; before that nothing in it counts */
@@ -239,7 +239,7 @@ static void take_batch(struct layer *layer, uint64_t *from, struct layer_batch *
 static int write_batch(struct layer *layer, const struct layer_batch *batch)
 {
 	for (unsigned i = 0; i < batch->count; i++)
-		if (disk_write(layer->map_fd, batch->copies[i], MAP_PAGE_SIZE,
+		if (store_disk_write(layer->map_fd, batch->copies[i], MAP_PAGE_SIZE,
 			    MAP_HEADER_SIZE + batch->pages[i] * MAP_PAGE_SIZE))
 			return -1;
 	return 0;
@@ -253,7 +253,7 @@ static int flush_locked(struct layer *layer, struct layer_batch *batch, struct e
 	for (;;) {
 		/* copies first: what they speak of was written before, so the sync covers it */
 		take_batch(layer, &from, batch);
-		if (atomic_exchange(&layer->data_dirty, false) && disk_sync(layer->data_fd)) {
+		if (atomic_exchange(&layer->data_dirty, false) && store_disk_sync(layer->data_fd)) {
 			layer->broken = true;
 			goto failed;
 		}
@@ -263,7 +263,7 @@ static int flush_locked(struct layer *layer, struct layer_batch *batch, struct e
 		if (batch->count < FLUSH_BATCH)
 			break;
 	}
-	if (map_written && disk_sync(layer->map_fd)) {
+	if (map_written && store_disk_sync(layer->map_fd)) {
 		layer->broken = true;
 		goto failed;
 	}

@@ -18,7 +18,7 @@ struct layer {
 	uint64_t frozen_size; /* 0: not frozen. Set before the layer is published as frozen. */
 	_Atomic bool data_dirty; /* data was written since the last sync of it */
 	_Atomic bool durable; /* frozen and wholly on disk */
-	_Atomic bool broken; /* a sync failed: see disk_sync */
+	_Atomic bool broken; /* a sync failed: see store_disk_sync */
 	pthread_mutex_t flush_lock;
 	struct layer_batch *batch; /* the flush's memory, made by the first */
 };

@@ -139,7 +139,7 @@ int map_create_live(const char *path, const struct map_identity *identity, struc
 	if (fd < 0)
 		return error_set_errno(err, errno, "cannot make %s", path);
 	struct map *map = allocate(fd);
-	if (disk_reserve(fd, 0, MAP_HEADER_SIZE) || ftruncate(fd, (off_t)(MAP_HEADER_SIZE + MAP_BYTES))) {
+	if (store_disk_reserve(fd, 0, MAP_HEADER_SIZE) || ftruncate(fd, (off_t)(MAP_HEADER_SIZE + MAP_BYTES))) {
 		error_set_errno(err, errno, "cannot make %s", path);
 		goto failed;
 	}
@@ -162,7 +162,7 @@ failed:
 static int note_present(struct map *map, const char *path, struct error *err)
 {
 	for (uint64_t offset = MAP_HEADER_SIZE, end; offset < map->mapping_size; offset = end) {
-		int more = disk_next_data(map->fd, &offset, &end);
+		int more = store_disk_next_data(map->fd, &offset, &end);
 		if (more < 0)
 			return error_set_errno(err, errno, "cannot examine %s", path);
 		if (!more)
@@ -191,7 +191,7 @@ int map_open_live(const char *path, const struct map_identity *identity, struct 
 	int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
 	if (fd < 0)
 		return error_set_errno(err, errno, "cannot open %s", path);
-	if (disk_read(fd, &header, sizeof header, 0) || !belongs(&header, identity) || fstat(fd, &status) ||
+	if (store_disk_read(fd, &header, sizeof header, 0) || !belongs(&header, identity) || fstat(fd, &status) ||
 		(uint64_t)status.st_size != MAP_HEADER_SIZE + MAP_BYTES) {
 		close(fd);
 		return error_set(err, ERROR_NOT_FOUND, "%s is not the live map of this layer", path);
@@ -236,7 +236,7 @@ static int make_present(struct map *map, uint64_t first, uint64_t last, struct e
 	for (; !failed && page <= last; page++) {
 		if (test_bit(map->present, page))
 			continue;
-		failed = map->fd >= 0 && disk_reserve(map->fd, MAP_HEADER_SIZE + page * MAP_PAGE_SIZE, MAP_PAGE_SIZE);
+		failed = map->fd >= 0 && store_disk_reserve(map->fd, MAP_HEADER_SIZE + page * MAP_PAGE_SIZE, MAP_PAGE_SIZE);
 		if (!failed)
 			set_present(map, page);
 	}
@@ -253,7 +253,7 @@ int map_load(struct map *map, int fd, struct error *err)
 		return error_set_errno(err, errno, "cannot examine a map");
 	uint64_t size = (uint64_t)status.st_size, end;
 	for (uint64_t offset = MAP_HEADER_SIZE; offset < size; offset = end) {
-		int more = disk_next_data(fd, &offset, &end);
+		int more = store_disk_next_data(fd, &offset, &end);
 		if (more < 0)
 			return error_set_errno(err, errno, "cannot examine a map");
 		if (!more)
@@ -265,7 +265,7 @@ int map_load(struct map *map, int fd, struct error *err)
 			memset(copy, 0, sizeof copy);
 			if (page >= PAGES)
 				return error_set(err, ERROR_CORRUPT, "a map is larger than any volume");
-			if (disk_read(fd, copy, length, offset))
+			if (store_disk_read(fd, copy, length, offset))
 				return error_set_errno(err, errno, "cannot read a map");
 			if (!copy[0] && !memcmp(copy, copy + 1, sizeof copy - 1))
 				continue;

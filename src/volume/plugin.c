@@ -277,4 +277,6 @@ static struct nbdkit_plugin plugin = {
 	.extents = plugin_extents,
 };
 
+/* what the macro defines, and nbdkit looks for */
+struct nbdkit_plugin *plugin_init(void);
 NBDKIT_REGISTER_PLUGIN(plugin)

@@ -39,7 +39,7 @@ int stack_read(const struct stack *stack, unsigned level, void *data, uint64_t o
 	for (uint64_t length; size; at += length, offset += length, size -= length) {
 		switch (run_at(layer, offset, size, &length)) {
 		case MAP_DATA:
-			if (disk_read(layer->data_fd, at, length, offset))
+			if (store_disk_read(layer->data_fd, at, length, offset))
 				return error_set_errno(err, errno, "cannot read layer %" PRIu64 " at %" PRIu64, layer->number,
 					offset);
 			break;

@@ -9,7 +9,7 @@
 #include "volume/stack.h"
 #include "volume/volume.h"
 
-enum { FILL_STRIPES = 64, FILL_REGION = 1 << 20 };
+enum { FILL_STRIPES = 32, FILL_REGION = 1 << 20 };
 
 /*
  * Lock order: maintenance, gate, stack_lock; readers and fill stripes inside the gate. What must stay true:
