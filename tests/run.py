@@ -86,6 +86,17 @@ def layer_threads(arguments, results):
     meson_tests(build, results, names, 'threads')
 
 
+def tiny_image(build):
+    """The tiny Quick Start disk, built once: what the guests of the vm and crash layers boot."""
+    cache = build / 'cache'
+    disk = cache / 'tiny.raw'
+    newest = max(path.stat().st_mtime for path in (ROOT / 'images').rglob('*') if path.is_file())
+    if not disk.exists() or disk.stat().st_mtime < newest:
+        cache.mkdir(exist_ok=True)
+        run([ROOT / 'images' / 'build-tiny.sh', disk, cache / 'packages'], check=True)
+    return disk
+
+
 def pytest_layer(folder, arguments, results):
     path = ROOT / 'tests' / folder
     if not list(path.rglob('test_*.py')):
@@ -95,7 +106,10 @@ def pytest_layer(folder, arguments, results):
     command = [PYTHON, '-m', 'pytest', '-q', '-p', 'no:cacheprovider', f'--junitxml={report}', str(path)]
     if arguments.only:
         command += ['-k', arguments.only]
-    finished = run(command, env=dict(os.environ, AMID_BUILD=str(ROOT / arguments.build), PYTHONDONTWRITEBYTECODE='1'))
+    environment = dict(os.environ, AMID_BUILD=str(ROOT / arguments.build), PYTHONDONTWRITEBYTECODE='1')
+    if folder != 'api':
+        environment['AMID_TINY_IMAGE'] = str(tiny_image(ROOT / arguments.build))
+    finished = run(command, env=environment)
     if finished.returncode not in (0, 1, 5) or not report.exists():
         results.add(folder, False, f'pytest ended with status {finished.returncode}')
         return

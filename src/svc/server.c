@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <unistd.h>
 
 #include "api/ebs.h"
 #include "api/ec2.h"
@@ -180,23 +181,35 @@ bool server_is_first_start(const struct server *server)
 	return server->first_start;
 }
 
+/* What is still used (sockets, live maps of running volume servers) keeps its folder. */
+static void remove_empty_runtime_folder(const char *folder)
+{
+	struct arena *arena ARENA_SCOPED = arena_create();
+	const char *const inner[] = { "maps", "s", "m" };
+	for (size_t i = 0; i < sizeof inner / sizeof *inner; i++)
+		rmdir(arena_printf(arena, "%s/%s", folder, inner[i]));
+	rmdir(folder);
+}
+
 void server_close(struct server *server)
 {
 	if (!server)
 		return;
 	struct amid *amid = &server->amid;
 	door_close(server->door);
-	if (amid->work)
-		control_close(amid);
+	control_stop(amid);
 	uploads_close(amid->uploads);
 	if (amid->compute)
 		amid->config->compute->close(amid->compute);
+	control_close(amid);
 	if (amid->net)
 		net_close(amid->net);
 	imds_close(amid->imds);
 	for (unsigned i = 0; i < amid->region_count; i++)
 		store_close(amid->regions[i].store);
 	meta_close(amid->meta);
+	if (amid->runtime_folder)
+		remove_empty_runtime_folder(amid->runtime_folder);
 	if (server->lock_fd >= 0)
 		close(server->lock_fd);
 	arena_destroy(server->arena);

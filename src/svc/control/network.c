@@ -154,8 +154,9 @@ int network_apply(struct amid *amid, const char *account, const char *region, co
 	struct net_vpc vpc;
 	pthread_mutex_lock(&amid->network_lock);
 	int result = describe_vpc(&builder, &vpc, err);
+	/* a VPC without a guest needs no namespace */
 	if (result == 0)
-		result = net_vpc_apply(amid->net, &vpc, err);
+		result = vpc.interface_count ? net_vpc_apply(amid->net, &vpc, err) : net_vpc_remove(amid->net, vpc_id, err);
 	pthread_mutex_unlock(&amid->network_lock);
 	return result;
 }

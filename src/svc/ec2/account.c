@@ -12,7 +12,7 @@ static const struct {
 } attributes[] = {
 	{ "supported-platforms", "VPC" },
 	{ "default-vpc", NULL },
-	{ "max-instances", "20" },
+	{ "max-instances", "500" }, /* INSTANCES_MAX of run_instances.c */
 	{ "vpc-max-security-groups-per-interface", "5" },
 	{ "max-elastic-ips", "5" },
 	{ "vpc-max-elastic-ips", "5" },

@@ -23,7 +23,7 @@
 
 enum { TTL_MAX_SECONDS = 21600 };
 
-/* A VPC's listener. Kept until the service closes. */
+/* A VPC's listener, until another replaces it (its namespace was made anew) or the service closes. */
 struct place {
 	struct place *next;
 	struct imds *imds;
@@ -233,9 +233,17 @@ void imds_listen(struct imds *imds, const char *vpc_id, int listen_fd)
 		return;
 	}
 	pthread_mutex_lock(&imds->lock);
-	place->next = imds->places;
-	imds->places = place;
+	struct place **link = &imds->places;
+	while (*link && strcmp((*link)->vpc_id, vpc_id) != 0)
+		link = &(*link)->next;
+	struct place *earlier = *link;
+	place->next = earlier ? earlier->next : NULL;
+	*link = place;
 	pthread_mutex_unlock(&imds->lock);
+	if (earlier) {
+		http_listener_close(earlier->listener);
+		free(earlier);
+	}
 }
 
 void imds_close(struct imds *imds)

@@ -9,5 +9,5 @@ struct imds;
 
 int imds_open(struct amid *amid, struct imds **imds, struct error *err);
 void imds_close(struct imds *imds); /* NULL is legal */
-/* Serves a VPC on a listening socket, which belongs to the service from now on. Safe from every thread. */
+/* Serves a VPC on a listening socket, which belongs to the service from now on and replaces the VPC's earlier one. Safe from every thread. */
 void imds_listen(struct imds *imds, const char *vpc_id, int listen_fd);
