@@ -232,7 +232,8 @@ static int supervise(struct instance_view *view, int64_t *again_ms, struct error
 		*again_ms = 0; /* there may be another */
 		return capture_now(view, image, state == MACHINE_RUNNING, false, err);
 	}
-	if (image || view->instance->restart)
+	/* stop_requested: a restart had begun when amid ended; its image may be captured already */
+	if (image || view->instance->restart || view->instance->stop_requested.set)
 		return restart(view, image, again_ms, err);
 	if (state == MACHINE_ABSENT) {
 		log_warning("machine-lost", "starting it again");
