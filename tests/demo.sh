@@ -68,7 +68,8 @@ say "Build and register the tiny Quick Start image"
 mkdir -p "$data/quickstart" "$build/cache/packages"
 cp -al "$build/cache/packages/." "$data/quickstart/" 2>/dev/null || true
 begun=$(now)
-show "$build/amid" quickstart tiny --data "$data" >"$scratch/quickstart.id" 2>"$scratch/quickstart.log" || { cat "$scratch/quickstart.log" >&2; exit 1; }
+printf '\033[36m$ amid quickstart tiny --data %s\033[0m\n' "$data"
+"$build/amid" quickstart tiny --data "$data" >"$scratch/quickstart.id" 2>"$scratch/quickstart.log" || { cat "$scratch/quickstart.log" >&2; exit 1; }
 cp -al "$data/quickstart/"*.deb "$build/cache/packages/" 2>/dev/null || true
 tiny=$(tail -n 1 "$scratch/quickstart.id")
 note "Quick Start image $tiny built and registered" "$(since "$begun") s" "$(numfmt --to=iec "$(store_bytes)")B stored"
@@ -109,7 +110,9 @@ for instance in "$second" "$third"; do
 done
 
 say "Change 64 MiB on one disk, and make a second image, without a reboot"
-show guest "$(public_address "$second")" 'dd if=/dev/urandom of=/root/changed bs=1M count=64 2>/dev/null; sync; ls -l /root/changed'
+address=$(public_address "$second")
+printf '\033[36m$ ssh root@%s dd if=/dev/urandom of=/root/changed bs=1M count=64; sync\033[0m\n' "$address"
+guest "$address" 'dd if=/dev/urandom of=/root/changed bs=1M count=64 2>/dev/null; sync; ls -l /root/changed'
 before=$(store_bytes)
 begun=$(now)
 again=$(show aws ec2 create-image --instance-id "$second" --name baked-again --no-reboot --query ImageId --output text)
@@ -138,11 +141,11 @@ say "amid is stopped and its data checked"
 kill -TERM "$server"
 wait "$server" || true
 server=
-show "$build/amid" fsck --data "$data"
+printf '\033[36m$ amid fsck --data %s\033[0m\n' "$data"
+"$build/amid" fsck --data "$data"
 
 printf '\n%-58s %8s  %s\n' "what happened" seconds bytes
 printf -- '-%.0s' {1..110}
 echo
 printf '%s\n' "${table[@]}"
-note=$(printf 'in all %d s' $SECONDS)
-echo "$note"
+printf 'in all %d s\n' $SECONDS

@@ -64,7 +64,8 @@ int disk_reserve(int fd, uint64_t offset, uint64_t size)
 int disk_punch(int fd, uint64_t offset, uint64_t size)
 {
 	int failed;
-	while ((failed = fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset, (off_t)size)) &&
+	while ((failed = fallocate(
+			fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset, (off_t)size)) &&
 		errno == EINTR)
 		;
 	return failed;

@@ -60,7 +60,8 @@ void layer_close(struct layer *layer)
 	free(layer);
 }
 
-static int open_file(const char *folder, uint64_t number, const char *suffix, int flags, int *fd, struct error *err)
+static int open_file(
+	const char *folder, uint64_t number, const char *suffix, int flags, int *fd, struct error *err)
 {
 	char path[PATH_SIZE];
 	file_path(folder, number, suffix, path);
@@ -94,7 +95,8 @@ int layer_create(const struct layer_place *place, uint64_t number, uint64_t size
 	struct layer *layer = allocate(number);
 	int flags = O_RDWR | O_CREAT | O_TRUNC;
 	if (open_file(place->folder, number, "data", flags, &layer->data_fd, err) ||
-		open_file(place->folder, number, "map", flags, &layer->map_fd, err) || write_map_header(layer, err))
+		open_file(place->folder, number, "map", flags, &layer->map_fd, err) ||
+		write_map_header(layer, err))
 		goto failed;
 	/* full length from the start, so that syncs need not write a new one each time */
 	if (ftruncate(layer->data_fd, (off_t)size)) {
@@ -120,20 +122,24 @@ static int load_durable_map(struct layer *layer, const char *folder, bool may_be
 	uint8_t header[MAP_HEADER_SIZE];
 	struct stat status;
 	if (fstat(layer->map_fd, &status))
-		return error_set_errno(err, errno, "cannot examine the map of layer %" PRIu64 " of %s", layer->number, folder);
-	bool sound = !disk_read(layer->map_fd, header, sizeof header, 0) && !memcmp(header, MAP_MAGIC, sizeof MAP_MAGIC) &&
-		wire_get(header + 8, 4) == 1 && wire_get(header + 16, 8) == layer->number;
+		return error_set_errno(err, errno, "cannot examine the map of layer %" PRIu64 " of %s",
+			layer->number, folder);
+	bool sound = !disk_read(layer->map_fd, header, sizeof header, 0) &&
+		!memcmp(header, MAP_MAGIC, sizeof MAP_MAGIC) && wire_get(header + 8, 4) == 1 &&
+		wire_get(header + 16, 8) == layer->number;
 	if (!sound) {
 		/* its header goes to disk with the first flush; before that nothing in it counts */
 		bool unwritten = !status.st_size || !header[0];
 		if (may_be_empty && unwritten)
 			return write_map_header(layer, err);
-		return error_set(err, ERROR_CORRUPT, "the map of layer %" PRIu64 " of %s is damaged", layer->number, folder);
+		return error_set(err, ERROR_CORRUPT, "the map of layer %" PRIu64 " of %s is damaged",
+			layer->number, folder);
 	}
 	return map_load(layer->map, layer->map_fd, err);
 }
 
-int layer_open_live(const struct layer_place *place, uint64_t number, struct layer **layer_out, struct error *err)
+int layer_open_live(
+	const struct layer_place *place, uint64_t number, struct layer **layer_out, struct error *err)
 {
 	char path[PATH_SIZE];
 	struct map_identity identity = { .layer = number };

@@ -40,13 +40,13 @@ struct live_header {
 };
 
 struct map {
-	int fd; /* -1: private */
+	int fd;                     /* -1: private */
 	struct live_header *header; /* NULL: private */
 	void *mapping;
 	uint64_t mapping_size;
 	_Atomic uint64_t *words;
 	_Atomic uint64_t *present, *dirty; /* a bit a page */
-	_Atomic uint64_t page_limit; /* no page at or after it is present */
+	_Atomic uint64_t page_limit;       /* no page at or after it is present */
 	pthread_mutex_t grow_lock;
 };
 
@@ -111,7 +111,8 @@ static int map_memory(struct map *map, struct error *err)
 {
 	int flags = map->fd >= 0 ? MAP_SHARED : MAP_PRIVATE | MAP_ANONYMOUS;
 	map->mapping_size = MAP_HEADER_SIZE + MAP_BYTES;
-	void *mapping = mmap(NULL, map->mapping_size, PROT_READ | PROT_WRITE, flags | MAP_NORESERVE, map->fd, 0);
+	void *mapping =
+		mmap(NULL, map->mapping_size, PROT_READ | PROT_WRITE, flags | MAP_NORESERVE, map->fd, 0);
 	if (mapping == MAP_FAILED)
 		return error_set_errno(err, errno, "cannot map the map of a layer");
 	madvise(mapping, map->mapping_size, MADV_DONTDUMP);
@@ -131,7 +132,8 @@ int map_create_private(struct map **map_out, struct error *err)
 	return 0;
 }
 
-int map_create_live(const char *path, const struct map_identity *identity, struct map **map_out, struct error *err)
+int map_create_live(
+	const char *path, const struct map_identity *identity, struct map **map_out, struct error *err)
 {
 	if (unlink(path) && errno != ENOENT)
 		return error_set_errno(err, errno, "cannot remove %s", path);
@@ -184,7 +186,8 @@ static bool belongs(const struct live_header *header, const struct map_identity 
 		!memcmp(header->boot_id, boot_id, sizeof boot_id);
 }
 
-int map_open_live(const char *path, const struct map_identity *identity, struct map **map_out, struct error *err)
+int map_open_live(
+	const char *path, const struct map_identity *identity, struct map **map_out, struct error *err)
 {
 	struct live_header header;
 	struct stat status;
@@ -236,7 +239,8 @@ static int make_present(struct map *map, uint64_t first, uint64_t last, struct e
 	for (; !failed && page <= last; page++) {
 		if (test_bit(map->present, page))
 			continue;
-		failed = map->fd >= 0 && disk_reserve(map->fd, MAP_HEADER_SIZE + page * MAP_PAGE_SIZE, MAP_PAGE_SIZE);
+		failed = map->fd >= 0 &&
+			disk_reserve(map->fd, MAP_HEADER_SIZE + page * MAP_PAGE_SIZE, MAP_PAGE_SIZE);
 		if (!failed)
 			set_present(map, page);
 	}
@@ -261,7 +265,8 @@ int map_load(struct map *map, int fd, struct error *err)
 		offset -= offset % MAP_PAGE_SIZE;
 		for (; offset < end; offset += MAP_PAGE_SIZE) {
 			uint64_t page = (offset - MAP_HEADER_SIZE) / MAP_PAGE_SIZE;
-			size_t length = size - offset < MAP_PAGE_SIZE ? (size_t)(size - offset) : MAP_PAGE_SIZE;
+			size_t length =
+				size - offset < MAP_PAGE_SIZE ? (size_t)(size - offset) : MAP_PAGE_SIZE;
 			memset(copy, 0, sizeof copy);
 			if (page >= PAGES)
 				return error_set(err, ERROR_CORRUPT, "a map is larger than any volume");
@@ -271,7 +276,8 @@ int map_load(struct map *map, int fd, struct error *err)
 				continue;
 			if (make_present(map, page, page, err))
 				return -1;
-			memcpy((char *)map->mapping + MAP_HEADER_SIZE + page * MAP_PAGE_SIZE, copy, sizeof copy);
+			memcpy((char *)map->mapping + MAP_HEADER_SIZE + page * MAP_PAGE_SIZE, copy,
+				sizeof copy);
 		}
 	}
 	return 0;
@@ -297,7 +303,9 @@ enum map_state map_run(const struct map *map, uint64_t grain, uint64_t end, uint
 			continue;
 		}
 		unsigned shift = (unsigned)(at % GRAINS_PER_WORD) * 2;
-		uint64_t word = atomic_load_explicit(&map->words[at / GRAINS_PER_WORD], memory_order_acquire) >> shift;
+		uint64_t word =
+			atomic_load_explicit(&map->words[at / GRAINS_PER_WORD], memory_order_acquire) >>
+			shift;
 		if (first)
 			state = (enum map_state)(word & 3);
 		uint64_t differ = word ^ pattern[state] >> shift;

@@ -1,0 +1,104 @@
+/* amid status: what a running server holds. */
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/client.h"
+#include "cli/commands.h"
+#include "cli/options.h"
+#include "base/banned.h"
+
+static const char help[] =
+	"Usage: amid status [--endpoint URL] [--json | --field NAME]\n\n"
+	"Shows what a running server holds: a line for each region. --json prints what the server answers; --field prints one figure of the region in use\n"
+	"(AWS_REGION): store_bytes, store_objects, store_available, images, snapshots, volumes, instances.\n\n"
+	"Example: AWS_ENDPOINT_URL=http://127.0.0.1:4566 amid status\n";
+
+static const struct option options[] = {
+	{ "endpoint", required_argument, NULL, 'e' },
+	{ "json", no_argument, NULL, 'j' },
+	{ "field", required_argument, NULL, 'f' },
+	{ "help", no_argument, NULL, 'h' },
+	{ 0 },
+};
+
+static long long figure(json_t *region, const char *name)
+{
+	return (long long)json_integer_value(json_object_get(region, name));
+}
+
+static void print_table(json_t *status)
+{
+	json_t *region;
+	size_t i;
+	printf("%-16s %7s %10s %8s %10s %16s %12s %18s\n", "region", "images", "snapshots", "volumes", "instances", "store bytes", "objects",
+		"available bytes");
+	json_array_foreach(json_object_get(status, "regions"), i, region)
+		printf("%-16s %7lld %10lld %8lld %10lld %16lld %12lld %18lld\n", json_string_value(json_object_get(region, "region")),
+			figure(region, "images"), figure(region, "snapshots"), figure(region, "volumes"), figure(region, "instances"),
+			figure(region, "store_bytes"), figure(region, "store_objects"), figure(region, "store_available"));
+}
+
+/* The region that a client would use: AWS_REGION, else the server's first. */
+static int print_field(json_t *status, const char *name, struct error *err)
+{
+	const char *wanted = getenv("AWS_REGION");
+	json_t *region, *regions = json_object_get(status, "regions");
+	size_t i;
+	json_array_foreach(regions, i, region) {
+		if (wanted && *wanted && strcmp(wanted, json_string_value(json_object_get(region, "region"))) != 0)
+			continue;
+		if (!json_is_integer(json_object_get(region, name)))
+			return error_set(err, ERROR_INVALID, "there is no field %s", name);
+		printf("%lld\n", figure(region, name));
+		return 0;
+	}
+	return error_set(err, ERROR_INVALID, "the server has no region %s", wanted ? wanted : "at all");
+}
+
+static int fetch(const char *endpoint, json_t **status, struct error *err)
+{
+	struct client *client;
+	struct client_connection *connection = NULL;
+	struct client_rest rest = { .service = "ec2", .method = "GET", .path = "/_amid/status" };
+	if (client_open(endpoint, &client, err))
+		return -1;
+	int result = client_connect(client, &connection, err);
+	if (result == 0)
+		result = client_call_rest(connection, &rest, CLIENT_ONCE, status, err);
+	client_disconnect(connection);
+	client_close(client);
+	return result;
+}
+
+int command_status(int argc, char **argv)
+{
+	const char *endpoint = NULL, *field = NULL;
+	bool raw = false;
+	struct error err;
+	json_t *status;
+	for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
+		if (option == 'h') {
+			fputs(help, stdout);
+			return 0;
+		}
+		if (option == '?')
+			return 2;
+		if (option == 'j')
+			raw = true;
+		else
+			*(option == 'e' ? &endpoint : &field) = optarg;
+	}
+	if (fetch(endpoint, &status, &err))
+		return options_fail("status", 1, err.message);
+	int result = 0;
+	if (raw)
+		result = json_dumpf(status, stdout, JSON_INDENT(2)) || putchar('\n') == EOF;
+	else if (field)
+		result = print_field(status, field, &err) ? options_fail("status", 1, err.message) : 0;
+	else
+		print_table(status);
+	json_decref(status);
+	return result;
+}
