@@ -267,12 +267,16 @@ class World:
         return self.ec2.describe_snapshots(SnapshotIds=[snapshot])["Snapshots"][0]["State"]
 
     def snapshot(self, size=1, **more):
-        """A completed snapshot of an empty volume, which is deleted."""
+        """A completed snapshot of an empty volume, which is gone."""
         volume = self.volume(size, zone=f"{self.ec2.meta.region_name}a")
         made = self.ec2.create_snapshot(VolumeId=volume, **more)["SnapshotId"]
         poll(lambda: self.snapshot_state(made) == "completed")
-        self.ec2.delete_volume(VolumeId=volume)
+        self.delete_volume(volume)
         return made
+
+    def delete_volume(self, volume):
+        self.ec2.delete_volume(VolumeId=volume)
+        poll(lambda: volume not in [shown["VolumeId"] for shown in self.ec2.describe_volumes()["Volumes"]])
 
     def image(self, name=None, snapshot=None, mappings=(), size=1, **more):
         """An image whose root device is /dev/sda1."""
