@@ -36,10 +36,11 @@ enum index_condition {
 	INDEX_INTERRUPTED, /* its process died; the machine has been up since: exact up to what the packs hold beyond the checkpoint */
 	INDEX_LOST_POWER, /* the machine went down: exact up to the checkpoint, unless it was collecting */
 	INDEX_COLLECTING, /* died during a collection: has to be made again, the checkpoint counts */
-	INDEX_ABSENT /* missing or damaged: has to be made again */
+	INDEX_ABSENT      /* missing or damaged: has to be made again */
 };
 
-int index_open_writer(const char *folder, struct index **index, enum index_condition *condition, struct error *err);
+int index_open_writer(
+	const char *folder, struct index **index, enum index_condition *condition, struct error *err);
 int index_open_reader(const char *folder, struct index **index, struct error *err);
 void index_close(struct index *index); /* NULL is legal; marks nothing */
 
@@ -73,8 +74,8 @@ uint32_t index_generation(const struct index *index);
 uint32_t index_advance_generation(struct index *index);
 struct index_position index_checkpoint(const struct index *index, enum pack_class group);
 /* The index as it is now becomes durable together with the positions. The packs up to there must be durable already. */
-int index_write_checkpoint(struct index *index, const struct index_position positions[PACK_CLASS_COUNT],
-	struct error *err);
+int index_write_checkpoint(
+	struct index *index, const struct index_position positions[PACK_CLASS_COUNT], struct error *err);
 /* Durable marks. While a writer is open the index is marked unclean, from its first change on. */
 int index_mark_collecting(struct index *index, bool collecting, struct error *err);
 int index_mark_clean(struct index *index, struct error *err);

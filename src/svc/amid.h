@@ -51,6 +51,7 @@ struct amid {
 	struct imds *imds; /* NULL with the dry driver */
 	struct uploads *uploads;
 	struct work *work;
+	struct server_watch *server_watch; /* NULL with the dry driver */
 	const char *runtime_folder; /* on a tmpfs: live maps and sockets */
 	uint8_t token_key[32]; /* random at each start: IMDSv2 and paging tokens */
 };

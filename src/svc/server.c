@@ -197,11 +197,11 @@ void server_close(struct server *server)
 		return;
 	struct amid *amid = &server->amid;
 	door_close(server->door);
-	if (amid->work)
-		control_close(amid);
+	control_stop(amid);
 	uploads_close(amid->uploads);
 	if (amid->compute)
 		amid->config->compute->close(amid->compute);
+	control_close(amid);
 	if (amid->net)
 		net_close(amid->net);
 	imds_close(amid->imds);

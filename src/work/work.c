@@ -175,16 +175,22 @@ int work_open(const struct work_kind *kinds, unsigned threads, void *context, st
 	return 0;
 }
 
-void work_close(struct work *work)
+void work_stop(struct work *work)
 {
-	if (!work)
-		return;
 	pthread_mutex_lock(&work->lock);
 	work->closing = true;
 	pthread_cond_broadcast(&work->changed);
 	pthread_mutex_unlock(&work->lock);
 	for (unsigned i = 0; i < work->thread_count; i++)
 		pthread_join(work->threads[i], NULL);
+	work->thread_count = 0;
+}
+
+void work_close(struct work *work)
+{
+	if (!work)
+		return;
+	work_stop(work);
 	for (unsigned i = 0; i < BUCKETS; i++)
 		while (work->buckets[i])
 			remove_item(work, work->buckets[i]);

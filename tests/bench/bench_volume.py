@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Volumes over NBD beside `nbdkit file` on a raw file and `qemu-nbd` on a qcow2 overlay, in one run.
 
-    tests/bench/bench_volume.py BUILD_FOLDER [--size MIB] [--seconds S]
+    tests/bench/bench_volume.py BUILD_FOLDER [--size MIB] [--seconds S] [--only compare|freeze|seal]
 
 Prints operations (or MiB) a second and the ratios; then freeze latency under load, and the time to seal 256 MiB.
 """
@@ -170,12 +170,11 @@ class Bench:
               f"{blocks} blocks, {added / (256 << 20):.4f} of their size added")
         server.stop()
 
-    def run(self):
+    def run(self, parts):
         servers = self.servers()
         try:
-            self.compare(servers)
-            self.freezes(servers)
-            self.seals()
+            for part in parts:
+                {"compare": lambda: self.compare(servers), "freeze": lambda: self.freezes(servers), "seal": self.seals}[part]()
         finally:
             for server in servers.values():
                 server.stop()
@@ -187,9 +186,10 @@ def main():
     parser.add_argument("build")
     parser.add_argument("--size", type=int, default=512, help="MiB of each disk")
     parser.add_argument("--seconds", type=int, default=2, help="for each measurement")
+    parser.add_argument("--only", choices=["compare", "freeze", "seal"])
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="amid-bench-", dir=os.environ.get("TMPDIR")) as folder:
-        Bench(os.path.abspath(options.build), folder, options.size, options.seconds).run()
+        Bench(os.path.abspath(options.build), folder, options.size, options.seconds).run([options.only] if options.only else ["compare", "freeze", "seal"])
 
 
 if __name__ == "__main__":

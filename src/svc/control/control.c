@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "svc/control/internal.h"
+#include "svc/control/server_watch.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "base/banned.h"
@@ -75,6 +76,8 @@ int control_open(struct amid *amid, struct error *err)
 {
 	if (work_open(kinds, WORKERS, amid, &amid->work, err))
 		return -1;
+	if (amid->config->compute != &compute_driver_dry && server_watch_open(amid->work, &amid->server_watch, err))
+		return -1;
 	meta_set_listener(amid->meta, on_change, amid);
 	const struct record_kind *scanned[] = { &record_instance, &record_volume, &record_image };
 	for (size_t i = 0; i < sizeof scanned / sizeof *scanned; i++)
@@ -89,9 +92,16 @@ int control_open(struct amid *amid, struct error *err)
 	return 0;
 }
 
+void control_stop(struct amid *amid)
+{
+	if (!amid->work)
+		return;
+	meta_set_listener(amid->meta, NULL, NULL);
+	work_stop(amid->work);
+}
+
 void control_close(struct amid *amid)
 {
-	meta_set_listener(amid->meta, NULL, NULL);
+	server_watch_close(amid->server_watch);
 	work_close(amid->work);
-	amid->work = NULL;
 }

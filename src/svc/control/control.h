@@ -8,7 +8,9 @@
 
 /* Opens the work queue, listens to changes, and looks at everything once: what a crash interrupted goes on. */
 int control_open(struct amid *amid, struct error *err);
-/* Stops looking; what runs is finished first. */
+/* Stops looking; what runs is finished first. Events of machines may still come, and do nothing. */
+void control_stop(struct amid *amid);
+/* After the machines' driver was closed: gives up the rest. */
 void control_close(struct amid *amid);
 /* compute_listener: an event of a machine wakes its instance's controller. `context` is the struct amid. */
 void control_machine_event(void *context, const char *machine_id, enum machine_event event);

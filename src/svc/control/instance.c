@@ -123,6 +123,10 @@ static int bring_down(struct instance_view *view, int64_t limit_ms, bool *down, 
 	*down = *clean = false;
 	if (machine_get_state(view, &state, err))
 		return -1;
+	/* A guest that waits for its disk cannot shut down, and volumes are frozen through their servers, all or none. But what cannot be served must not keep an instance from ending. */
+	struct error serving;
+	if (machine_serve_volumes(view, &serving))
+		log_warning("volumes-not-served", "error=\"%s\"", serving.message);
 	if (state != MACHINE_RUNNING) {
 		*down = true;
 		*clean = state == MACHINE_SHUT_DOWN;
@@ -221,14 +225,16 @@ static int supervise(struct instance_view *view, int64_t *again_ms, struct error
 	enum machine_state state;
 	if (capture_find(view, &image, err) || machine_get_state(view, &state, err))
 		return -1;
+	if (state == MACHINE_SHUT_DOWN && !image && !view->instance->restart)
+		return follow_guest(view, err);
+	if (machine_serve_volumes(view, err))
+		return -1;
 	if (image && boolean_or(image->capture->no_reboot, false)) {
 		*again_ms = 0; /* there may be another */
 		return capture_now(view, image, state == MACHINE_RUNNING, false, err);
 	}
 	if (image || view->instance->restart)
 		return restart(view, image, again_ms, err);
-	if (state == MACHINE_SHUT_DOWN)
-		return follow_guest(view, err);
 	if (state == MACHINE_ABSENT) {
 		log_warning("machine-lost", "starting it again");
 		if (machine_launch(view, err))

@@ -30,6 +30,10 @@ struct instance_view {
 int machine_launch(struct instance_view *view, struct error *err);
 /* Ends the machine (if it runs) and its volume servers. */
 int machine_end(struct instance_view *view, struct error *err);
+/*
+ * Starts the volume servers that have ended, of all volumes that the machine has: it waits for them and connects again. From then on the end of one wakes the instance's controller.
+ */
+int machine_serve_volumes(struct instance_view *view, struct error *err);
 int machine_get_state(struct instance_view *view, enum machine_state *state, struct error *err);
 int machine_attach(struct instance_view *view, struct volume_record *volume, struct error *err);
 int machine_detach(struct instance_view *view, struct volume_record *volume, struct error *err);

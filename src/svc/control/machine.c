@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "svc/control/internal.h"
+#include "svc/control/server_watch.h"
 #include "svc/instance_types.h"
 #include "base/banned.h"
 
@@ -44,7 +45,22 @@ static int start_volume(struct instance_view *view, const struct volume_record *
 		.boot = view->instance->root_device_name && strcmp(volume->attachment->device, view->instance->root_device_name) == 0,
 	};
 	struct process server;
-	return is_dry(view->amid) ? 0 : volume_server_start(&paths, &server, err);
+	if (is_dry(view->amid))
+		return 0;
+	if (volume_server_start(&paths, &server, err))
+		return -1;
+	return server_watch_add(view->amid->server_watch, &server, view->instance->record.id, err);
+}
+
+int machine_serve_volumes(struct instance_view *view, struct error *err)
+{
+	for (unsigned i = 0; i < view->volume_count; i++) {
+		struct machine_disk disk;
+		/* one that is being attached is not the machine's yet; one that is being detached may be */
+		if (strcmp(view->volumes[i]->attachment->state, "attaching") != 0 && start_volume(view, view->volumes[i], &disk, err))
+			return -1;
+	}
+	return 0;
 }
 
 static int open_tap(struct instance_view *view, int *tap_fd, struct error *err)
