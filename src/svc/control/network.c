@@ -161,6 +161,36 @@ int network_apply(struct amid *amid, const char *account, const char *region, co
 	return result;
 }
 
+static bool is_listed(const char *const *ids, size_t count, const char *id)
+{
+	for (size_t i = 0; i < count; i++)
+		if (strcmp(ids[i], id) == 0)
+			return true;
+	return false;
+}
+
+int network_take_up(struct amid *amid, struct error *err)
+{
+	if (!amid->net)
+		return 0;
+	struct arena *arena ARENA_SCOPED = arena_create();
+	struct meta_rows rows;
+	const char **ids = NULL;
+	size_t count = 0;
+	if (meta_list(amid->meta, &record_instance, &(struct meta_query){ 0 }, arena, &rows, err))
+		return -1;
+	for (size_t i = 0; i < rows.count; i++) {
+		const struct instance_record *instance = rows.items[i];
+		if (!has_interface(instance) || is_listed(ids, count, instance->vpc))
+			continue;
+		if (network_apply(amid, instance->record.account, instance->record.region, instance->vpc, err))
+			return -1;
+		*ARENA_APPEND(arena, ids, count) = instance->vpc;
+	}
+	*ARENA_APPEND(arena, ids, count) = NULL;
+	return net_remove_others(amid->net, ids, err);
+}
+
 /* Rules have changed: they matter if any instance of the VPC is up. */
 int control_security_group(void *context, const char *id, int64_t *again_ms, struct error *err)
 {
