@@ -78,6 +78,15 @@ def test_mappings_drop_add_and_resize(ec2, world, wait_for, instance):
     assert [s["VolumeSize"] for s in ec2.describe_snapshots(Filters=[{"Name": "description", "Values": ["Created by CreateImage*"]}])["Snapshots"]] == [2]
 
 
+def test_added_mapping_has_a_snapshot(ec2, world, wait_for, instance):
+    snapshot = world.snapshot(size=3)
+    added = [{"DeviceName": f"/dev/sd{letter}", "Ebs": {"SnapshotId": snapshot}} for letter in "cd"]
+    devices = mapped(create(ec2, world, wait_for, instance, BlockDeviceMappings=added))
+    assert [(devices[d]["SnapshotId"], devices[d]["VolumeSize"]) for d in ("/dev/sdc", "/dev/sdd")] == [(snapshot, 3)] * 2
+    with pytest.raises(ClientError, match="InvalidSnapshot.InUse"):
+        ec2.delete_snapshot(SnapshotId=snapshot)
+
+
 @pytest.mark.parametrize(
     "mapping,code",
     [

@@ -77,6 +77,13 @@ def test_volume_cannot_be_smaller_than_its_snapshot(ec2, world):
         ec2.register_image(Name="golden", RootDeviceName="/dev/sda1", BlockDeviceMappings=[mapping])
 
 
+def test_two_devices_have_the_same_snapshot(world):
+    snapshot = world.snapshot()
+    image = world.image(snapshot=snapshot, mappings=[{"DeviceName": "/dev/sdb", "Ebs": {"SnapshotId": snapshot}}])
+    assert [m["Ebs"]["SnapshotId"] for m in world.shown_image(image)["BlockDeviceMappings"]] == [snapshot, snapshot]
+    world.instance(image=image)
+
+
 def test_device_is_mapped_once(world):
     twice = {"DeviceName": "/dev/sda1", "Ebs": {"VolumeSize": 1}}
     with pytest.raises(ClientError, match="InvalidBlockDeviceMapping.*/dev/sda1"):

@@ -93,6 +93,12 @@ def test_volumes_go_with_the_instance_if_they_are_told_to(ec2, world, wait_for):
         ec2.describe_volumes(VolumeIds=[gone])
 
 
+def test_instance_that_is_not_up_yet_is_terminated(ec2, world, wait_for):
+    (instance,) = world.run(wait=None)
+    terminate(ec2, world, instance)
+    wait_for(lambda: ec2.describe_volumes()["Volumes"] == [])
+
+
 def test_address_of_a_terminated_instance_is_free(ec2, world):
     image = world.image()
     terminate(ec2, world, world.instance(image=image, PrivateIpAddress="172.31.0.77"))
