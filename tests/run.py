@@ -74,8 +74,11 @@ def layer_unit(arguments, results):
     selection = meson_selection(build, 'unit', arguments.only) if arguments.only else []
     if not arguments.only or selection:
         meson_tests(build, results, ['--suite', 'unit', *selection], 'unit')
-    if not arguments.only:
-        meson_tests(ROOT / arguments.build, results, ['--suite', 'api'], 'unit')
+    plain = ROOT / arguments.build
+    for suite in ('api', 'plain'):
+        selection = meson_selection(plain, suite, arguments.only) if arguments.only else []
+        if not arguments.only or selection:
+            meson_tests(plain, results, ['--suite', suite, *selection], 'unit')
 
 
 def layer_threads(arguments, results):
