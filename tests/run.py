@@ -100,6 +100,15 @@ def tiny_image(build):
     return disk
 
 
+def layer_clients(folder, arguments, results):
+    if folder == 'crash':
+        build = ROOT / arguments.build
+        selection = meson_selection(build, 'crash', arguments.only) if arguments.only else []
+        if not arguments.only or selection:
+            meson_tests(build, results, ['--suite', 'crash', *selection], 'crash')
+    pytest_layer(folder, arguments, results)
+
+
 def pytest_layer(folder, arguments, results):
     path = ROOT / 'tests' / folder
     if not list(path.rglob('test_*.py')):
@@ -145,7 +154,7 @@ def main():
         print(f'== {layer}', flush=True)
         try:
             if layer in ('api', 'crash', 'vm'):
-                pytest_layer(layer, arguments, results)
+                layer_clients(layer, arguments, results)
             else:
                 {'unit': layer_unit, 'threads': layer_threads, 'fuzz': layer_fuzz}[layer](arguments, results)
         except subprocess.CalledProcessError as error:
