@@ -21,7 +21,9 @@ def signed_at(server, moment, monkeypatch):
             return moment
 
     monkeypatch.setattr(botocore.auth.datetime, "datetime", Clock)
-    request = botocore.awsrequest.AWSRequest("POST", f"{server.endpoint}/", data="Action=DescribeRegions&Version=2016-11-15")
+    request = botocore.awsrequest.AWSRequest(
+        "POST", f"{server.endpoint}/", data="Action=DescribeRegions&Version=2016-11-15"
+    )
     request.headers["Content-Type"] = "application/x-www-form-urlencoded"
     return server.send(request)
 
@@ -63,7 +65,9 @@ def test_unsigned_request_is_refused(iam_server):
 @pytest.mark.parametrize("minutes", [-16, 16])
 def test_clock_that_is_far_off_is_refused(iam_server, monkeypatch, minutes):
     status, body = signed_at(iam_server, datetime.datetime.utcnow() + datetime.timedelta(minutes=minutes), monkeypatch)
-    assert status in (400, 403) and ("RequestExpired" in body or "SignatureDoesNotMatch" in body or "AuthFailure" in body)
+    assert status in (400, 403) and (
+        "RequestExpired" in body or "SignatureDoesNotMatch" in body or "AuthFailure" in body
+    )
 
 
 @pytest.mark.parametrize("minutes", [-14, 14])

@@ -21,14 +21,24 @@ def test_launches_get_addresses_of_their_own(ec2, world):
 
 def test_tags_of_one_resource_are_all_set(ec2, world):
     image = world.image()
-    answers = at_once([lambda n=n: ec2.create_tags(Resources=[image], Tags=[{"Key": f"k{n}", "Value": str(n)}]) for n in range(12)])
+    answers = at_once(
+        [lambda n=n: ec2.create_tags(Resources=[image], Tags=[{"Key": f"k{n}", "Value": str(n)}]) for n in range(12)]
+    )
     assert [answer for answer in answers if isinstance(answer, Exception)] == []
-    assert {tag["Key"]: tag["Value"] for tag in world.shown_image(image)["Tags"]} == {f"k{n}": str(n) for n in range(12)}
+    assert {tag["Key"]: tag["Value"] for tag in world.shown_image(image)["Tags"]} == {
+        f"k{n}": str(n) for n in range(12)
+    }
 
 
 def test_one_address_goes_to_one_launch(ec2, world):
     image = world.image()
-    parameters = {"ImageId": image, "InstanceType": "t3.nano", "MinCount": 1, "MaxCount": 1, "PrivateIpAddress": "172.31.0.77"}
+    parameters = {
+        "ImageId": image,
+        "InstanceType": "t3.nano",
+        "MinCount": 1,
+        "MaxCount": 1,
+        "PrivateIpAddress": "172.31.0.77",
+    }
     answers = at_once([lambda: ec2.run_instances(**parameters)] * 6)
     refused = [answer for answer in answers if isinstance(answer, ClientError)]
     assert len(refused) == 5
@@ -54,7 +64,9 @@ def test_one_token_makes_one_launch(ec2, world):
 def test_one_device_goes_to_one_volume(ec2, world):
     instance = world.instance(Placement={"AvailabilityZone": "us-east-1a"})
     volumes = [world.volume() for _ in range(4)]
-    answers = at_once([lambda v=v: ec2.attach_volume(VolumeId=v, InstanceId=instance, Device="/dev/sdf") for v in volumes])
+    answers = at_once(
+        [lambda v=v: ec2.attach_volume(VolumeId=v, InstanceId=instance, Device="/dev/sdf") for v in volumes]
+    )
     assert sum(isinstance(answer, dict) for answer in answers) == 1
     world.wait_attached(instance, "/dev/sdf")
     assert len(world.devices(instance)) == 2
@@ -63,7 +75,9 @@ def test_one_device_goes_to_one_volume(ec2, world):
 def test_snapshot_is_deleted_or_becomes_an_image_but_not_both(ec2, world):
     for number in range(5):
         snapshot = world.snapshot()
-        register, delete = at_once([lambda: world.image(f"race {number}", snapshot), lambda: ec2.delete_snapshot(SnapshotId=snapshot)])
+        register, delete = at_once(
+            [lambda: world.image(f"race {number}", snapshot), lambda: ec2.delete_snapshot(SnapshotId=snapshot)]
+        )
         assert isinstance(register, Exception) != isinstance(delete, Exception), (register, delete)
 
 

@@ -27,7 +27,11 @@ RUN = {"ImageId": "ami-0123456789abcdef0", "MinCount": 1, "MaxCount": 1}
         ("RunInstances", {**RUN, "InstanceInitiatedShutdownBehavior": "explode"}, "InvalidParameterValue.*explode"),
         ("CreateVolume", {"AvailabilityZone": "us-east-1a", "Size": "1.5"}, "InvalidParameterValue.*1.5"),
         ("CreateVolume", {"AvailabilityZone": "us-east-1a", "Size": "99999999999999999999"}, "InvalidParameterValue"),
-        ("DescribeImageAttribute", {"ImageId": "ami-0123456789abcdef0", "Attribute": "colour"}, "InvalidParameterValue.*colour"),
+        (
+            "DescribeImageAttribute",
+            {"ImageId": "ami-0123456789abcdef0", "Attribute": "colour"},
+            "InvalidParameterValue.*colour",
+        ),
         ("DescribeImages", {"MaxResults": "many"}, "InvalidParameterValue.*many"),
         ("DescribeImages", {"NextToken": "made-up"}, "InvalidNextToken"),
         ("CreateTags", {"ResourceId.1": "ami-0123456789abcdef0"}, "MissingParameter.*Tag"),
@@ -69,7 +73,9 @@ def test_empty_id_in_a_list_is_malformed(raw_call, action, parameter, code):
 
 
 def test_error_is_a_document_with_the_request_id(server):
-    query = urllib.parse.urlencode({"Action": "DescribeImages", "Version": "2016-11-15", "ImageId.1": "ami-0123456789abcdef0"})
+    query = urllib.parse.urlencode(
+        {"Action": "DescribeImages", "Version": "2016-11-15", "ImageId.1": "ami-0123456789abcdef0"}
+    )
     with pytest.raises(urllib.error.HTTPError) as refusal:
         urllib.request.urlopen(f"{server.endpoint}/", data=query.encode(), timeout=20)
     document = xml.etree.ElementTree.fromstring(refusal.value.read())
@@ -112,6 +118,11 @@ def test_reset_forgets_everything_of_the_account(server, ec2, world):
     world.instance()
     ec2.create_key_pair(KeyName="mine", KeyType="ed25519")
     server.reset()
-    assert ec2.describe_images()["Images"] == ec2.describe_snapshots()["Snapshots"] == ec2.describe_volumes()["Volumes"] == []
+    assert (
+        ec2.describe_images()["Images"]
+        == ec2.describe_snapshots()["Snapshots"]
+        == ec2.describe_volumes()["Volumes"]
+        == []
+    )
     assert ec2.describe_instances()["Reservations"] == ec2.describe_key_pairs()["KeyPairs"] == []
     assert len(ec2.describe_subnets()["Subnets"]) == 3

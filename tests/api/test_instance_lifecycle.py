@@ -74,12 +74,20 @@ def test_rebooted_instance_stays_what_it_is(ec2, world):
 
 def test_terminated_instance_can_still_be_seen(ec2, world):
     instance = world.instance()
-    assert change(ec2.terminate_instances(InstanceIds=[instance]), "TerminatingInstances") == (instance, "running", "shutting-down")
+    assert change(ec2.terminate_instances(InstanceIds=[instance]), "TerminatingInstances") == (
+        instance,
+        "running",
+        "shutting-down",
+    )
     world.wait_state(instance, "terminated")
     shown = world.shown(instance)
     assert shown["State"] == {"Code": 48, "Name": "terminated"}
     assert "PrivateIpAddress" not in shown and "VpcId" not in shown and shown["BlockDeviceMappings"] == []
-    assert change(ec2.terminate_instances(InstanceIds=[instance]), "TerminatingInstances") == (instance, "terminated", "terminated")
+    assert change(ec2.terminate_instances(InstanceIds=[instance]), "TerminatingInstances") == (
+        instance,
+        "terminated",
+        "terminated",
+    )
 
 
 def test_volumes_go_with_the_instance_if_they_are_told_to(ec2, world, wait_for):

@@ -54,7 +54,9 @@ class Caller(threading.Thread):
         snapshot = self.ec2.create_snapshot(VolumeId=volume)["SnapshotId"] if self.available(volume) else None
         if snapshot:
             self.promised.append(("snapshot", snapshot))
-        instance = self.ec2.run_instances(ImageId=self.image, InstanceType="t3.nano", MinCount=1, MaxCount=1)["Instances"][0]["InstanceId"]
+        instance = self.ec2.run_instances(ImageId=self.image, InstanceType="t3.nano", MinCount=1, MaxCount=1)[
+            "Instances"
+        ][0]["InstanceId"]
         self.promised.append(("instance", instance))
         if self.running(instance):
             self.promised.append(("image", self.ec2.create_image(InstanceId=instance, Name=name)["ImageId"]))
@@ -76,7 +78,13 @@ class Caller(threading.Thread):
             self.failure = error
 
 
-SETTLED = {"volume": {"available", "in-use"}, "snapshot": {"completed"}, "image": {"available"}, "instance": {"running"}, "terminated": {"terminated"}}
+SETTLED = {
+    "volume": {"available", "in-use"},
+    "snapshot": {"completed"},
+    "image": {"available"},
+    "instance": {"running"},
+    "terminated": {"terminated"},
+}
 
 
 def state(world, kind, identity):
@@ -89,7 +97,7 @@ def state(world, kind, identity):
 
 @pytest.mark.parametrize("calls", [3, 12, 30])
 def test_everything_answered_survives_a_kill_in_the_midst_of_calls(own_server, calls):
-    """Killed after so many answers: at three places of what the callers do. Each thing answered comes to rest in the state that was promised."""
+    """Killed after so many answers. Each thing that was answered comes to rest in the state that was promised."""
     image = World(own_server.client("ec2")).image()
     callers = [Caller(own_server, image, number) for number in range(3)]
     for caller in callers:
@@ -109,7 +117,11 @@ def test_everything_answered_survives_a_kill_in_the_midst_of_calls(own_server, c
         if kind == "instance" and identity in terminated:
             continue
         poll(lambda kind=kind, identity=identity, states=states: state(world, kind, identity) in states, timeout=40)
-    instances = {instance["InstanceId"]: instance for r in world.ec2.describe_instances()["Reservations"] for instance in r["Instances"]}
+    instances = {
+        instance["InstanceId"]: instance
+        for r in world.ec2.describe_instances()["Reservations"]
+        for instance in r["Instances"]
+    }
     for identity, instance in instances.items():
         assert instance["State"]["Name"] == "terminated" or set(world.devices(identity)) == {"/dev/sda1"}, instance
     own_server.stop()

@@ -1,4 +1,7 @@
-"""What one account sees of another's: public, shared and private images, the platform's owner alias. Signatures count here (--auth iam)."""
+"""What one account sees of another's: public, shared and private images, the platform's owner alias.
+
+Signatures count here (--auth iam).
+"""
 
 import uuid
 
