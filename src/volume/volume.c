@@ -64,11 +64,27 @@ static int write_new_volume(const char *folder, uint64_t size, const struct dige
 	return result;
 }
 
-/* The manifest comes last: a folder without one is what a crash has left of a volume that was being made, or removed. */
+/*
+ * Whether a folder is what a crash has left of a volume that was being made: the manifest comes last, and nothing was written yet. A volume that holds data and has lost its manifest is damaged,
+ * and not to be replaced.
+ */
 static bool is_unfinished(const char *folder)
 {
-	struct arena *scratch ARENA_SCOPED = arena_create();
-	return access(arena_printf(scratch, "%s/manifest", folder), F_OK) && errno == ENOENT;
+	DIR *listing = opendir(folder);
+	bool unfinished = listing;
+	for (struct dirent *entry; unfinished && (entry = readdir(listing));) {
+		struct stat status;
+		const char *suffix = strrchr(entry->d_name, '.');
+		if (strcmp(entry->d_name, "manifest") == 0)
+			unfinished = false;
+		else if (suffix && strcmp(suffix, ".data") == 0)
+			unfinished =
+				fstatat(dirfd(listing), entry->d_name, &status, AT_SYMLINK_NOFOLLOW) == 0 &&
+				status.st_blocks * 512 < VOLUME_GRAIN_SIZE;
+	}
+	if (listing)
+		closedir(listing);
+	return unfinished;
 }
 
 static int make_folder(const char *folder, struct error *err)

@@ -23,7 +23,12 @@ static void an_unfinished_volume_is_made_again(void **state)
 	ASSERT_OK(volume_create(place.folder, 4 * MIB, NULL, &err));
 	ASSERT_OK(volume_open(place.folder, place.runtime, place.store, &volume, &err));
 	assert_int_equal(volume_size(volume), 4 * MIB);
+	ASSERT_OK(volume_write(volume, "data", 0, 4, &err));
+	ASSERT_OK(volume_flush(volume, &err));
 	volume_close(volume);
+	/* with data, it is not unfinished but damaged */
+	assert_int_equal(unlink(manifest), 0);
+	ASSERT_FAILS(volume_create(place.folder, 4 * MIB, NULL, &err), ERROR_DUPLICATE);
 	place_close(&place);
 }
 
