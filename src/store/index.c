@@ -410,10 +410,14 @@ bool index_remove(struct index *index, uint64_t slot, const struct digest *diges
 	return found;
 }
 
-unsigned index_load_percent(const struct index *index)
+unsigned index_load_percent(struct index *index)
 {
-	return (unsigned)(atomic_load_explicit(&index->header->used, memory_order_relaxed) * 100 /
-		index->capacity);
+	/* another thread may be putting a larger file in its place */
+	pthread_rwlock_rdlock(&index->mapping_lock);
+	uint64_t used = atomic_load_explicit(&index->header->used, memory_order_relaxed);
+	unsigned percent = (unsigned)(used * 100 / index->capacity);
+	pthread_rwlock_unlock(&index->mapping_lock);
+	return percent;
 }
 
 int index_rebuild(struct index *index, bool empty, struct error *err)

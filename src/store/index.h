@@ -59,7 +59,7 @@ bool index_read_slot(struct index *index, uint64_t slot, struct index_entry *ent
 bool index_find_slot(struct index *index, const struct digest *digest, uint64_t *slot);
 
 /* How full the table is, in percent. Above 60 it should be rebuilt; it must be at 85. */
-unsigned index_load_percent(const struct index *index);
+unsigned index_load_percent(struct index *index);
 /*
  * Replaces the file by a new one with room for twice the entries (without any entry if `empty`), which readers then follow. Nothing else may change the index meanwhile.
  */
