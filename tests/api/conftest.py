@@ -5,10 +5,12 @@ the build folder.
 """
 
 import configparser
+import hashlib
 import json
 import os
 import pathlib
 import re
+import shutil
 import signal
 import subprocess
 import time
@@ -77,6 +79,12 @@ class Server:
     def restart(self):
         self.stop()
         self.start()
+
+    def remove(self):
+        """Forgets the data, and what lies on the tmpfs under a name derived from their path (src/svc/server.c)."""
+        digest = hashlib.sha256(os.path.realpath(self.data).encode()).hexdigest()
+        shutil.rmtree(f"/dev/shm/amid-{digest[:10]}", ignore_errors=True)
+        shutil.rmtree(self.data)
 
     def fsck(self):
         return subprocess.run(
@@ -148,6 +156,7 @@ def shared_server(tmp_path_factory):
     server = Server(tmp_path_factory.mktemp("shared") / "data")
     yield server
     server.stop()
+    server.remove()
 
 
 @pytest.fixture
@@ -164,6 +173,7 @@ def own_server(tmp_path):
     yield server
     if server.process.poll() is None:
         server.stop()
+    server.remove()
 
 
 @pytest.fixture(scope="session")
@@ -172,6 +182,7 @@ def iam_server(tmp_path_factory):
     server = Server(tmp_path_factory.mktemp("iam") / "data", auth="iam")
     yield server
     server.stop()
+    server.remove()
 
 
 @pytest.fixture
