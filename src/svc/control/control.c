@@ -21,6 +21,7 @@ static const struct work_kind kinds[] = {
 	{ "snapshot", control_snapshot },
 	{ "image", control_image },
 	{ "security_group", control_security_group },
+	{ "vpc", control_vpc },
 	{ "collect", control_collect },
 	{ NULL, NULL },
 };
@@ -28,7 +29,7 @@ static const struct work_kind kinds[] = {
 static void on_change(void *context, const struct meta_change *change)
 {
 	struct amid *amid = context;
-	if (!change->deleted)
+	if (!change->deleted || strcmp(change->kind, "vpc") == 0)
 		work_enqueue(amid->work, change->kind, change->id);
 	else if (strcmp(change->kind, "snapshot") == 0 || strcmp(change->kind, "volume") == 0)
 		work_enqueue_after(amid->work, "collect", change->region, COLLECT_DELAY_MS);
@@ -79,7 +80,9 @@ int control_open(struct amid *amid, struct error *err)
 	if (amid->config->compute != &compute_driver_dry && server_watch_open(amid->work, &amid->server_watch, err))
 		return -1;
 	meta_set_listener(amid->meta, on_change, amid);
-	const struct record_kind *scanned[] = { &record_instance, &record_volume, &record_image };
+	if (network_remove_leftovers(amid, err))
+		return -1;
+	const struct record_kind *scanned[] = { &record_vpc, &record_instance, &record_volume, &record_image };
 	for (size_t i = 0; i < sizeof scanned / sizeof *scanned; i++)
 		if (scan(amid, scanned[i], err))
 			return -1;

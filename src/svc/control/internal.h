@@ -12,6 +12,7 @@ int control_volume(void *context, const char *id, int64_t *again_ms, struct erro
 int control_snapshot(void *context, const char *id, int64_t *again_ms, struct error *err);
 int control_image(void *context, const char *id, int64_t *again_ms, struct error *err);
 int control_security_group(void *context, const char *id, int64_t *again_ms, struct error *err);
+int control_vpc(void *context, const char *id, int64_t *again_ms, struct error *err);
 int control_collect(void *context, const char *region, int64_t *again_ms, struct error *err);
 
 /* An instance and what is at hand while its controller runs. */
@@ -50,3 +51,5 @@ int capture_now(struct instance_view *view, struct image_record *image, bool mac
 
 /* network.c: applies the description of a VPC as the metadata has it now. Fine with the dry driver (does nothing). */
 int network_apply(struct amid *amid, const char *account, const char *region, const char *vpc_id, struct error *err);
+/* Removes the networks of VPCs that are no longer recorded. */
+int network_remove_leftovers(struct amid *amid, struct error *err);

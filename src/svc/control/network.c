@@ -161,6 +161,33 @@ int network_apply(struct amid *amid, const char *account, const char *region, co
 	return result;
 }
 
+/* At the start, since public addresses, DHCP and metadata service ended with the amid before; and when the VPC is gone, by a reset. */
+int control_vpc(void *context, const char *id, int64_t *again_ms, struct error *err)
+{
+	struct amid *amid = context;
+	struct arena *arena ARENA_SCOPED = arena_create();
+	struct vpc_record *vpc;
+	if (!amid->net)
+		return 0;
+	if (meta_get_any(amid->meta, &record_vpc, NULL, id, arena, &vpc, err))
+		return -1;
+	return vpc ? network_apply(amid, vpc->record.account, vpc->record.region, id, err) : net_vpc_remove(amid->net, id, err);
+}
+
+int network_remove_leftovers(struct amid *amid, struct error *err)
+{
+	struct arena *arena ARENA_SCOPED = arena_create();
+	struct meta_rows rows;
+	if (!amid->net)
+		return 0;
+	if (meta_list(amid->meta, &record_vpc, &(struct meta_query){ 0 }, arena, &rows, err))
+		return -1;
+	const char **ids = arena_alloc_array(arena, rows.count + 1, sizeof *ids);
+	for (size_t i = 0; i < rows.count; i++)
+		ids[i] = ((const struct vpc_record *)rows.items[i])->record.id;
+	return net_remove_others(amid->net, ids, err);
+}
+
 /* Rules have changed: they matter if any instance of the VPC is up. */
 int control_security_group(void *context, const char *id, int64_t *again_ms, struct error *err)
 {
