@@ -2,7 +2,7 @@
 import re
 import subprocess
 
-from harness import REGION, wait_for
+from harness import REGION, upload_disk, wait_for
 
 BOOT_LIMIT, LIMIT = 180, 90
 # Appends numbered records; each is told on the console once it is durable.
@@ -91,3 +91,28 @@ def make_key(server, name):
     path.touch(mode=0o600)
     path.write_text(material, encoding='ascii')
     return path
+
+
+class Place:
+    """A server with the tiny image and one guest that can be logged into."""
+
+    def __init__(self, server, disk):
+        self.server, self.ec2 = server, server.client('ec2')
+        self.image = upload_disk(server, disk, 'tiny')
+        self.key = make_key(server, 'crash')
+        self.guest = self.launch(self.image)
+        open_ssh(self.ec2)
+        self.guest.wait_ssh()
+
+    def launch(self, image):
+        return launch(self.server, image, 'crash', self.key)
+
+    def image_state(self, image):
+        return self.ec2.describe_images(ImageIds=[image])['Images'][0]['State']
+
+    def check_at_rest(self):
+        """Guests shut down, everything is found whole."""
+        self.ec2.stop_instances(InstanceIds=[self.guest.id])
+        self.guest.wait_state('stopped')
+        assert not self.server.volume_servers() and not self.server.machines()
+        self.server.check_clean()

@@ -118,7 +118,7 @@ class Server:
         shutil.rmtree(self.runtime)
 
     def machines(self):
-        return process_ids('qemu-system', str(self.runtime)) or process_ids('qemu-system', str(self.data))
+        return process_ids('qemu-system', str(self.data))
 
     def volume_servers(self, volume=''):
         return process_ids('nbdkit', str(self.runtime), volume)

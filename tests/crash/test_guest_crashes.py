@@ -7,40 +7,15 @@ import time
 import pytest
 
 import guest
-from harness import Server, is_alive, kill_and_wait, upload_disk, wait_for
+from harness import Server, is_alive, kill_and_wait, wait_for
 
 pytestmark = pytest.mark.skipif(not shutil.which('qemu-system-x86_64') or os.geteuid() != 0 or not pathlib.Path('/dev/net/tun').exists(),
     reason='needs QEMU, root and /dev/net/tun')
 
 
-class Place:
-    """A server with the tiny image and one guest that can be logged into."""
-
-    def __init__(self, server, disk):
-        self.server, self.ec2 = server, server.client('ec2')
-        self.image = upload_disk(server, disk, 'tiny')
-        self.key = guest.make_key(server, 'crash')
-        self.guest = self.launch(self.image)
-        guest.open_ssh(self.ec2)
-        self.guest.wait_ssh()
-
-    def launch(self, image):
-        return guest.launch(self.server, image, 'crash', self.key)
-
-    def image_state(self, image):
-        return self.ec2.describe_images(ImageIds=[image])['Images'][0]['State']
-
-    def check_at_rest(self):
-        """Guests shut down, everything is found whole."""
-        self.ec2.stop_instances(InstanceIds=[self.guest.id])
-        self.guest.wait_state('stopped')
-        assert not self.server.volume_servers() and not self.server.machines()
-        self.server.check_clean()
-
-
 @pytest.fixture
 def place(make_server, tiny_disk):
-    return Place(make_server('qemu'), tiny_disk)
+    return guest.Place(make_server('qemu'), tiny_disk)
 
 
 def direct_writes(machine, name):
