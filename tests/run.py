@@ -74,15 +74,18 @@ def layer_unit(arguments, results):
     selection = meson_selection(build, 'unit', arguments.only) if arguments.only else []
     if not arguments.only or selection:
         meson_tests(build, results, ['--suite', 'unit', *selection], 'unit')
-    if not arguments.only:
-        meson_tests(ROOT / arguments.build, results, ['--suite', 'api'], 'unit')
+    plain = ROOT / arguments.build
+    for suite in ('api', 'plain'):
+        selection = meson_selection(plain, suite, arguments.only) if arguments.only else []
+        if not arguments.only or selection:
+            meson_tests(plain, results, ['--suite', suite, *selection], 'unit')
 
 
 def layer_threads(arguments, results):
     if arguments.only and 'thread' not in arguments.only:
         return
     build = sanitized_build('build-tsan', 'thread')
-    names = [name for name in meson_selection(build, 'unit', '') if name.startswith(('store', 'volume', 'meta', 'work'))]
+    names = [name for name in meson_selection(build, 'unit', '') if name.startswith(('store', 'volume', 'work', 'meta-batches'))]
     meson_tests(build, results, names, 'threads')
 
 
@@ -95,6 +98,15 @@ def tiny_image(build):
         cache.mkdir(exist_ok=True)
         run([ROOT / 'images' / 'build-tiny.sh', disk, cache / 'packages'], check=True)
     return disk
+
+
+def layer_clients(folder, arguments, results):
+    if folder == 'crash':
+        build = ROOT / arguments.build
+        selection = meson_selection(build, 'crash', arguments.only) if arguments.only else []
+        if not arguments.only or selection:
+            meson_tests(build, results, ['--suite', 'crash', *selection], 'crash')
+    pytest_layer(folder, arguments, results)
 
 
 def pytest_layer(folder, arguments, results):
@@ -142,7 +154,7 @@ def main():
         print(f'== {layer}', flush=True)
         try:
             if layer in ('api', 'crash', 'vm'):
-                pytest_layer(layer, arguments, results)
+                layer_clients(layer, arguments, results)
             else:
                 {'unit': layer_unit, 'threads': layer_threads, 'fuzz': layer_fuzz}[layer](arguments, results)
         except subprocess.CalledProcessError as error:

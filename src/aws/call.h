@@ -28,6 +28,7 @@ struct call {
 	const char *principal_arn; /* "arn:aws:iam::123456789012:root" */
 	const char *principal_id; /* UserId of GetCallerIdentity */
 	const char *source_ip;
+	const char *host; /* the Host that the caller addressed, "127.0.0.1:4566"; NULL: it named none */
 };
 
 /* A row of the generated operation table of a service: the shapes, what .ops says of it, and the handler behind a typed cast. */

@@ -44,7 +44,7 @@ static int bind_and_listen(const struct addrinfo *info)
 
 static int format_bound(int fd, char *bound)
 {
-	struct sockaddr_storage address;
+	struct sockaddr_storage address = { 0 };
 	socklen_t size = sizeof address;
 	char host[INET6_ADDRSTRLEN], port[sizeof "65535"];
 	if (getsockname(fd, (struct sockaddr *)&address, &size) < 0 ||

@@ -1,4 +1,4 @@
-/* Functions whose use is a compile error: each has overflowed a buffer somewhere. Included by base/base.h after the system headers. */
+/* Functions whose use is a compile error: each has overflowed a buffer somewhere. Every .c file includes this, after the system headers. */
 #pragma once
 
 #include <stdio.h>

@@ -7,6 +7,10 @@
 
 #include "base/banned.h"
 
+#undef error_set /* see the end of error.h */
+#undef error_set_errno
+#undef error_prefix
+
 static const struct {
 	const char *aws_code;
 	int http_status;

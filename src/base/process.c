@@ -91,7 +91,7 @@ int process_spawn(const char *const argv[], const char *log_path, const int *kee
 		pid_t grandchild = fork();
 		if (grandchild == 0)
 			run_grandchild(argv, null_fd, log_fd, keep_fds, keep_count, pipe_fds[1]);
-		_exit(grandchild < 0);
+		_exit(grandchild < 0 ? 1 : 0);
 	}
 	int fork_errno = errno;
 	close(pipe_fds[1]);

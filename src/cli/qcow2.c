@@ -1,7 +1,7 @@
 /*
  * qcow2: guest offset -> entry of the L1 table (in memory) -> entry of an L2 table (read when needed) -> cluster: absent, zeros, raw, or deflated. Numbers in the file are big-endian. The format is QEMU's docs/interop/qcow2.txt.
  *
- * A cluster must begin within the file; what of it lies behind the file's end is zeros, as QEMU leaves it.
+ * Tables must lie within the file; a cluster must begin within it, and what of it lies behind the file's end is zeros, as QEMU leaves it.
  */
 #include "cli/qcow2.h"
 
@@ -125,7 +125,7 @@ static int read_l1(struct qcow2 *qcow2, uint64_t offset, uint64_t entries, struc
 		return error_set_errno(err, errno, "cannot read its L1 table");
 	for (uint64_t i = 0; i < qcow2->l1_count; i++) {
 		uint64_t entry = get((const uint8_t *)&qcow2->l1[i], 8) & OFFSET_MASK;
-		if (entry % cluster_size(qcow2) || entry >= qcow2->file_size)
+		if (entry && (entry % cluster_size(qcow2) || entry > qcow2->file_size || cluster_size(qcow2) > qcow2->file_size - entry))
 			return error_set(err, ERROR_CORRUPT, "its L2 table at %" PRIu64 " is not within the file", entry);
 		qcow2->l1[i] = entry;
 	}

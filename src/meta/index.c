@@ -209,15 +209,15 @@ int meta_index_reconcile(
 	if (read_stored(database, change, arena, &stored, err))
 		return -1;
 	struct index_entry *wanted = change->entries.items;
-	struct index_entry *end = wanted + change->entries.count;
+	size_t next = 0;
 	for (size_t i = 0; i < stored.count; i++) {
 		struct index_entry *entry = &stored.items[i];
-		while (wanted < end && compare_entries(wanted, entry) < 0)
-			wanted++;
-		bool same =
-			wanted < end && !compare_entries(wanted, entry) && wanted->unique == entry->unique;
+		while (next < change->entries.count && compare_entries(&wanted[next], entry) < 0)
+			next++;
+		bool same = next < change->entries.count && !compare_entries(&wanted[next], entry) &&
+			wanted[next].unique == entry->unique;
 		if (same)
-			wanted->stored = true;
+			wanted[next].stored = true;
 		else if (delete_entry(database, change, entry, err))
 			return -1;
 	}

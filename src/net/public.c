@@ -351,7 +351,7 @@ void public_set_vpc(struct public *public, const char *id, int namespace_fd, con
 
 static int add_relay_port(struct public *public, struct error *err)
 {
-	struct sockaddr_in name;
+	struct sockaddr_in name = { 0 };
 	socklen_t size = sizeof name;
 	struct listener *listener = add_listener(public, INADDR_LOOPBACK, 0, err);
 	if (!listener)

@@ -1,5 +1,6 @@
 /* UTF-8 as RFC 3629 defines it. */
 #include "shape/utf8.h"
+#include "base/banned.h"
 
 size_t utf8_character(const char *text, size_t size, uint32_t *code)
 {

@@ -42,7 +42,8 @@ static void check_child(struct check *check, const char *parent, const struct di
 	if (!index_find(check->store->index, child, &entry))
 		fault(check, "object %s refers to %s, which is missing", parent, hex);
 	else if (entry.kind != kind)
-		fault(check, "object %s refers to %s, which is of kind %u, not %u", parent, hex, entry.kind, kind);
+		fault(check, "object %s refers to %s, which is of kind %u, not %u", parent, hex, entry.kind,
+			kind);
 }
 
 static void check_children(struct check *check, const struct index_entry *entry, const char *hex)
@@ -71,7 +72,7 @@ static int check_header(struct check *check, const struct index_entry *entry, co
 	struct object_header object;
 	int fd;
 	return packs_descriptor(check->store->packs, entry->pack, &fd, NULL) ||
-		store_disk_read(fd, bytes, sizeof bytes, entry->offset) ||
+		disk_read(fd, bytes, sizeof bytes, entry->offset) ||
 		format_decode_object(pack, entry->offset, bytes, &object) || object.state != OBJECT_LIVE ||
 		memcmp(&object.digest, &entry->digest, sizeof object.digest);
 }
@@ -84,21 +85,21 @@ static int check_entry(struct check *check, const struct index_entry *entry, str
 	struct pack_header header;
 	text_hex(&entry->digest, sizeof entry->digest, hex);
 	if (packs_read_header(check->store->packs, entry->pack, &header, &found)) {
-		fault(check, "pack=%" PRIu32 " offset=%" PRIu64 " digest=%s: %s", entry->pack, entry->offset, hex,
-			found.message);
+		fault(check, "pack=%" PRIu32 " offset=%" PRIu64 " digest=%s: %s", entry->pack, entry->offset,
+			hex, found.message);
 		return 0;
 	}
 	if (check_header(check, entry, &header))
-		fault(check, "pack=%" PRIu32 " offset=%" PRIu64 " digest=%s: damaged object header", entry->pack, entry->offset,
-			hex);
+		fault(check, "pack=%" PRIu32 " offset=%" PRIu64 " digest=%s: damaged object header",
+			entry->pack, entry->offset, hex);
 	if (store_read_entry(check->store, entry, check->buffer, &found)) {
 		if (found.code == ERROR_INTERNAL) {
 			if (err)
 				*err = found;
 			return -1;
 		}
-		fault(check, "pack=%" PRIu32 " offset=%" PRIu64 " digest=%s: %s", entry->pack, entry->offset, hex,
-			found.message);
+		fault(check, "pack=%" PRIu32 " offset=%" PRIu64 " digest=%s: %s", entry->pack, entry->offset,
+			hex, found.message);
 		return 0;
 	}
 	check_children(check, entry, hex);
@@ -118,11 +119,13 @@ static int check_object(void *context, const struct index_entry *object, bool li
 		fault(check, "pack=%" PRIu32 " offset=%" PRIu64 " digest=%s: not in the index", object->pack,
 			object->offset, hex);
 	else if (same && !live)
-		fault(check, "pack=%" PRIu32 " offset=%" PRIu64 " digest=%s: in the index, but dead", object->pack,
-			object->offset, hex);
-	else if (same && (entry.size != object->size || entry.kind != object->kind || entry.encoding != object->encoding))
-		fault(check, "pack=%" PRIu32 " offset=%" PRIu64 " digest=%s: index and header differ", object->pack,
-			object->offset, hex);
+		fault(check, "pack=%" PRIu32 " offset=%" PRIu64 " digest=%s: in the index, but dead",
+			object->pack, object->offset, hex);
+	else if (same &&
+		(entry.size != object->size || entry.kind != object->kind ||
+			entry.encoding != object->encoding))
+		fault(check, "pack=%" PRIu32 " offset=%" PRIu64 " digest=%s: index and header differ",
+			object->pack, object->offset, hex);
 	(void)err;
 	return 0;
 }

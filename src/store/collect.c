@@ -34,9 +34,11 @@ struct collection {
 	struct store_collect_result *result;
 };
 
-static int mark(struct collection *collection, const struct digest *digest, unsigned level, struct error *err);
+static int mark(
+	struct collection *collection, const struct digest *digest, unsigned level, struct error *err);
 
-static int mark_page(struct collection *collection, const struct index_entry *entry, unsigned level, struct error *err)
+static int mark_page(
+	struct collection *collection, const struct index_entry *entry, unsigned level, struct error *err)
 {
 	struct page *page = &collection->pages[level];
 	if (store_read_entry(collection->store, entry, collection->buffer, err))
@@ -134,7 +136,8 @@ static int free_batch(struct collection *collection, struct error *err)
 
 static uint64_t bytes_of(const struct index_entry *entry)
 {
-	return format_object_end(format_class_of(entry->kind), entry->offset, entry->stored_size) - entry->offset;
+	return format_object_end(format_class_of(entry->kind), entry->offset, entry->stored_size) -
+		entry->offset;
 }
 
 /* Takes the object in a slot out of the index, unless it is marked or was put since. */
@@ -208,7 +211,8 @@ static void begin_generation(struct collection *collection)
 	pthread_mutex_unlock(&store->session_lock);
 }
 
-static int mark_all(struct collection *collection, store_next_root *next_root, void *context, struct error *err)
+static int mark_all(
+	struct collection *collection, store_next_root *next_root, void *context, struct error *err)
 {
 	struct digest root;
 	int more;
@@ -218,7 +222,8 @@ static int mark_all(struct collection *collection, store_next_root *next_root, v
 	return more < 0 ? -1 : mark_protected(collection, err);
 }
 
-static int collect(struct collection *collection, store_next_root *next_root, void *context, struct error *err)
+static int collect(
+	struct collection *collection, store_next_root *next_root, void *context, struct error *err)
 {
 	struct store *store = collection->store;
 	if (index_load_percent(store->index) >= LOAD_BEFORE) {
@@ -242,8 +247,8 @@ static int collect(struct collection *collection, store_next_root *next_root, vo
 	return remove_empty_packs(store, err);
 }
 
-int store_collect(struct store *store, store_next_root *next_root, void *context, struct store_collect_result *result,
-	struct error *err)
+int store_collect(struct store *store, store_next_root *next_root, void *context,
+	struct store_collect_result *result, struct error *err)
 {
 	struct store_collect_result own_result = { 0 };
 	struct error own_error;

@@ -11,17 +11,17 @@
 #include "base/file.h"
 #include "base/banned.h"
 
-int store_disk_read(int fd, void *data, size_t size, uint64_t offset)
+int disk_read(int fd, void *data, size_t size, uint64_t offset)
 {
 	return file_pread_full(fd, data, size, (off_t)offset);
 }
 
-int store_disk_write(int fd, const void *data, size_t size, uint64_t offset)
+int disk_write(int fd, const void *data, size_t size, uint64_t offset)
 {
 	return file_pwrite_full(fd, data, size, (off_t)offset);
 }
 
-int store_disk_write_parts(int fd, struct iovec *parts, int count, uint64_t offset)
+int disk_write_parts(int fd, struct iovec *parts, int count, uint64_t offset)
 {
 	while (count) {
 		ssize_t put = pwritev(fd, parts, count, (off_t)offset);
@@ -43,17 +43,17 @@ int store_disk_write_parts(int fd, struct iovec *parts, int count, uint64_t offs
 	return 0;
 }
 
-int store_disk_sync(int fd)
+int disk_sync(int fd)
 {
 	return fdatasync(fd);
 }
 
-void store_disk_start_writing(int fd, uint64_t offset, uint64_t size)
+void disk_start_writing(int fd, uint64_t offset, uint64_t size)
 {
 	(void)sync_file_range(fd, (off_t)offset, (off_t)size, SYNC_FILE_RANGE_WRITE);
 }
 
-int store_disk_reserve(int fd, uint64_t offset, uint64_t size)
+int disk_reserve(int fd, uint64_t offset, uint64_t size)
 {
 	int failed;
 	while ((failed = fallocate(fd, 0, (off_t)offset, (off_t)size)) && errno == EINTR)
@@ -61,16 +61,17 @@ int store_disk_reserve(int fd, uint64_t offset, uint64_t size)
 	return failed;
 }
 
-int store_disk_punch(int fd, uint64_t offset, uint64_t size)
+int disk_punch(int fd, uint64_t offset, uint64_t size)
 {
 	int failed;
-	while ((failed = fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset, (off_t)size)) &&
+	while ((failed = fallocate(
+			fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset, (off_t)size)) &&
 		errno == EINTR)
 		;
 	return failed;
 }
 
-int store_disk_next_data(int fd, uint64_t *offset, uint64_t *end)
+int disk_next_data(int fd, uint64_t *offset, uint64_t *end)
 {
 	off_t start = lseek(fd, (off_t)*offset, SEEK_DATA);
 	if (start < 0)

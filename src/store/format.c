@@ -25,7 +25,8 @@ void format_encode_pack(const struct pack_header *header, uint8_t out[OBJECT_HEA
 int format_decode_pack(const uint8_t in[OBJECT_HEADER_SIZE], struct pack_header *header)
 {
 	if (memcmp(in, PACK_MAGIC, sizeof PACK_MAGIC) || wire_get(in + 8, 4) != FORMAT_VERSION ||
-		wire_get(in + 12, 4) >= PACK_CLASS_COUNT || wire_get(in + 60, 4) != checksum_crc32c(0, in, 60))
+		wire_get(in + 12, 4) >= PACK_CLASS_COUNT ||
+		wire_get(in + 60, 4) != checksum_crc32c(0, in, 60))
 		return -1;
 	header->group = (enum pack_class)wire_get(in + 12, 4);
 	header->number = (uint32_t)wire_get(in + 16, 4);
@@ -56,10 +57,11 @@ void format_encode_object(const struct pack_header *pack, uint64_t offset, const
 	wire_put(out + 60, 4, object_checksum(pack, offset, out));
 }
 
-int format_decode_object(const struct pack_header *pack, uint64_t offset, const uint8_t in[OBJECT_HEADER_SIZE],
-	struct object_header *header)
+int format_decode_object(const struct pack_header *pack, uint64_t offset,
+	const uint8_t in[OBJECT_HEADER_SIZE], struct object_header *header)
 {
-	if (memcmp(in, OBJECT_MAGIC, sizeof OBJECT_MAGIC) || wire_get(in + 60, 4) != object_checksum(pack, offset, in))
+	if (memcmp(in, OBJECT_MAGIC, sizeof OBJECT_MAGIC) ||
+		wire_get(in + 60, 4) != object_checksum(pack, offset, in))
 		return -1;
 	*header = (struct object_header){ .kind = in[4],
 		.encoding = in[5],
@@ -69,8 +71,9 @@ int format_decode_object(const struct pack_header *pack, uint64_t offset, const 
 	memcpy(header->digest.bytes, in + 16, DIGEST_SIZE);
 	bool sound = header->kind >= STORE_BLOCK && header->kind <= STORE_ROOT &&
 		format_class_of(header->kind) == pack->group &&
-		(header->state == OBJECT_LIVE || header->state == OBJECT_DEAD) && header->size <= STORE_BLOCK_SIZE &&
-		header->stored_size <= 2 * STORE_BLOCK_SIZE && (header->encoding || header->stored_size == header->size);
+		(header->state == OBJECT_LIVE || header->state == OBJECT_DEAD) &&
+		header->size <= STORE_BLOCK_SIZE && header->stored_size <= 2 * STORE_BLOCK_SIZE &&
+		(header->encoding || header->stored_size == header->size);
 	return sound ? 0 : -1;
 }
 

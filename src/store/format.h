@@ -29,10 +29,10 @@ struct pack_header {
 };
 
 struct object_header {
-	uint8_t kind; /* enum store_object_kind */
+	uint8_t kind;     /* enum store_object_kind */
 	uint8_t encoding; /* 0: plain. Others are refused by this version. */
 	uint8_t state;
-	uint32_t size; /* plain */
+	uint32_t size;        /* plain */
 	uint32_t stored_size; /* in the pack */
 	struct digest digest;
 };
@@ -42,8 +42,8 @@ int format_decode_pack(const uint8_t in[OBJECT_HEADER_SIZE], struct pack_header 
 /* `offset` is where the header lies in the pack; it is part of the checksum. */
 void format_encode_object(const struct pack_header *pack, uint64_t offset, const struct object_header *header,
 	uint8_t out[OBJECT_HEADER_SIZE]);
-int format_decode_object(const struct pack_header *pack, uint64_t offset, const uint8_t in[OBJECT_HEADER_SIZE],
-	struct object_header *header);
+int format_decode_object(const struct pack_header *pack, uint64_t offset,
+	const uint8_t in[OBJECT_HEADER_SIZE], struct object_header *header);
 
 enum pack_class format_class_of(uint8_t kind);
 /* Alignment of headers: also the step in which a scan looks for the next one. */

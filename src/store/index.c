@@ -86,9 +86,10 @@ static int map_file(struct index *index, int fd, struct error *err)
 	struct header check;
 	if (fstat(fd, &status))
 		return error_set_errno(err, errno, "cannot examine %s", index->path);
-	if (store_disk_read(fd, &check, sizeof check, 0) || memcmp(check.magic, MAGIC, sizeof MAGIC) ||
-		check.version != VERSION || check.slot_size != SLOT_SIZE || check.capacity < INITIAL_CAPACITY ||
-		check.capacity & (check.capacity - 1) || check.capacity > UINT64_MAX / SLOT_SIZE / 4 ||
+	if (disk_read(fd, &check, sizeof check, 0) || memcmp(check.magic, MAGIC, sizeof MAGIC) ||
+		check.version != VERSION || check.slot_size != SLOT_SIZE ||
+		check.capacity < INITIAL_CAPACITY || check.capacity & (check.capacity - 1) ||
+		check.capacity > UINT64_MAX / SLOT_SIZE / 4 ||
 		(uint64_t)status.st_size != HEADER_SIZE + check.capacity * SLOT_SIZE)
 		return error_set(err, ERROR_CORRUPT, "index %s is damaged", index->path);
 	int protection = index->writer ? PROT_READ | PROT_WRITE : PROT_READ;
@@ -105,13 +106,15 @@ static int map_file(struct index *index, int fd, struct error *err)
 }
 
 /* Makes a file without entries that takes over the old header's figures (NULL: none), and maps it in place of the old one. The name is not given yet. */
-static int create_file(struct index *index, const char *path, uint64_t capacity, const struct header *old, int *fd_out,
-	struct error *err)
+static int create_file(struct index *index, const char *path, uint64_t capacity, const struct header *old,
+	int *fd_out, struct error *err)
 {
 	int fd FILE_SCOPED = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return error_set_errno(err, errno, "cannot make %s", path);
-	struct header fresh = { .version = VERSION, .slot_size = SLOT_SIZE, .capacity = capacity, .clean = 1 };
+	struct header fresh = {
+		.version = VERSION, .slot_size = SLOT_SIZE, .capacity = capacity, .clean = 1
+	};
 	memcpy(fresh.magic, MAGIC, sizeof MAGIC);
 	if (old) {
 		fresh.generation = atomic_load(&old->generation);
@@ -122,7 +125,8 @@ static int create_file(struct index *index, const char *path, uint64_t capacity,
 		memcpy(fresh.boot_id, old->boot_id, sizeof fresh.boot_id);
 	}
 	/* space for all of it, so that a full disk is an error here and not a fatal signal at a slot */
-	if (store_disk_reserve(fd, 0, HEADER_SIZE + capacity * SLOT_SIZE) || store_disk_write(fd, &fresh, sizeof fresh, 0))
+	if (disk_reserve(fd, 0, HEADER_SIZE + capacity * SLOT_SIZE) ||
+		disk_write(fd, &fresh, sizeof fresh, 0))
 		return error_set_errno(err, errno, "cannot make %s", path);
 	*fd_out = fd;
 	fd = -1;
@@ -147,10 +151,12 @@ static enum index_condition examine(const struct header *header)
 		return INDEX_CLEAN;
 	if (atomic_load(&header->collecting))
 		return INDEX_COLLECTING;
-	return boot_id[0] && !memcmp(boot_id, header->boot_id, sizeof boot_id) ? INDEX_INTERRUPTED : INDEX_LOST_POWER;
+	return boot_id[0] && !memcmp(boot_id, header->boot_id, sizeof boot_id) ? INDEX_INTERRUPTED
+									       : INDEX_LOST_POWER;
 }
 
-int index_open_writer(const char *folder, struct index **index_out, enum index_condition *condition, struct error *err)
+int index_open_writer(
+	const char *folder, struct index **index_out, enum index_condition *condition, struct error *err)
 {
 	struct index *index = allocate(folder, true);
 	int fd FILE_SCOPED = open(index->path, O_RDWR | O_CLOEXEC);
@@ -163,7 +169,11 @@ int index_open_writer(const char *folder, struct index **index_out, enum index_c
 	} else {
 		*condition = INDEX_ABSENT;
 		file_close_cleanup(&fd);
-		if (create_file(index, index->path, INITIAL_CAPACITY, NULL, &fd, err) || map_file(index, fd, err))
+		fd = -1;
+		/* a damaged one is not cut short under the readers that have it mapped */
+		unlink(index->path);
+		if (create_file(index, index->path, INITIAL_CAPACITY, NULL, &fd, err) ||
+			map_file(index, fd, err))
 			goto failed;
 		/* until it is filled it is worth nothing, should we die before */
 		read_boot_id(index->header->boot_id);
@@ -243,7 +253,8 @@ static uint64_t read_slot(slot_words *slot, uint64_t words[SLOT_WORDS])
 }
 
 /* The caller holds mapping_lock. */
-static bool find_slot(struct index *index, const struct digest *digest, uint64_t *found, struct index_entry *entry)
+static bool find_slot(
+	struct index *index, const struct digest *digest, uint64_t *found, struct index_entry *entry)
 {
 	uint64_t words[SLOT_WORDS];
 	uint64_t slot = slot_of(index, digest);
@@ -368,8 +379,8 @@ bool index_touch(struct index *index, const struct digest *digest, uint32_t gene
 	if (found) {
 		uint64_t word = atomic_load(&index->slots[slot][6]);
 		if ((uint32_t)word < generation)
-			atomic_store_explicit(&index->slots[slot][6], (word & ~(uint64_t)UINT32_MAX) | generation,
-				memory_order_release);
+			atomic_store_explicit(&index->slots[slot][6],
+				(word & ~(uint64_t)UINT32_MAX) | generation, memory_order_release);
 	}
 	pthread_rwlock_unlock(&index->mapping_lock);
 	return found;
@@ -399,9 +410,14 @@ bool index_remove(struct index *index, uint64_t slot, const struct digest *diges
 	return found;
 }
 
-unsigned index_load_percent(const struct index *index)
+unsigned index_load_percent(struct index *index)
 {
-	return (unsigned)(atomic_load_explicit(&index->header->used, memory_order_relaxed) * 100 / index->capacity);
+	/* another thread may be putting a larger file in its place */
+	pthread_rwlock_rdlock(&index->mapping_lock);
+	uint64_t used = atomic_load_explicit(&index->header->used, memory_order_relaxed);
+	unsigned percent = (unsigned)(used * 100 / index->capacity);
+	pthread_rwlock_unlock(&index->mapping_lock);
+	return percent;
 }
 
 int index_rebuild(struct index *index, bool empty, struct error *err)
@@ -445,7 +461,8 @@ int index_rebuild(struct index *index, bool empty, struct error *err)
 
 static bool is_before(const struct index_entry *entry, struct index_position position)
 {
-	return entry->pack < position.pack || (entry->pack == position.pack && entry->offset < position.offset);
+	return entry->pack < position.pack ||
+		(entry->pack == position.pack && entry->offset < position.offset);
 }
 
 void index_forget_after_checkpoint(struct index *index)
@@ -475,19 +492,28 @@ void index_recount(struct index *index)
 	atomic_store(&index->header->live_bytes, bytes);
 }
 
-uint64_t index_object_count(const struct index *index)
+uint64_t index_object_count(struct index *index)
 {
-	return atomic_load(&index->header->live);
+	pthread_rwlock_rdlock(&index->mapping_lock);
+	uint64_t count = atomic_load(&index->header->live);
+	pthread_rwlock_unlock(&index->mapping_lock);
+	return count;
 }
 
-uint64_t index_byte_count(const struct index *index)
+uint64_t index_byte_count(struct index *index)
 {
-	return atomic_load(&index->header->live_bytes);
+	pthread_rwlock_rdlock(&index->mapping_lock);
+	uint64_t bytes = atomic_load(&index->header->live_bytes);
+	pthread_rwlock_unlock(&index->mapping_lock);
+	return bytes;
 }
 
-uint32_t index_generation(const struct index *index)
+uint32_t index_generation(struct index *index)
 {
-	return atomic_load(&index->header->generation);
+	pthread_rwlock_rdlock(&index->mapping_lock);
+	uint32_t generation = atomic_load(&index->header->generation);
+	pthread_rwlock_unlock(&index->mapping_lock);
+	return generation;
 }
 
 uint32_t index_advance_generation(struct index *index)
@@ -508,8 +534,8 @@ static int sync_header(struct index *index, struct error *err)
 	return 0;
 }
 
-int index_write_checkpoint(struct index *index, const struct index_position positions[PACK_CLASS_COUNT],
-	struct error *err)
+int index_write_checkpoint(
+	struct index *index, const struct index_position positions[PACK_CLASS_COUNT], struct error *err)
 {
 	if (msync(index->header, index->map_size, MS_SYNC))
 		return error_set_errno(err, errno, "cannot sync %s", index->path);

@@ -36,10 +36,11 @@ enum index_condition {
 	INDEX_INTERRUPTED, /* its process died; the machine has been up since: exact up to what the packs hold beyond the checkpoint */
 	INDEX_LOST_POWER, /* the machine went down: exact up to the checkpoint, unless it was collecting */
 	INDEX_COLLECTING, /* died during a collection: has to be made again, the checkpoint counts */
-	INDEX_ABSENT /* missing or damaged: has to be made again */
+	INDEX_ABSENT      /* missing or damaged: has to be made again */
 };
 
-int index_open_writer(const char *folder, struct index **index, enum index_condition *condition, struct error *err);
+int index_open_writer(
+	const char *folder, struct index **index, enum index_condition *condition, struct error *err);
 int index_open_reader(const char *folder, struct index **index, struct error *err);
 void index_close(struct index *index); /* NULL is legal; marks nothing */
 
@@ -58,7 +59,7 @@ bool index_read_slot(struct index *index, uint64_t slot, struct index_entry *ent
 bool index_find_slot(struct index *index, const struct digest *digest, uint64_t *slot);
 
 /* How full the table is, in percent. Above 60 it should be rebuilt; it must be at 85. */
-unsigned index_load_percent(const struct index *index);
+unsigned index_load_percent(struct index *index);
 /*
  * Replaces the file by a new one with room for twice the entries (without any entry if `empty`), which readers then follow. Nothing else may change the index meanwhile.
  */
@@ -67,14 +68,15 @@ int index_rebuild(struct index *index, bool empty, struct error *err);
 void index_forget_after_checkpoint(struct index *index);
 void index_recount(struct index *index);
 
-uint64_t index_object_count(const struct index *index);
-uint64_t index_byte_count(const struct index *index);
-uint32_t index_generation(const struct index *index);
+/* From any thread, also while the index is rebuilt. */
+uint64_t index_object_count(struct index *index);
+uint64_t index_byte_count(struct index *index);
+uint32_t index_generation(struct index *index);
 uint32_t index_advance_generation(struct index *index);
 struct index_position index_checkpoint(const struct index *index, enum pack_class group);
 /* The index as it is now becomes durable together with the positions. The packs up to there must be durable already. */
-int index_write_checkpoint(struct index *index, const struct index_position positions[PACK_CLASS_COUNT],
-	struct error *err);
+int index_write_checkpoint(
+	struct index *index, const struct index_position positions[PACK_CLASS_COUNT], struct error *err);
 /* Durable marks. While a writer is open the index is marked unclean, from its first change on. */
 int index_mark_collecting(struct index *index, bool collecting, struct error *err);
 int index_mark_clean(struct index *index, struct error *err);

@@ -33,8 +33,8 @@ static const uint64_t RESERVE_CHUNK[PACK_CLASS_COUNT] = { 64ULL << 20, 1ULL << 2
 struct active {
 	pthread_mutex_t lock;
 	struct pack_header header; /* number 0: none */
-	uint64_t end; /* behind the last object */
-	uint64_t reserved; /* the file has space up to here */
+	uint64_t end;              /* behind the last object */
+	uint64_t reserved;         /* the file has space up to here */
 };
 
 typedef _Atomic int table_leaf[TABLE_LEAF]; /* descriptor + 1; 0: not open */
@@ -82,8 +82,8 @@ static int read_folder(struct packs *packs, struct error *err)
 	for (struct dirent *entry; (entry = readdir(folder));) {
 		unsigned number;
 		int used = 0;
-		if (sscanf(entry->d_name, "%10u.pack%n", &number, &used) == 1 && used == 15 && !entry->d_name[15] &&
-			number > 0 && number < (uint32_t)TABLE_LEAF * TABLE_LEAVES)
+		if (sscanf(entry->d_name, "%10u.pack%n", &number, &used) == 1 && used == 15 &&
+			!entry->d_name[15] && number > 0 && number < (uint32_t)TABLE_LEAF * TABLE_LEAVES)
 			add_number(packs, number);
 	}
 	closedir(folder);
@@ -118,8 +118,10 @@ void packs_close(struct packs *packs)
 		struct active *active = &packs->active[i];
 		int fd;
 		if (active->header.number && active->reserved > active->end && !packs->failed &&
-			!packs_descriptor(packs, active->header.number, &fd, NULL) && ftruncate(fd, (off_t)active->end))
-			log_warning("pack-truncate-failed", "pack=%" PRIu32 " errno=%d", active->header.number, errno);
+			!packs_descriptor(packs, active->header.number, &fd, NULL) &&
+			ftruncate(fd, (off_t)active->end))
+			log_warning("pack-truncate-failed", "pack=%" PRIu32 " errno=%d",
+				active->header.number, errno);
 		pthread_mutex_destroy(&active->lock);
 	}
 	for (int i = 0; i < TABLE_LEAVES; i++) {
@@ -181,14 +183,15 @@ int packs_read_header(struct packs *packs, uint32_t number, struct pack_header *
 	uint8_t bytes[OBJECT_HEADER_SIZE];
 	if (packs_descriptor(packs, number, &fd, err))
 		return -1;
-	if (store_disk_read(fd, bytes, sizeof bytes, 0) || format_decode_pack(bytes, header) || header->number != number)
-		return error_set(err, ERROR_CORRUPT, "pack %s/%010" PRIu32 ".pack has a damaged header", packs->folder,
-			number);
+	if (disk_read(fd, bytes, sizeof bytes, 0) || format_decode_pack(bytes, header) ||
+		header->number != number)
+		return error_set(err, ERROR_CORRUPT, "pack %s/%010" PRIu32 ".pack has a damaged header",
+			packs->folder, number);
 	return 0;
 }
 
 /* What statvfs calls available, less the part that is kept free: a fiftieth of the disk, at most 1 GiB. */
-static uint64_t store_disk_available(const struct packs *packs)
+static uint64_t disk_available(const struct packs *packs)
 {
 	struct statvfs status;
 	if (statvfs(packs->folder, &status))
@@ -202,7 +205,7 @@ static uint64_t store_disk_available(const struct packs *packs)
 
 uint64_t packs_available(struct packs *packs)
 {
-	uint64_t available = store_disk_available(packs);
+	uint64_t available = disk_available(packs);
 	struct active *active = &packs->active[PACK_BLOCKS];
 	pthread_mutex_lock(&active->lock);
 	available += active->reserved - active->end;
@@ -220,12 +223,13 @@ static int begin_pack(struct packs *packs, enum pack_class group, struct error *
 	text_random_bytes(header.nonce, sizeof header.nonce);
 	pthread_mutex_lock(&packs->lock);
 	header.number = packs->count ? packs->numbers[packs->count - 1] + 1 : 1;
-	add_number(packs, header.number); /* now, so that nobody else takes it; without a file it is of no harm */
+	add_number(packs,
+		header.number); /* now, so that nobody else takes it; without a file it is of no harm */
 	pthread_mutex_unlock(&packs->lock);
 	format_encode_pack(&header, bytes);
 	if (open_descriptor(packs, header.number, O_RDWR | O_CREAT | O_EXCL, &fd, err))
 		return -1;
-	if (store_disk_write(fd, bytes, sizeof bytes, 0) || store_disk_sync(fd))
+	if (disk_write(fd, bytes, sizeof bytes, 0) || disk_sync(fd))
 		return error_set_errno(err, errno, "cannot begin pack %" PRIu32, header.number);
 	if (file_sync_folder(packs->folder, err))
 		return -1;
@@ -237,24 +241,25 @@ static int begin_pack(struct packs *packs, enum pack_class group, struct error *
 static int reserve(struct packs *packs, enum pack_class group, uint64_t end, struct error *err)
 {
 	struct active *active = &packs->active[group];
-	uint64_t available = store_disk_available(packs);
+	uint64_t available = disk_available(packs);
 	uint64_t size = RESERVE_CHUNK[group];
 	int fd;
 	if (end > active->reserved + size || available < size)
 		size = end - active->reserved;
 	if (available < size)
-		return error_set(err, ERROR_NO_SPACE, "the disk of %s has no space left beyond its reserve", packs->folder);
+		return error_set(err, ERROR_NO_SPACE, "the disk of %s has no space left beyond its reserve",
+			packs->folder);
 	if (packs_descriptor(packs, active->header.number, &fd, err))
 		return -1;
-	if (store_disk_reserve(fd, active->reserved, size))
+	if (disk_reserve(fd, active->reserved, size))
 		return error_set_errno(err, errno, "cannot extend pack %" PRIu32, active->header.number);
 	active->reserved += size;
 	return 0;
 }
 
 /* Takes a piece of the active pack. */
-static int take_space(struct packs *packs, enum pack_class group, uint32_t stored_size, struct pack_header *pack,
-	uint64_t *offset, struct error *err)
+static int take_space(struct packs *packs, enum pack_class group, uint32_t stored_size,
+	struct pack_header *pack, uint64_t *offset, struct error *err)
 {
 	struct active *active = &packs->active[group];
 	int result = -1;
@@ -274,8 +279,8 @@ out:
 	return result;
 }
 
-int packs_append(struct packs *packs, const struct object_header *object, const void *payload, struct index_entry *entry,
-	struct error *err)
+int packs_append(struct packs *packs, const struct object_header *object, const void *payload,
+	struct index_entry *entry, struct error *err)
 {
 	static const uint8_t zeros[PAGE_SIZE_ON_DISK];
 	enum pack_class group = format_class_of(object->kind);
@@ -288,13 +293,15 @@ int packs_append(struct packs *packs, const struct object_header *object, const 
 	uint8_t header[OBJECT_HEADER_SIZE];
 	format_encode_object(&pack, offset, object, header);
 	struct iovec parts[] = { { .iov_base = header, .iov_len = sizeof header },
-		{ .iov_base = (void *)(uintptr_t)zeros, .iov_len = format_alignment(group) - OBJECT_HEADER_SIZE },
+		{ .iov_base = (void *)(uintptr_t)zeros,
+			.iov_len = format_alignment(group) - OBJECT_HEADER_SIZE },
 		{ .iov_base = (void *)(uintptr_t)payload, .iov_len = object->stored_size } };
-	if (store_disk_write_parts(fd, parts, 3, offset))
+	if (disk_write_parts(fd, parts, 3, offset))
 		return error_set_errno(err, errno, "cannot write to pack %" PRIu32, pack.number);
 	/* the disk may begin now, so that the sync at the end has less to wait for */
 	if (group == PACK_BLOCKS)
-		store_disk_start_writing(fd, offset, format_object_end(group, offset, object->stored_size) - offset);
+		disk_start_writing(
+			fd, offset, format_object_end(group, offset, object->stored_size) - offset);
 	packs_note_dirty(packs, pack.number);
 	*entry = (struct index_entry){ .digest = object->digest,
 		.pack = pack.number,
@@ -308,17 +315,22 @@ int packs_append(struct packs *packs, const struct object_header *object, const 
 
 void packs_note_dirty(struct packs *packs, uint32_t number)
 {
-	unsigned i = 0;
-	pthread_mutex_lock(&packs->sync_lock);
-	while (i < packs->dirty_count && packs->dirty[i] != number)
-		i++;
-	if (i == packs->dirty_count && i < DIRTY_LIMIT)
-		packs->dirty[packs->dirty_count++] = number;
-	bool full = packs->dirty_count == DIRTY_LIMIT;
-	pthread_mutex_unlock(&packs->sync_lock);
-	/* a collection may touch very many packs */
-	if (full)
+	for (;;) {
+		unsigned i = 0;
+		pthread_mutex_lock(&packs->sync_lock);
+		while (i < packs->dirty_count && packs->dirty[i] != number)
+			i++;
+		bool noted = i < DIRTY_LIMIT;
+		if (noted) {
+			packs->dirty[i] = number;
+			packs->dirty_count += i == packs->dirty_count;
+		}
+		pthread_mutex_unlock(&packs->sync_lock);
+		if (noted)
+			return;
+		/* a collection may touch very many packs; after a sync, failed or not, the list is empty */
 		packs_sync(packs, NULL);
+	}
 }
 
 /* Syncs the dirty packs. The caller holds sync_lock, has set `syncing`, and checks `failed`. */
@@ -332,9 +344,9 @@ static void sync_dirty(struct packs *packs)
 	bool failed = false;
 	for (unsigned i = 0; i < count; i++) {
 		int fd;
-		if (packs_descriptor(packs, numbers[i], &fd, NULL) || store_disk_sync(fd)) {
-			log_error("pack-sync-failed", "folder=%s pack=%" PRIu32 " errno=%d", packs->folder, numbers[i],
-				errno);
+		if (packs_descriptor(packs, numbers[i], &fd, NULL) || disk_sync(fd)) {
+			log_error("pack-sync-failed", "folder=%s pack=%" PRIu32 " errno=%d", packs->folder,
+				numbers[i], errno);
 			failed = true;
 		}
 	}
@@ -361,8 +373,9 @@ int packs_sync(struct packs *packs, struct error *err)
 	}
 	bool failed = packs->failed;
 	pthread_mutex_unlock(&packs->sync_lock);
-	return failed ? error_set(err, ERROR_INTERNAL, "a sync of %s failed; the store has to be opened again", packs->folder)
-		: 0;
+	return failed ? error_set(err, ERROR_INTERNAL,
+				"a sync of %s failed; the store has to be opened again", packs->folder)
+		      : 0;
 }
 
 void packs_positions(struct packs *packs, struct index_position positions[PACK_CLASS_COUNT])
@@ -370,7 +383,8 @@ void packs_positions(struct packs *packs, struct index_position positions[PACK_C
 	for (int i = 0; i < PACK_CLASS_COUNT; i++) {
 		struct active *active = &packs->active[i];
 		pthread_mutex_lock(&active->lock);
-		positions[i] = (struct index_position){ .pack = active->header.number, .offset = active->end };
+		positions[i] =
+			(struct index_position){ .pack = active->header.number, .offset = active->end };
 		pthread_mutex_unlock(&active->lock);
 	}
 }
@@ -386,7 +400,8 @@ void packs_set_position(struct packs *packs, enum pack_class group, struct index
 		return; /* a new pack is begun instead */
 	active->header = header;
 	active->end = position.offset;
-	active->reserved = (uint64_t)status.st_size > position.offset ? (uint64_t)status.st_size : position.offset;
+	active->reserved =
+		(uint64_t)status.st_size > position.offset ? (uint64_t)status.st_size : position.offset;
 }
 
 int packs_mark_dead(struct packs *packs, const struct index_entry *entry, struct error *err)
@@ -400,10 +415,11 @@ int packs_mark_dead(struct packs *packs, const struct index_entry *entry, struct
 		.stored_size = entry->stored_size,
 		.digest = entry->digest };
 	int fd;
-	if (packs_read_header(packs, entry->pack, &pack, err) || packs_descriptor(packs, entry->pack, &fd, err))
+	if (packs_read_header(packs, entry->pack, &pack, err) ||
+		packs_descriptor(packs, entry->pack, &fd, err))
 		return -1;
 	format_encode_object(&pack, entry->offset, &object, bytes);
-	if (store_disk_write(fd, bytes, sizeof bytes, entry->offset))
+	if (disk_write(fd, bytes, sizeof bytes, entry->offset))
 		return error_set_errno(err, errno, "cannot write to pack %" PRIu32, entry->pack);
 	packs_note_dirty(packs, entry->pack);
 	return 0;
@@ -421,7 +437,7 @@ int packs_punch(struct packs *packs, const struct index_entry *entry, struct err
 		return 0;
 	if (packs_descriptor(packs, entry->pack, &fd, err))
 		return -1;
-	if (store_disk_punch(fd, from, to - from))
+	if (disk_punch(fd, from, to - from))
 		return error_set_errno(err, errno, "cannot punch pack %" PRIu32, entry->pack);
 	return 0;
 }
@@ -443,7 +459,8 @@ int packs_remove(struct packs *packs, uint32_t number, bool *removed, struct err
 		i++;
 	bool removable = i + 1 < packs->count;
 	if (removable) {
-		memmove(packs->numbers + i, packs->numbers + i + 1, (packs->count - i - 1) * sizeof *packs->numbers);
+		memmove(packs->numbers + i, packs->numbers + i + 1,
+			(packs->count - i - 1) * sizeof *packs->numbers);
 		packs->count--;
 	}
 	pthread_mutex_unlock(&packs->lock);
@@ -466,8 +483,8 @@ void packs_list(struct packs *packs, uint32_t **numbers, uint32_t *count)
 	pthread_mutex_unlock(&packs->lock);
 }
 
-int packs_scan(struct packs *packs, uint32_t number, uint64_t from, packs_visit *visit, void *context, uint64_t *end_out,
-	struct error *err)
+int packs_scan(struct packs *packs, uint32_t number, uint64_t from, packs_visit *visit, void *context,
+	uint64_t *end_out, struct error *err)
 {
 	struct pack_header pack;
 	struct object_header object;
@@ -482,9 +499,10 @@ int packs_scan(struct packs *packs, uint32_t number, uint64_t from, packs_visit 
 	uint64_t size = (uint64_t)status.st_size, data_end = 0, alignment = format_alignment(pack.group);
 	*end_out = offset;
 	while (offset + OBJECT_HEADER_SIZE <= size) {
-		if (store_disk_read(fd, bytes, sizeof bytes, offset))
+		if (disk_read(fd, bytes, sizeof bytes, offset))
 			return error_set_errno(err, errno, "cannot read pack %" PRIu32, number);
-		uint64_t end = format_decode_object(&pack, offset, bytes, &object) ? 0
+		uint64_t end = format_decode_object(&pack, offset, bytes, &object)
+			? 0
 			: format_object_end(pack.group, offset, object.stored_size);
 		if (end && end <= (size + alignment - 1) / alignment * alignment) {
 			struct index_entry entry = { .digest = object.digest,
@@ -503,7 +521,7 @@ int packs_scan(struct packs *packs, uint32_t number, uint64_t from, packs_visit 
 		offset += alignment;
 		if (offset >= data_end) {
 			uint64_t next = offset;
-			int more = store_disk_next_data(fd, &next, &data_end);
+			int more = disk_next_data(fd, &next, &data_end);
 			if (more < 0)
 				return error_set_errno(err, errno, "cannot examine pack %" PRIu32, number);
 			if (!more)

@@ -24,9 +24,9 @@ int packs_read_header(struct packs *packs, uint32_t number, struct pack_header *
 /*
  * Appends an object and fills where it lies into *entry. Safe from every thread. ERROR_NO_SPACE when the disk has no more than its reserve left.
  */
-int packs_append(struct packs *packs, const struct object_header *object, const void *payload, struct index_entry *entry,
-	struct error *err);
-/* Makes everything appended or marked before the call durable. After a failure, every later call fails too: see store_disk_sync. */
+int packs_append(struct packs *packs, const struct object_header *object, const void *payload,
+	struct index_entry *entry, struct error *err);
+/* Makes everything appended or marked before the call durable. After a failure, every later call fails too: see disk_sync. */
 int packs_sync(struct packs *packs, struct error *err);
 /* Notes that a pack has to be synced, whoever wrote to it. */
 void packs_note_dirty(struct packs *packs, uint32_t number);
@@ -48,8 +48,8 @@ void packs_list(struct packs *packs, uint32_t **numbers, uint32_t *count);
  * Calls `visit` for every object header, live or dead, in a pack from offset `from` (0: the beginning) on, in order. Skips what is no header. *end gets the end of the last object.
  */
 typedef int packs_visit(void *context, const struct index_entry *entry, bool live, struct error *err);
-int packs_scan(struct packs *packs, uint32_t number, uint64_t from, packs_visit *visit, void *context, uint64_t *end,
-	struct error *err);
+int packs_scan(struct packs *packs, uint32_t number, uint64_t from, packs_visit *visit, void *context,
+	uint64_t *end, struct error *err);
 
 /* Bytes that may still be appended. */
 uint64_t packs_available(struct packs *packs);

@@ -23,14 +23,14 @@ enum {
 
 /* Ids of the level below (blocks below level 1); the zero digest stands for all zeros. */
 struct page {
-	uint8_t level; /* from 1 */
+	uint8_t level;  /* from 1 */
 	uint16_t count; /* of ids that are not zero */
 	struct digest ids[PAGE_FANOUT];
 };
 
 struct root {
-	uint8_t levels; /* root_levels of the block count */
-	uint64_t size; /* of the disk, in bytes */
+	uint8_t levels;    /* root_levels of the block count */
+	uint64_t size;     /* of the disk, in bytes */
 	struct digest top; /* the page of that level; zero if the disk is all zeros */
 };
 

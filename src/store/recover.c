@@ -25,7 +25,8 @@ struct recovery {
 
 static bool is_behind(const struct index_entry *entry, struct index_position position)
 {
-	return entry->pack > position.pack || (entry->pack == position.pack && entry->offset >= position.offset);
+	return entry->pack > position.pack ||
+		(entry->pack == position.pack && entry->offset >= position.offset);
 }
 
 static int visit(void *context, const struct index_entry *found, bool live, struct error *err)
@@ -35,10 +36,12 @@ static int visit(void *context, const struct index_entry *found, bool live, stru
 	struct index_entry entry = *found, known;
 	recovery->wrote = true;
 	if (!live)
-		return packs_punch(store->packs, &entry, err); /* a collection may have died between the two */
+		return packs_punch(
+			store->packs, &entry, err); /* a collection may have died between the two */
 	if (index_find(store->index, &entry.digest, &known))
 		return 0;
-	if (is_behind(&entry, recovery->checkpoint) && store_read_entry(store, &entry, recovery->buffer, err)) {
+	if (is_behind(&entry, recovery->checkpoint) &&
+		store_read_entry(store, &entry, recovery->buffer, err)) {
 		if (err->code != ERROR_CORRUPT)
 			return -1;
 		recovery->torn++;
@@ -53,15 +56,19 @@ static int visit(void *context, const struct index_entry *found, bool live, stru
 }
 
 /* Scans one pack as far as it has to be, and leaves the position for appending at its end if it is the last of its class. */
-static int recover_pack(struct recovery *recovery, uint32_t number, struct index_position ends[PACK_CLASS_COUNT],
-	struct error *err)
+static int recover_pack(struct recovery *recovery, uint32_t number,
+	struct index_position ends[PACK_CLASS_COUNT], struct error *err)
 {
 	struct store *store = recovery->store;
 	struct pack_header header;
 	uint64_t from = 0, end;
+	if (!recovery->everything && number < index_checkpoint(store->index, PACK_BLOCKS).pack &&
+		number < index_checkpoint(store->index, PACK_SMALL).pack)
+		return 0; /* not even opened, as there may be thousands */
 	if (packs_read_header(store->packs, number, &header, err)) {
 		/* nothing is ever put into a pack before its header is durable, so usually this one is empty */
-		log_error("pack-ignored", "folder=%s pack=%" PRIu32 " message=\"%s\"", store->folder, number, err->message);
+		log_error("pack-ignored", "folder=%s pack=%" PRIu32 " message=\"%s\"", store->folder, number,
+			err->message);
 		return 0;
 	}
 	recovery->checkpoint = index_checkpoint(store->index, header.group);
@@ -116,8 +123,8 @@ int store_recover(struct store *store, enum index_condition condition, struct er
 	if (condition == INDEX_CLEAN && !recovery.wrote)
 		return 0;
 	if (recovery.found || recovery.torn)
-		log_info("store-recovered", "folder=%s found=%" PRIu64 " torn=%" PRIu64, store->folder, recovery.found,
-			recovery.torn);
+		log_info("store-recovered", "folder=%s found=%" PRIu64 " torn=%" PRIu64, store->folder,
+			recovery.found, recovery.torn);
 	if (condition == INDEX_ABSENT && !recovery.wrote)
 		return 0; /* a new store: there is nothing to make durable */
 	if (store_checkpoint(store, err))

@@ -64,9 +64,9 @@ static int lock_folder(struct store *store, struct error *err)
 	if (store->lock_fd < 0)
 		return error_set_errno(err, errno, "cannot open %s", path);
 	if (flock(store->lock_fd, LOCK_EX | LOCK_NB))
-		return errno == EWOULDBLOCK
-			? error_set(err, ERROR_CONFLICT, "store %s is in use by another process", store->folder)
-			: error_set_errno(err, errno, "cannot lock %s", path);
+		return errno == EWOULDBLOCK ? error_set(err, ERROR_CONFLICT,
+						      "store %s is in use by another process", store->folder)
+					    : error_set_errno(err, errno, "cannot lock %s", path);
 	return 0;
 }
 
@@ -77,7 +77,8 @@ int store_open(const char *folder, struct store **store_out, struct error *err)
 		return -1;
 	struct store *store = allocate(folder, true);
 	if (lock_folder(store, err) || packs_open(folder, true, &store->packs, err) ||
-		index_open_writer(folder, &store->index, &condition, err) || store_recover(store, condition, err)) {
+		index_open_writer(folder, &store->index, &condition, err) ||
+		store_recover(store, condition, err)) {
 		release(store);
 		return -1;
 	}
@@ -104,7 +105,8 @@ void store_close(struct store *store)
 	if (store->writer) {
 		pthread_mutex_lock(&store->maintenance);
 		if (store_checkpoint(store, &err) || index_mark_clean(store->index, &err))
-			log_error("store-close-failed", "folder=%s message=\"%s\"", store->folder, err.message);
+			log_error(
+				"store-close-failed", "folder=%s message=\"%s\"", store->folder, err.message);
 		pthread_mutex_unlock(&store->maintenance);
 	}
 	release(store);
@@ -116,9 +118,9 @@ int store_session_open(struct store *store, struct store_session **session_out, 
 		return error_set(err, ERROR_INVALID, "store %s is open for reading only", store->folder);
 	struct store_session *session = memory_alloc(sizeof *session);
 	pthread_mutex_lock(&store->session_lock);
-	*session = (struct store_session){ .store = store,
-		.generation = index_generation(store->index),
-		.next = store->sessions };
+	*session = (struct store_session){
+		.store = store, .generation = index_generation(store->index), .next = store->sessions
+	};
 	if (store->sessions)
 		store->sessions->previous = session;
 	store->sessions = session;
@@ -168,8 +170,8 @@ static int make_room(struct store *store, struct error *err)
 	return result;
 }
 
-static int put_locked(struct store *store, const struct object_header *object, const void *data, uint64_t *added,
-	struct error *err)
+static int put_locked(struct store *store, const struct object_header *object, const void *data,
+	uint64_t *added, struct error *err)
 {
 	struct index_entry entry;
 	uint32_t generation = index_generation(store->index);
@@ -179,13 +181,14 @@ static int put_locked(struct store *store, const struct object_header *object, c
 		return -1;
 	entry.generation = generation;
 	index_insert(store->index, &entry);
-	*added = format_object_end(format_class_of(entry.kind), entry.offset, entry.stored_size) - entry.offset;
+	*added = format_object_end(format_class_of(entry.kind), entry.offset, entry.stored_size) -
+		entry.offset;
 	atomic_fetch_add(&store->appended, *added);
 	return 0;
 }
 
-int store_put(struct store_session *session, enum store_object_kind kind, const struct digest *digest, const void *data,
-	size_t size, uint64_t *added, struct error *err)
+int store_put(struct store_session *session, enum store_object_kind kind, const struct digest *digest,
+	const void *data, size_t size, uint64_t *added, struct error *err)
 {
 	struct store *store = session->store;
 	uint64_t bytes = 0;
@@ -229,22 +232,25 @@ int store_sync(struct store *store, struct error *err)
 	if (packs_sync(store->packs, err))
 		return -1;
 	/* now and then, so that recovery has little to scan; a failure of it takes nothing from what was synced */
-	if (atomic_load(&store->appended) >= CHECKPOINT_BYTES && !pthread_mutex_trylock(&store->maintenance)) {
+	if (atomic_load(&store->appended) >= CHECKPOINT_BYTES &&
+		!pthread_mutex_trylock(&store->maintenance)) {
 		struct error ignored;
 		if (store_checkpoint(store, &ignored))
-			log_warning("store-checkpoint-failed", "folder=%s message=\"%s\"", store->folder, ignored.message);
+			log_warning("store-checkpoint-failed", "folder=%s message=\"%s\"", store->folder,
+				ignored.message);
 		pthread_mutex_unlock(&store->maintenance);
 	}
 	return 0;
 }
 
-static int find(struct store *store, const struct digest *digest, struct index_entry *entry, struct error *err)
+static int find(
+	struct store *store, const struct digest *digest, struct index_entry *entry, struct error *err)
 {
 	char hex[2 * DIGEST_SIZE + 1];
 	if (index_find(store->index, digest, entry))
 		return 0;
-	return error_set(err, ERROR_NOT_FOUND, "object %s is not in store %s", text_hex(digest, sizeof *digest, hex),
-		store->folder);
+	return error_set(err, ERROR_NOT_FOUND, "object %s is not in store %s",
+		text_hex(digest, sizeof *digest, hex), store->folder);
 }
 
 int store_stat(struct store *store, const struct digest *digest, size_t *size, struct error *err)
@@ -263,19 +269,22 @@ int store_read_entry(struct store *store, const struct index_entry *entry, void 
 	int fd;
 	text_hex(&entry->digest, sizeof entry->digest, hex);
 	if (entry->encoding || entry->size > STORE_BLOCK_SIZE || entry->stored_size != entry->size)
-		return error_set(err, ERROR_UNSUPPORTED, "object %s has encoding %u, which this version cannot read", hex,
-			entry->encoding);
+		return error_set(err, ERROR_UNSUPPORTED,
+			"object %s has encoding %u, which this version cannot read", hex, entry->encoding);
 	if (packs_descriptor(store->packs, entry->pack, &fd, err))
 		return -1;
-	if (store_disk_read(fd, data, entry->size, format_payload_offset(format_class_of(entry->kind), entry->offset)))
-		return errno == ENODATA ? error_set(err, ERROR_CORRUPT, "object %s: pack %" PRIu32 " is too short", hex,
-						entry->pack)
-					: error_set_errno(err, errno, "cannot read object %s from pack %" PRIu32, hex,
-						  entry->pack);
+	if (disk_read(fd, data, entry->size,
+		    format_payload_offset(format_class_of(entry->kind), entry->offset)))
+		return errno == ENODATA
+			? error_set(err, ERROR_CORRUPT, "object %s: pack %" PRIu32 " is too short", hex,
+				  entry->pack)
+			: error_set_errno(
+				  err, errno, "cannot read object %s from pack %" PRIu32, hex, entry->pack);
 	digest_sha256(data, entry->size, &actual);
 	if (memcmp(&actual, &entry->digest, sizeof actual))
-		return error_set(err, ERROR_CORRUPT, "object %s is damaged (pack %s/packs/%010" PRIu32 ".pack offset %" PRIu64
-			")", hex, store->folder, entry->pack, entry->offset);
+		return error_set(err, ERROR_CORRUPT,
+			"object %s is damaged (pack %s/packs/%010" PRIu32 ".pack offset %" PRIu64 ")", hex,
+			store->folder, entry->pack, entry->offset);
 	return 0;
 }
 
@@ -288,14 +297,15 @@ int store_get(struct store *store, const struct digest *digest, void *data, size
 	return 0;
 }
 
-int store_locate(struct store *store, const struct digest *digest, struct store_location *location, struct error *err)
+int store_locate(
+	struct store *store, const struct digest *digest, struct store_location *location, struct error *err)
 {
 	struct index_entry entry;
 	if (find(store, digest, &entry, err))
 		return -1;
 	if (entry.encoding)
-		return error_set(err, ERROR_UNSUPPORTED, "object has encoding %u, so it cannot be read in place",
-			entry.encoding);
+		return error_set(err, ERROR_UNSUPPORTED,
+			"object has encoding %u, so it cannot be read in place", entry.encoding);
 	location->offset = format_payload_offset(format_class_of(entry.kind), entry.offset);
 	location->size = entry.size;
 	return packs_descriptor(store->packs, entry.pack, &location->fd, err);

@@ -37,8 +37,8 @@ void store_session_close(struct store_session *session); /* NULL is legal */
  * Puts an object unless it is there already. `digest` must be the SHA-256 of the data. *added (may be NULL) gets the bytes this added on disk, 0 if it was there. Not durable
  * until store_sync. ERROR_NO_SPACE when the disk, less its reserve, has no room: nothing is changed then.
  */
-int store_put(struct store_session *session, enum store_object_kind kind, const struct digest *digest, const void *data,
-	size_t size, uint64_t *added, struct error *err);
+int store_put(struct store_session *session, enum store_object_kind kind, const struct digest *digest,
+	const void *data, size_t size, uint64_t *added, struct error *err);
 /* Makes everything put before the call durable. Concurrent calls share one sync. */
 int store_sync(struct store *store, struct error *err);
 
@@ -58,7 +58,8 @@ struct store_location {
 	uint64_t offset;
 	uint32_t size;
 };
-int store_locate(struct store *store, const struct digest *digest, struct store_location *location, struct error *err);
+int store_locate(
+	struct store *store, const struct digest *digest, struct store_location *location, struct error *err);
 
 /*
  * Garbage collection: frees every object that no root given by `next_root` reaches and no open session protects. Runs beside everything else. `next_root` is called
@@ -71,12 +72,12 @@ struct store_collect_result {
 	uint64_t bytes_kept;
 };
 typedef int store_next_root(void *context, struct digest *root, struct error *err);
-int store_collect(struct store *store, store_next_root *next_root, void *context, struct store_collect_result *result,
-	struct error *err);
+int store_collect(struct store *store, store_next_root *next_root, void *context,
+	struct store_collect_result *result, struct error *err);
 
 struct store_usage {
 	uint64_t objects;
-	uint64_t bytes; /* on disk, live objects with their headers */
+	uint64_t bytes;     /* on disk, live objects with their headers */
 	uint64_t available; /* bytes that may still be put before ERROR_NO_SPACE */
 };
 void store_get_usage(struct store *store, struct store_usage *usage);
@@ -86,4 +87,5 @@ void store_get_usage(struct store *store, struct store_usage *usage);
  * fault (names pack, offset, digest). *faults counts them. Returns -1 only if the check itself could not be done.
  */
 typedef void store_report(void *context, const char *line);
-int store_check(struct store *store, store_report *report, void *context, uint64_t *faults, struct error *err);
+int store_check(
+	struct store *store, store_report *report, void *context, uint64_t *faults, struct error *err);

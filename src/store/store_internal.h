@@ -30,7 +30,8 @@ struct store {
 
 struct store_session {
 	struct store *store;
-	uint32_t generation; /* of the time it was opened; nothing of this or a later one is collected while it is open */
+	uint32_t
+		generation; /* of the time it was opened; nothing of this or a later one is collected while it is open */
 	struct store_session *next, *previous;
 };
 

@@ -124,8 +124,8 @@ static void cache_enter(struct tree *tree, unsigned level, uint64_t index, struc
 	tree_put_page(old);
 }
 
-static int read_page(struct tree *tree, unsigned level, const struct digest *digest, struct tree_page **page_out,
-	struct error *err)
+static int read_page(struct tree *tree, unsigned level, const struct digest *digest,
+	struct tree_page **page_out, struct error *err)
 {
 	char hex[2 * DIGEST_SIZE + 1];
 	size_t size;
@@ -147,7 +147,8 @@ static int read_page(struct tree *tree, unsigned level, const struct digest *dig
 	return 0;
 }
 
-int tree_get_digest(struct tree *tree, unsigned level, uint64_t index, struct digest *digest, struct error *err)
+int tree_get_digest(
+	struct tree *tree, unsigned level, uint64_t index, struct digest *digest, struct error *err)
 {
 	struct tree_page *parent;
 	memset(digest, 0, sizeof *digest);
@@ -166,7 +167,8 @@ int tree_get_digest(struct tree *tree, unsigned level, uint64_t index, struct di
 	return 0;
 }
 
-int tree_get_page(struct tree *tree, unsigned level, uint64_t index, struct tree_page **page, struct error *err)
+int tree_get_page(
+	struct tree *tree, unsigned level, uint64_t index, struct tree_page **page, struct error *err)
 {
 	struct digest digest;
 	*page = NULL;
@@ -192,7 +194,8 @@ int tree_get_page(struct tree *tree, unsigned level, uint64_t index, struct tree
 int tree_lookup(struct tree *tree, uint64_t index, struct digest *block, struct error *err)
 {
 	if (index >= tree_block_count(tree))
-		return error_set(err, ERROR_INVALID, "block %" PRIu64 " is beyond the end of the tree", index);
+		return error_set(
+			err, ERROR_INVALID, "block %" PRIu64 " is beyond the end of the tree", index);
 	return tree_get_digest(tree, 0, index, block, err);
 }
 
@@ -223,7 +226,8 @@ static int next_in_leaf(struct tree *a, struct tree *b, uint64_t leaf, unsigned 
 {
 	static const struct digest zero;
 	struct tree_page *page_a = NULL, *page_b = NULL;
-	if ((a && tree_get_page(a, 1, leaf, &page_a, err)) || (b && tree_get_page(b, 1, leaf, &page_b, err))) {
+	if ((a && tree_get_page(a, 1, leaf, &page_a, err)) ||
+		(b && tree_get_page(b, 1, leaf, &page_b, err))) {
 		tree_put_page(page_a);
 		return -1;
 	}
@@ -244,7 +248,8 @@ static int next_in_leaf(struct tree *a, struct tree *b, uint64_t leaf, unsigned 
 }
 
 /* Skips from *index over the largest subtree that is alike in both and begins there; whether it did. */
-static int skip_alike(struct tree *a, struct tree *b, uint64_t *index, unsigned levels, bool *skipped, struct error *err)
+static int skip_alike(
+	struct tree *a, struct tree *b, uint64_t *index, unsigned levels, bool *skipped, struct error *err)
 {
 	*skipped = false;
 	for (unsigned level = levels; level >= 1; level--) {
@@ -263,8 +268,8 @@ static int skip_alike(struct tree *a, struct tree *b, uint64_t *index, unsigned 
 	return 0;
 }
 
-int tree_next_difference(struct tree *a, struct tree *b, uint64_t *index, struct digest *block_a, struct digest *block_b,
-	bool *found, struct error *err)
+int tree_next_difference(struct tree *a, struct tree *b, uint64_t *index, struct digest *block_a,
+	struct digest *block_b, bool *found, struct error *err)
 {
 	uint64_t count_a = a ? tree_block_count(a) : 0, count_b = b ? tree_block_count(b) : 0;
 	uint64_t count = count_a > count_b ? count_a : count_b;

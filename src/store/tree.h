@@ -13,8 +13,8 @@ struct tree_builder;
 
 /* Opens a tree by its root digest. Pages are read, and verified, when they are first needed. Safe from every thread. */
 int tree_open(struct store *store, const struct digest *root, struct tree **tree, struct error *err);
-void tree_close(struct tree *tree); /* NULL is legal */
-uint64_t tree_size(const struct tree *tree); /* bytes of the disk */
+void tree_close(struct tree *tree);                 /* NULL is legal */
+uint64_t tree_size(const struct tree *tree);        /* bytes of the disk */
 uint64_t tree_block_count(const struct tree *tree); /* ceil(size / STORE_BLOCK_SIZE) */
 /* The digest of one block; the zero digest if the block is all zeros. `index` < tree_block_count. */
 int tree_lookup(struct tree *tree, uint64_t index, struct digest *block, struct error *err);
@@ -23,16 +23,18 @@ int tree_lookup(struct tree *tree, uint64_t index, struct digest *block, struct 
  */
 int tree_next(struct tree *tree, uint64_t *index, struct digest *block, bool *found, struct error *err);
 /* The same for blocks that differ between two trees (either may be NULL for an empty one of the other's size); shared pages are skipped whole. */
-int tree_next_difference(struct tree *a, struct tree *b, uint64_t *index, struct digest *block_a, struct digest *block_b,
-	bool *found, struct error *err);
+int tree_next_difference(struct tree *a, struct tree *b, uint64_t *index, struct digest *block_a,
+	struct digest *block_b, bool *found, struct error *err);
 
 /*
  * Builds a new tree of `size` bytes from `base` (NULL: all zeros; a base of another size is cut or grown with zeros) with some blocks replaced. tree_builder_set is
  * safe from several threads; the others are for one. Unchanged pages are shared. The blocks themselves are put by the caller, in the same session.
  */
-int tree_builder_create(struct store_session *session, struct tree *base, uint64_t size, struct tree_builder **builder,
-	struct error *err);
-int tree_builder_set(struct tree_builder *builder, uint64_t index, const struct digest *block, struct error *err);
+int tree_builder_create(struct store_session *session, struct tree *base, uint64_t size,
+	struct tree_builder **builder, struct error *err);
+int tree_builder_set(
+	struct tree_builder *builder, uint64_t index, const struct digest *block, struct error *err);
 /* Writes the changed pages and the root, syncs the store, returns the root digest. *added counts bytes that pages added. */
-int tree_builder_finish(struct tree_builder *builder, struct digest *root, uint64_t *added, struct error *err);
+int tree_builder_finish(
+	struct tree_builder *builder, struct digest *root, uint64_t *added, struct error *err);
 void tree_builder_destroy(struct tree_builder *builder); /* NULL is legal */

@@ -42,11 +42,13 @@ static void append_change(struct changes *changes, uint64_t index, const struct 
 		changes->capacity = changes->capacity ? 2 * changes->capacity : 64;
 		changes->items = memory_realloc(changes->items, changes->capacity * sizeof *changes->items);
 	}
-	changes->items[changes->count] = (struct change){ .index = index, .order = changes->count, .digest = *digest };
+	changes->items[changes->count] =
+		(struct change){ .index = index, .order = changes->count, .digest = *digest };
 	changes->count++;
 }
 
-static int put_root(struct tree_builder *builder, const struct root *root, struct digest *digest, struct error *err)
+static int put_root(
+	struct tree_builder *builder, const struct root *root, struct digest *digest, struct error *err)
 {
 	uint8_t bytes[ROOT_SIZE];
 	uint64_t added = 0;
@@ -58,8 +60,8 @@ static int put_root(struct tree_builder *builder, const struct root *root, struc
 	return 0;
 }
 
-int tree_builder_create(struct store_session *session, struct tree *base, uint64_t size, struct tree_builder **builder_out,
-	struct error *err)
+int tree_builder_create(struct store_session *session, struct tree *base, uint64_t size,
+	struct tree_builder **builder_out, struct error *err)
 {
 	if (!size || size > INT64_MAX)
 		return error_set(err, ERROR_INVALID, "a tree cannot have %" PRIu64 " bytes", size);
@@ -87,10 +89,12 @@ void tree_builder_destroy(struct tree_builder *builder)
 	free(builder);
 }
 
-int tree_builder_set(struct tree_builder *builder, uint64_t index, const struct digest *block, struct error *err)
+int tree_builder_set(
+	struct tree_builder *builder, uint64_t index, const struct digest *block, struct error *err)
 {
 	if (index >= builder->block_count)
-		return error_set(err, ERROR_INVALID, "block %" PRIu64 " is beyond the end of the disk", index);
+		return error_set(
+			err, ERROR_INVALID, "block %" PRIu64 " is beyond the end of the disk", index);
 	pthread_mutex_lock(&builder->lock);
 	append_change(&builder->changes, index, block);
 	pthread_mutex_unlock(&builder->lock);
@@ -168,8 +172,8 @@ static bool page_is_empty(const struct page *page)
 	return true;
 }
 
-static int put_page(struct tree_builder *builder, const struct page *page, uint8_t *bytes, struct digest *digest,
-	struct error *err)
+static int put_page(struct tree_builder *builder, const struct page *page, uint8_t *bytes,
+	struct digest *digest, struct error *err)
 {
 	uint64_t added = 0;
 	memset(digest, 0, sizeof *digest);
@@ -210,8 +214,8 @@ static int build_page(struct tree_builder *builder, unsigned level, uint64_t ind
 	return result;
 }
 
-static int build_level(struct tree_builder *builder, unsigned level, const struct changes *changes, struct changes *above,
-	struct error *err)
+static int build_level(struct tree_builder *builder, unsigned level, const struct changes *changes,
+	struct changes *above, struct error *err)
 {
 	/* the page over the end, if the end has moved; above the base's top, the first page */
 	uint64_t border = (builder->block_count - 1) >> (PAGE_FANOUT_BITS * level);
@@ -220,7 +224,9 @@ static int build_level(struct tree_builder *builder, unsigned level, const struc
 	bool border_done = !moved, first_done = !grown;
 	for (size_t i = 0, next; i < changes->count; i = next) {
 		uint64_t index = changes->items[i].index >> PAGE_FANOUT_BITS;
-		for (next = i; next < changes->count && changes->items[next].index >> PAGE_FANOUT_BITS == index; next++)
+		for (next = i;
+			next < changes->count && changes->items[next].index >> PAGE_FANOUT_BITS == index;
+			next++)
 			;
 		border_done |= index == border;
 		first_done |= index == 0;
@@ -256,7 +262,8 @@ static int build(struct tree_builder *builder, unsigned levels, struct digest *t
 	return 0;
 }
 
-int tree_builder_finish(struct tree_builder *builder, struct digest *root_out, uint64_t *added, struct error *err)
+int tree_builder_finish(
+	struct tree_builder *builder, struct digest *root_out, uint64_t *added, struct error *err)
 {
 	struct root root = { .levels = root_levels(builder->block_count), .size = builder->size };
 	if (builder->base && cut_last_block(builder, err))

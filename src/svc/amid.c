@@ -32,6 +32,29 @@ struct volume_server_paths amid_volume_paths(struct amid *amid, struct amid_regi
 	};
 }
 
+static pthread_mutex_t *offline_lock(struct amid *amid, const char *volume_id)
+{
+	unsigned hash = 0;
+	for (const char *p = volume_id; *p; p++)
+		hash = hash * 31 + (unsigned char)*p;
+	return &amid->offline_locks[hash % AMID_OFFLINE_LOCKS];
+}
+
+int amid_open_volume(struct amid *amid, struct amid_region *region, const struct volume_server_paths *paths, struct volume **volume, struct error *err)
+{
+	pthread_mutex_lock(offline_lock(amid, paths->id));
+	if (volume_open(paths->volume_folder, paths->runtime_folder, region->store, volume, err) == 0)
+		return 0;
+	pthread_mutex_unlock(offline_lock(amid, paths->id));
+	return -1;
+}
+
+void amid_close_volume(struct amid *amid, const struct volume_server_paths *paths, struct volume *volume)
+{
+	volume_close(volume);
+	pthread_mutex_unlock(offline_lock(amid, paths->id));
+}
+
 char *amid_instance_folder(struct amid_region *region, const char *instance_id, struct arena *arena)
 {
 	return arena_printf(arena, "%s/%s", region->instances_folder, instance_id);

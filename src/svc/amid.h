@@ -12,6 +12,7 @@
 #include "net/net.h"
 #include "store/store.h"
 #include "volume/server.h"
+#include "volume/volume.h"
 #include "work/work.h"
 
 /* What the operator chose. Texts live as long as the process. */
@@ -40,6 +41,8 @@ struct amid_region {
 	pthread_rwlock_t roots_lock;
 };
 
+enum { AMID_OFFLINE_LOCKS = 16 };
+
 struct amid {
 	const struct amid_config *config;
 	struct meta *meta;
@@ -47,6 +50,8 @@ struct amid {
 	unsigned region_count;
 	struct compute *compute;
 	struct net *net; /* NULL with the dry driver */
+	/* Held while amid itself has a volume open, by the volume's id: threads wait for each other instead of failing at the folder's lock. Taken under roots_lock where both are needed. */
+	pthread_mutex_t offline_locks[AMID_OFFLINE_LOCKS];
 	pthread_mutex_t network_lock; /* from reading a VPC's description to applying it, so that the newest wins */
 	struct imds *imds; /* NULL with the dry driver */
 	struct uploads *uploads;
@@ -67,5 +72,11 @@ struct amid_region *amid_find_region(struct amid *amid, const char *name);
 bool amid_is_zone(const struct amid_region *region, const char *zone);
 /* Paths of a volume and of its server, for src/volume/server.h; the texts are the arena's. */
 struct volume_server_paths amid_volume_paths(struct amid *amid, struct amid_region *region, const char *volume_id, struct arena *arena);
+/*
+ * Opens a volume that no server has open, for the length of an operation; waits while another thread has it. ERROR_CONFLICT if a server has just been started. On success amid_close_volume must follow, on the same
+ * thread, before another volume is opened.
+ */
+int amid_open_volume(struct amid *amid, struct amid_region *region, const struct volume_server_paths *paths, struct volume **volume, struct error *err);
+void amid_close_volume(struct amid *amid, const struct volume_server_paths *paths, struct volume *volume);
 /* The folder of an instance's machine. */
 char *amid_instance_folder(struct amid_region *region, const char *instance_id, struct arena *arena);

@@ -4,16 +4,16 @@
 #include "base/banned.h"
 
 /* One after the other: nothing writes to any of them. */
-static int freeze_offline(struct amid_region *region, const struct volume_server_paths *paths, unsigned count, uint64_t *layers, struct error *err)
+static int freeze_offline(struct amid *amid, struct amid_region *region, const struct volume_server_paths *paths, unsigned count, uint64_t *layers, struct error *err)
 {
 	for (unsigned i = 0; i < count; i++) {
 		struct volume *volume;
-		if (volume_open(paths[i].volume_folder, paths[i].runtime_folder, region->store, &volume, err))
+		if (amid_open_volume(amid, region, &paths[i], &volume, err))
 			return -1;
 		int result = volume_freeze(volume, &layers[i], err);
 		if (result == 0)
 			result = volume_sync_frozen(volume, layers[i], err);
-		volume_close(volume);
+		amid_close_volume(amid, &paths[i], volume);
 		if (result)
 			return -1;
 	}
@@ -33,5 +33,5 @@ int freeze_volumes(struct amid *amid, struct amid_region *region, const char *co
 	/* an instance's servers run all or none: its controller starts and stops them together */
 	if (volume_server_find(&paths[0], &server, &ignored) == 0)
 		return volume_server_freeze(paths, count, layers, err);
-	return freeze_offline(region, paths, count, layers, err);
+	return freeze_offline(amid, region, paths, count, layers, err);
 }

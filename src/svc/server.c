@@ -124,6 +124,8 @@ static int open_parts(struct server *server, struct error *err)
 	const char *data = amid->config->data;
 	text_random_bytes(amid->token_key, sizeof amid->token_key);
 	pthread_mutex_init(&amid->network_lock, NULL);
+	for (unsigned i = 0; i < AMID_OFFLINE_LOCKS; i++)
+		pthread_mutex_init(&amid->offline_locks[i], NULL);
 	if (lock_data(server, err) || make_runtime_folder(server, err) ||
 		meta_open(arena_printf(server->arena, "%s/meta.db", data), &amid->meta, err) || open_regions(server, err) ||
 		accounts_prepare(amid, &server->first_start, err) || open_network(server, err))

@@ -31,8 +31,8 @@ struct base {
 	uint64_t places_size;
 };
 
-int base_open(struct store *store, const struct digest *root, uint64_t size, const char *name, struct base **base_out,
-	struct error *err)
+int base_open(struct store *store, const struct digest *root, uint64_t size, const char *name,
+	struct base **base_out, struct error *err)
 {
 	struct tree *tree;
 	if (!store)
@@ -44,8 +44,8 @@ int base_open(struct store *store, const struct digest *root, uint64_t size, con
 	base->size = size < tree_size(tree) ? size : tree_size(tree);
 	base->block_count = (base->size + STORE_BLOCK_SIZE - 1) / STORE_BLOCK_SIZE;
 	base->places_size = base->block_count * sizeof *base->places + sizeof *base->places;
-	void *places = mmap(NULL, base->places_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1,
-		0);
+	void *places = mmap(NULL, base->places_size, PROT_READ | PROT_WRITE,
+		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (places == MAP_FAILED) {
 		error_set_errno(err, errno, "no memory for the base of %s", name);
 		base_close(base);
@@ -87,10 +87,12 @@ static int resolve(struct base *base, uint64_t block, uint64_t *place, struct er
 	} else {
 		if (store_locate(base->store, &digest, &location, err))
 			return -1;
-		if (location.size != STORE_BLOCK_SIZE || location.offset % OFFSET_UNIT || location.fd >= 1 << FD_BITS)
-			return error_set(err, ERROR_CORRUPT, "block %" PRIu64 " of the base of %s is no block", block,
-				base->name);
-		*place = KNOWN | (uint64_t)location.fd << FD_SHIFT | location.offset / OFFSET_UNIT << OFFSET_SHIFT;
+		if (location.size != STORE_BLOCK_SIZE || location.offset % OFFSET_UNIT ||
+			location.fd >= 1 << FD_BITS)
+			return error_set(err, ERROR_CORRUPT,
+				"block %" PRIu64 " of the base of %s is no block", block, base->name);
+		*place = KNOWN | (uint64_t)location.fd << FD_SHIFT |
+			location.offset / OFFSET_UNIT << OFFSET_SHIFT;
 	}
 	atomic_store_explicit(&base->places[block], *place, memory_order_release);
 	return 0;
@@ -114,13 +116,14 @@ static int verify(struct base *base, uint64_t block, uint64_t place, void *data,
 	if (tree_lookup(base->tree, block, &expected, err))
 		return -1;
 	text_hex(&expected, sizeof expected, hex);
-	if (store_disk_read(place_fd(place), data, STORE_BLOCK_SIZE, place_offset(place)) && errno != ENODATA)
-		return error_set_errno(err, errno, "cannot read block %" PRIu64 " of the base of %s", block, base->name);
+	if (disk_read(place_fd(place), data, STORE_BLOCK_SIZE, place_offset(place)) && errno != ENODATA)
+		return error_set_errno(
+			err, errno, "cannot read block %" PRIu64 " of the base of %s", block, base->name);
 	digest_sha256(data, STORE_BLOCK_SIZE, &actual);
 	if (memcmp(&expected, &actual, sizeof actual)) {
 		log_error("block-corrupt", "volume=%s block=%" PRIu64 " digest=%s", base->name, block, hex);
-		return error_set(err, ERROR_CORRUPT, "block %" PRIu64 " (%s) of the base of %s is damaged", block, hex,
-			base->name);
+		return error_set(err, ERROR_CORRUPT, "block %" PRIu64 " (%s) of the base of %s is damaged",
+			block, hex, base->name);
 	}
 	atomic_fetch_or(&base->places[block], VERIFIED);
 	return 0;
@@ -137,8 +140,9 @@ static int read_piece(struct base *base, uint8_t *data, uint64_t offset, uint64_
 		return 0;
 	}
 	if (place & VERIFIED) {
-		if (store_disk_read(place_fd(place), data, size, place_offset(place) + within))
-			return error_set_errno(err, errno, "cannot read block %" PRIu64 " of the base of %s", block, base->name);
+		if (disk_read(place_fd(place), data, size, place_offset(place) + within))
+			return error_set_errno(err, errno, "cannot read block %" PRIu64 " of the base of %s",
+				block, base->name);
 		return 0;
 	}
 	if (size == STORE_BLOCK_SIZE)
@@ -173,7 +177,8 @@ int base_read(struct base *base, void *data, uint64_t offset, uint64_t size, str
 	return 0;
 }
 
-int base_extent(struct base *base, uint64_t offset, uint64_t size, bool *zero, uint64_t *length, struct error *err)
+int base_extent(
+	struct base *base, uint64_t offset, uint64_t size, bool *zero, uint64_t *length, struct error *err)
 {
 	if (!base || offset >= base->size) {
 		*zero = true;

@@ -13,11 +13,12 @@ struct base;
 struct store;
 
 /* `size`: how far the base reaches into the volume (at most the tree's size). `name` is for the log. */
-int base_open(struct store *store, const struct digest *root, uint64_t size, const char *name, struct base **base,
-	struct error *err);
+int base_open(struct store *store, const struct digest *root, uint64_t size, const char *name,
+	struct base **base, struct error *err);
 void base_close(struct base *base); /* NULL is legal */
 /* Zeros beyond its end. ERROR_CORRUPT if a block is not what its digest says; it is looked at once, when it is first touched. */
 int base_read(struct base *base, void *data, uint64_t offset, uint64_t size, struct error *err);
 /* Whether the block at `offset` is all zeros, and how many bytes from there, at most `size`, share that. Looks at block ids only. */
-int base_extent(struct base *base, uint64_t offset, uint64_t size, bool *zero, uint64_t *length, struct error *err);
+int base_extent(
+	struct base *base, uint64_t offset, uint64_t size, bool *zero, uint64_t *length, struct error *err);
 struct tree *base_tree(struct base *base);

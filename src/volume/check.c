@@ -70,10 +70,14 @@ static void check_map(struct check *check, const char *folder, const struct laye
 	for (uint64_t grain = 0; grain < end && map_next_present(layer->map, &grain); grain += length) {
 		enum map_state state = map_run(layer->map, grain, end, &length);
 		if (state == MAP_DAMAGED)
-			fault(check, "folder=%s layer=%" PRIu64 " offset=%" PRIu64 ": %" PRIu64 " grains have no valid state",
+			fault(check,
+				"folder=%s layer=%" PRIu64 " offset=%" PRIu64 ": %" PRIu64
+				" grains have no valid state",
 				folder, layer->number, grain * VOLUME_GRAIN_SIZE, length);
-		else if (state == MAP_DATA && (grain + length - 1) * VOLUME_GRAIN_SIZE >= (uint64_t)status.st_size)
-			fault(check, "folder=%s layer=%" PRIu64 ": the data file is too short", folder, layer->number);
+		else if (state == MAP_DATA &&
+			(grain + length - 1) * VOLUME_GRAIN_SIZE >= (uint64_t)status.st_size)
+			fault(check, "folder=%s layer=%" PRIu64 ": the data file is too short", folder,
+				layer->number);
 	}
 }
 
@@ -95,8 +99,8 @@ static void check_layer(struct check *check, const char *folder, const struct ma
 	layer_close(layer);
 }
 
-int volume_check(const char *folder, void (*report)(void *context, const char *line), void *context, uint64_t *faults,
-	struct error *err)
+int volume_check(const char *folder, void (*report)(void *context, const char *line), void *context,
+	uint64_t *faults, struct error *err)
 {
 	struct check check = { .report = report, .context = context };
 	struct error found;

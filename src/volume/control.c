@@ -63,8 +63,9 @@ int control_parse(const char *line, struct control_command *command, struct erro
 	command->verb = (enum control_verb)verb;
 	if (verbs[verb].number && !take_number(&rest, &command->number))
 		return error_set(err, ERROR_INVALID, "%s needs a number", verbs[verb].name);
-	if (verbs[verb].root && (!take_word(&rest, word, sizeof word) ||
-					text_unhex(word, command->root.bytes, sizeof command->root.bytes)))
+	if (verbs[verb].root &&
+		(!take_word(&rest, word, sizeof word) ||
+			text_unhex(word, command->root.bytes, sizeof command->root.bytes)))
 		return error_set(err, ERROR_INVALID, "%s needs a root digest", verbs[verb].name);
 	if (*rest)
 		return error_set(err, ERROR_INVALID, "%s takes no more words", verbs[verb].name);

@@ -28,7 +28,7 @@ enum control_verb {
 
 struct control_command {
 	enum control_verb verb;
-	uint64_t number; /* of hold, sync, rebase, grow */
+	uint64_t number;    /* of hold, sync, rebase, grow */
 	struct digest root; /* of rebase */
 };
 

@@ -43,7 +43,8 @@ struct connection {
 	size_t used;
 };
 
-int control_server_create(const char *path, struct volume *volume, struct control_server **server_out, struct error *err)
+int control_server_create(
+	const char *path, struct volume *volume, struct control_server **server_out, struct error *err)
 {
 	struct control_server *server = memory_alloc(sizeof *server);
 	*server = (struct control_server){ .volume = volume, .address = { .sun_family = AF_UNIX } };
@@ -61,7 +62,8 @@ int control_server_create(const char *path, struct volume *volume, struct contro
 	/* the volume's lock is ours, so nobody else serves this socket */
 	unlink(path);
 	/* Linux gives the name the mode of the socket at bind */
-	if (fchmod(server->fd, 0600) || bind(server->fd, (struct sockaddr *)&server->address, sizeof server->address) ||
+	if (fchmod(server->fd, 0600) ||
+		bind(server->fd, (struct sockaddr *)&server->address, sizeof server->address) ||
 		listen(server->fd, CONNECTION_LIMIT)) {
 		error_set_errno(err, errno, "cannot listen on %s", path);
 		goto failed;
@@ -118,8 +120,8 @@ static void release(struct connection *connection)
 }
 
 /* Does a command; what follows "ok " goes to `words`. */
-static int run_command(struct connection *connection, const struct control_command *command, char *words, size_t size,
-	struct error *err)
+static int run_command(struct connection *connection, const struct control_command *command, char *words,
+	size_t size, struct error *err)
 {
 	struct volume *volume = connection->server->volume;
 	uint64_t layer;
@@ -163,7 +165,8 @@ static int serve_line(struct connection *connection, const char *line)
 	struct control_command command;
 	struct error err;
 	char words[256] = "", text[CONTROL_LINE_LIMIT];
-	if (control_parse(line, &command, &err) || run_command(connection, &command, words, sizeof words, &err))
+	if (control_parse(line, &command, &err) ||
+		run_command(connection, &command, words, sizeof words, &err))
 		return answer(connection, control_format_error(&err, text));
 	snprintf(text, sizeof text, "ok%s%s", *words ? " " : "", words);
 	int result = answer(connection, text);

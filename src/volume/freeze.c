@@ -21,23 +21,27 @@
 
 enum { FREEZE_LIMIT_MS = 5000 };
 
-/* Frees stacks that were replaced. The caller holds stack_lock. */
-static void free_retired(struct volume *volume)
+void volume_free_retired(struct volume *volume)
 {
-	if (!volume->retired_count)
-		return;
-	volume_drain_readers(volume);
-	while (volume->retired_count)
-		free(volume->retired[--volume->retired_count]);
+	/* taken off first and waited for outside the lock: a freeze must not wait for a slow read */
+	pthread_mutex_lock(&volume->stack_lock);
+	struct stack *retired = volume->retired;
+	volume->retired = NULL;
+	pthread_mutex_unlock(&volume->stack_lock);
+	if (retired)
+		volume_drain_readers(volume);
+	for (struct stack *next; retired; retired = next) {
+		next = retired->next;
+		free(retired);
+	}
 }
 
 /* Publishes a new stack. The caller holds stack_lock. */
 static void replace_stack(struct volume *volume, struct stack *stack)
 {
 	struct stack *old = atomic_exchange(&volume->stack, stack);
-	if (volume->retired_count == sizeof volume->retired / sizeof volume->retired[0])
-		free_retired(volume);
-	volume->retired[volume->retired_count++] = old;
+	old->next = volume->retired;
+	volume->retired = old;
 }
 
 /* Makes the spare. The caller holds stack_lock. */
@@ -45,7 +49,8 @@ static int make_spare(struct volume *volume, struct error *err)
 {
 	if (volume->spare)
 		return 0;
-	return layer_create(&volume->place, volume->stack->layers[0]->number + 1, volume_size(volume), &volume->spare, err);
+	return layer_create(&volume->place, volume->stack->layers[0]->number + 1, volume_size(volume),
+		&volume->spare, err);
 }
 
 void volume_prepare_spare(struct volume *volume)
@@ -194,11 +199,14 @@ int volume_sync_frozen(struct volume *volume, uint64_t layer, struct error *err)
 	uint64_t top = stack->layers[0]->number;
 	volume_stack_leave(volume, stripe);
 	if (layer >= top)
-		return error_set(err, ERROR_INVALID, "layer %" PRIu64 " of volume %s is not frozen", layer, volume->name);
+		return error_set(err, ERROR_INVALID, "layer %" PRIu64 " of volume %s is not frozen", layer,
+			volume->name);
 	if (atomic_load(&volume->failed))
-		return error_set(err, ERROR_INTERNAL, "volume %s has failed: a sync of it went wrong", volume->name);
+		return error_set(
+			err, ERROR_INTERNAL, "volume %s has failed: a sync of it went wrong", volume->name);
 	if (volume_sync_stack(volume, err))
 		return -1;
+	volume_free_retired(volume);
 	volume_prepare_spare(volume);
 	return 0;
 }
@@ -216,8 +224,10 @@ static struct stack *drop_layers(struct volume *volume, uint64_t layer, struct b
 	struct stack *dropped = stack_create(old->base, old->count - kept);
 	memcpy(dropped->layers, old->layers + kept, (old->count - kept) * sizeof old->layers[0]);
 	replace_stack(volume, stack);
-	free_retired(volume);
 	pthread_mutex_unlock(&volume->stack_lock);
+	volume_free_retired(volume);
+	volume_drain_readers(
+		volume); /* even if another thread took the list: what is dropped is freed next */
 	return dropped;
 }
 
@@ -233,13 +243,14 @@ static int rebase(struct volume *volume, uint64_t layer, const struct digest *ro
 	while (i < manifest->layer_count && manifest->layers[i].number != layer)
 		i++;
 	if (i >= manifest->layer_count || !manifest->layers[i].durable)
-		return error_set(err, ERROR_INVALID, "volume %s has no frozen layer %" PRIu64 " that is on disk", volume->name,
-			layer);
+		return error_set(err, ERROR_INVALID,
+			"volume %s has no frozen layer %" PRIu64 " that is on disk", volume->name, layer);
 	manifest->base = *root;
 	manifest->base_size = manifest->layers[i].frozen_size;
 	manifest->base_layer = layer;
 	manifest->layer_count -= i + 1;
-	memmove(manifest->layers, manifest->layers + i + 1, manifest->layer_count * sizeof manifest->layers[0]);
+	memmove(manifest->layers, manifest->layers + i + 1,
+		manifest->layer_count * sizeof manifest->layers[0]);
 	if (base_open(volume->store, root, manifest->base_size, volume->name, &base, err))
 		return -1;
 	if (write_manifest(volume, manifest, err)) {
@@ -276,8 +287,9 @@ static int grow(struct volume *volume, uint64_t size, struct manifest *manifest,
 	if (size == current)
 		return 0;
 	if (size < current || size % VOLUME_SECTOR_SIZE || size > MAP_VOLUME_LIMIT)
-		return error_set(err, ERROR_INVALID, "volume %s has %" PRIu64 " bytes and cannot have %" PRIu64, volume->name,
-			current, size);
+		return error_set(err, ERROR_INVALID,
+			"volume %s has %" PRIu64 " bytes and cannot have %" PRIu64, volume->name, current,
+			size);
 	*manifest = *volume->manifest;
 	manifest->size = size;
 	if (write_manifest(volume, manifest, err))
@@ -286,7 +298,8 @@ static int grow(struct volume *volume, uint64_t size, struct manifest *manifest,
 	atomic_store(&volume->size, size);
 	if (ftruncate(volume->stack->layers[0]->data_fd, (off_t)size) ||
 		(volume->spare && ftruncate(volume->spare->data_fd, (off_t)size)))
-		log_warning("layer-extend-failed", "volume=%s errno=%d", volume->name, errno); /* writes extend it as well */
+		log_warning("layer-extend-failed", "volume=%s errno=%d", volume->name,
+			errno); /* writes extend it as well */
 	pthread_mutex_unlock(&volume->stack_lock);
 	return 0;
 }

@@ -49,7 +49,8 @@ static void expire(struct gate *gate)
 
 static void wait_until_deadline(struct gate *gate)
 {
-	struct timespec until = { .tv_sec = gate->deadline_ms / 1000, .tv_nsec = gate->deadline_ms % 1000 * 1000000 };
+	struct timespec until = { .tv_sec = gate->deadline_ms / 1000,
+		.tv_nsec = gate->deadline_ms % 1000 * 1000000 };
 	pthread_cond_timedwait(&gate->changed, &gate->lock, &until);
 	expire(gate);
 }

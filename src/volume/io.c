@@ -40,10 +40,12 @@ static int check_range(const struct volume *volume, uint64_t offset, uint64_t si
 {
 	uint64_t limit = volume_size(volume);
 	if (atomic_load_explicit(&volume->failed, memory_order_relaxed))
-		return error_set(err, ERROR_INTERNAL, "volume %s has failed: a sync of it went wrong", volume->name);
+		return error_set(
+			err, ERROR_INTERNAL, "volume %s has failed: a sync of it went wrong", volume->name);
 	if (offset > limit || size > limit - offset)
-		return error_set(err, ERROR_INVALID, "%" PRIu64 " bytes at %" PRIu64 " are beyond the end of volume %s", size,
-			offset, volume->name);
+		return error_set(err, ERROR_INVALID,
+			"%" PRIu64 " bytes at %" PRIu64 " are beyond the end of volume %s", size, offset,
+			volume->name);
 	return 0;
 }
 
@@ -80,14 +82,16 @@ static void unlock_regions(struct volume *volume, uint64_t taken)
 
 static int write_data(struct layer *top, const void *data, uint64_t offset, uint64_t size, struct error *err)
 {
-	if (store_disk_write(top->data_fd, data, size, offset))
-		return error_set_errno(err, errno, "cannot write layer %" PRIu64 " at %" PRIu64, top->number, offset);
+	if (disk_write(top->data_fd, data, size, offset))
+		return error_set_errno(
+			err, errno, "cannot write layer %" PRIu64 " at %" PRIu64, top->number, offset);
 	layer_note_write(top);
 	return 0;
 }
 
 /* A part of one grain. The caller holds its region. `data` NULL: zeros. */
-static int write_part(struct stack *stack, const void *data, uint64_t offset, uint64_t size, struct error *err)
+static int write_part(
+	struct stack *stack, const void *data, uint64_t offset, uint64_t size, struct error *err)
 {
 	struct layer *top = stack->layers[0];
 	uint8_t grain[VOLUME_GRAIN_SIZE];
@@ -109,12 +113,14 @@ static int write_part(struct stack *stack, const void *data, uint64_t offset, ui
 }
 
 /* Whole grains. */
-static int write_whole(struct stack *stack, const void *data, uint64_t offset, uint64_t size, struct error *err)
+static int write_whole(
+	struct stack *stack, const void *data, uint64_t offset, uint64_t size, struct error *err)
 {
 	struct layer *top = stack->layers[0];
 	if (write_data(top, data, offset, size, err))
 		return -1;
-	return map_set(top->map, offset / VOLUME_GRAIN_SIZE, (offset + size) / VOLUME_GRAIN_SIZE, MAP_DATA, err);
+	return map_set(
+		top->map, offset / VOLUME_GRAIN_SIZE, (offset + size) / VOLUME_GRAIN_SIZE, MAP_DATA, err);
 }
 
 /* Whole grains become zeros. */
@@ -131,22 +137,24 @@ static int zero_whole(struct stack *stack, uint64_t offset, uint64_t size, struc
 			return -1;
 		/* the map decides; that the space comes back as well is worth trying, no more */
 		if (state == MAP_DATA)
-			(void)store_disk_punch(top->data_fd, grain * VOLUME_GRAIN_SIZE, length * VOLUME_GRAIN_SIZE);
+			(void)disk_punch(top->data_fd, grain * VOLUME_GRAIN_SIZE, length * VOLUME_GRAIN_SIZE);
 	}
 	return 0;
 }
 
-typedef int change_whole(struct stack *stack, const void *data, uint64_t offset, uint64_t size, struct error *err);
+typedef int change_whole(
+	struct stack *stack, const void *data, uint64_t offset, uint64_t size, struct error *err);
 
-static int zero_whole_as_write(struct stack *stack, const void *data, uint64_t offset, uint64_t size, struct error *err)
+static int zero_whole_as_write(
+	struct stack *stack, const void *data, uint64_t offset, uint64_t size, struct error *err)
 {
 	(void)data;
 	return zero_whole(stack, offset, size, err);
 }
 
 /* Cuts a range into a part of a grain, whole grains, and a part of a grain. The caller holds its regions. */
-static int change_range(struct stack *stack, const uint8_t *data, uint64_t offset, uint64_t size, change_whole *whole,
-	struct error *err)
+static int change_range(struct stack *stack, const uint8_t *data, uint64_t offset, uint64_t size,
+	change_whole *whole, struct error *err)
 {
 	uint64_t within = offset % VOLUME_GRAIN_SIZE;
 	if (within) {
@@ -167,7 +175,8 @@ static int change_range(struct stack *stack, const uint8_t *data, uint64_t offse
 
 static bool has_data(const struct layer *layer, uint64_t offset, uint64_t size)
 {
-	uint64_t first = offset / VOLUME_GRAIN_SIZE, end = (offset + size + VOLUME_GRAIN_SIZE - 1) / VOLUME_GRAIN_SIZE;
+	uint64_t first = offset / VOLUME_GRAIN_SIZE,
+		 end = (offset + size + VOLUME_GRAIN_SIZE - 1) / VOLUME_GRAIN_SIZE;
 	uint64_t length;
 	return map_run(layer->map, first, end, &length) == MAP_DATA && length == end - first;
 }
@@ -244,7 +253,8 @@ int volume_flush(struct volume *volume, struct error *err)
 	return result;
 }
 
-int volume_extent(struct volume *volume, uint64_t offset, uint64_t size, bool *zero, uint64_t *length, struct error *err)
+int volume_extent(struct volume *volume, uint64_t offset, uint64_t size, bool *zero, uint64_t *length,
+	struct error *err)
 {
 	if (check_range(volume, offset, size, err))
 		return -1;

@@ -60,7 +60,8 @@ void layer_close(struct layer *layer)
 	free(layer);
 }
 
-static int open_file(const char *folder, uint64_t number, const char *suffix, int flags, int *fd, struct error *err)
+static int open_file(
+	const char *folder, uint64_t number, const char *suffix, int flags, int *fd, struct error *err)
 {
 	char path[PATH_SIZE];
 	file_path(folder, number, suffix, path);
@@ -74,7 +75,7 @@ static int write_map_header(const struct layer *layer, struct error *err)
 	memcpy(header, MAP_MAGIC, sizeof MAP_MAGIC);
 	wire_put(header + 8, 4, 1);
 	wire_put(header + 16, 8, layer->number);
-	if (store_disk_write(layer->map_fd, header, sizeof header, 0))
+	if (disk_write(layer->map_fd, header, sizeof header, 0))
 		return error_set_errno(err, errno, "cannot write the map of layer %" PRIu64, layer->number);
 	return 0;
 }
@@ -94,7 +95,8 @@ int layer_create(const struct layer_place *place, uint64_t number, uint64_t size
 	struct layer *layer = allocate(number);
 	int flags = O_RDWR | O_CREAT | O_TRUNC;
 	if (open_file(place->folder, number, "data", flags, &layer->data_fd, err) ||
-		open_file(place->folder, number, "map", flags, &layer->map_fd, err) || write_map_header(layer, err))
+		open_file(place->folder, number, "map", flags, &layer->map_fd, err) ||
+		write_map_header(layer, err))
 		goto failed;
 	/* full length from the start, so that syncs need not write a new one each time */
 	if (ftruncate(layer->data_fd, (off_t)size)) {
@@ -120,20 +122,24 @@ static int load_durable_map(struct layer *layer, const char *folder, bool may_be
 	uint8_t header[MAP_HEADER_SIZE];
 	struct stat status;
 	if (fstat(layer->map_fd, &status))
-		return error_set_errno(err, errno, "cannot examine the map of layer %" PRIu64 " of %s", layer->number, folder);
-	bool sound = !store_disk_read(layer->map_fd, header, sizeof header, 0) && !memcmp(header, MAP_MAGIC, sizeof MAP_MAGIC) &&
-		wire_get(header + 8, 4) == 1 && wire_get(header + 16, 8) == layer->number;
+		return error_set_errno(err, errno, "cannot examine the map of layer %" PRIu64 " of %s",
+			layer->number, folder);
+	bool sound = !disk_read(layer->map_fd, header, sizeof header, 0) &&
+		!memcmp(header, MAP_MAGIC, sizeof MAP_MAGIC) && wire_get(header + 8, 4) == 1 &&
+		wire_get(header + 16, 8) == layer->number;
 	if (!sound) {
 		/* its header goes to disk with the first flush; before that nothing in it counts */
 		bool unwritten = !status.st_size || !header[0];
 		if (may_be_empty && unwritten)
 			return write_map_header(layer, err);
-		return error_set(err, ERROR_CORRUPT, "the map of layer %" PRIu64 " of %s is damaged", layer->number, folder);
+		return error_set(err, ERROR_CORRUPT, "the map of layer %" PRIu64 " of %s is damaged",
+			layer->number, folder);
 	}
 	return map_load(layer->map, layer->map_fd, err);
 }
 
-int layer_open_live(const struct layer_place *place, uint64_t number, struct layer **layer_out, struct error *err)
+int layer_open_live(
+	const struct layer_place *place, uint64_t number, struct layer **layer_out, struct error *err)
 {
 	char path[PATH_SIZE];
 	struct map_identity identity = { .layer = number };
@@ -239,7 +245,7 @@ static void take_batch(struct layer *layer, uint64_t *from, struct layer_batch *
 static int write_batch(struct layer *layer, const struct layer_batch *batch)
 {
 	for (unsigned i = 0; i < batch->count; i++)
-		if (store_disk_write(layer->map_fd, batch->copies[i], MAP_PAGE_SIZE,
+		if (disk_write(layer->map_fd, batch->copies[i], MAP_PAGE_SIZE,
 			    MAP_HEADER_SIZE + batch->pages[i] * MAP_PAGE_SIZE))
 			return -1;
 	return 0;
@@ -253,7 +259,7 @@ static int flush_locked(struct layer *layer, struct layer_batch *batch, struct e
 	for (;;) {
 		/* copies first: what they speak of was written before, so the sync covers it */
 		take_batch(layer, &from, batch);
-		if (atomic_exchange(&layer->data_dirty, false) && store_disk_sync(layer->data_fd)) {
+		if (atomic_exchange(&layer->data_dirty, false) && disk_sync(layer->data_fd)) {
 			layer->broken = true;
 			goto failed;
 		}
@@ -263,7 +269,7 @@ static int flush_locked(struct layer *layer, struct layer_batch *batch, struct e
 		if (batch->count < FLUSH_BATCH)
 			break;
 	}
-	if (map_written && store_disk_sync(layer->map_fd)) {
+	if (map_written && disk_sync(layer->map_fd)) {
 		layer->broken = true;
 		goto failed;
 	}

@@ -15,10 +15,10 @@ struct layer {
 	int data_fd;
 	int map_fd; /* the durable map */
 	struct map *map;
-	uint64_t frozen_size; /* 0: not frozen. Set before the layer is published as frozen. */
+	uint64_t frozen_size;    /* 0: not frozen. Set before the layer is published as frozen. */
 	_Atomic bool data_dirty; /* data was written since the last sync of it */
-	_Atomic bool durable; /* frozen and wholly on disk */
-	_Atomic bool broken; /* a sync failed: see store_disk_sync */
+	_Atomic bool durable;    /* frozen and wholly on disk */
+	_Atomic bool broken;     /* a sync failed: see disk_sync */
 	pthread_mutex_t flush_lock;
 	struct layer_batch *batch; /* the flush's memory, made by the first */
 };
@@ -31,9 +31,11 @@ struct layer_place {
 };
 
 /* Makes the files of a new layer, empty, replacing leftovers of one that was never used. Their names are durable after the next manifest_write. */
-int layer_create(const struct layer_place *place, uint64_t number, uint64_t size, struct layer **layer, struct error *err);
+int layer_create(const struct layer_place *place, uint64_t number, uint64_t size, struct layer **layer,
+	struct error *err);
 /* Opens the top layer, or a frozen one that is not durable yet: from its live map if this boot has one, else from the durable map. */
-int layer_open_live(const struct layer_place *place, uint64_t number, struct layer **layer, struct error *err);
+int layer_open_live(
+	const struct layer_place *place, uint64_t number, struct layer **layer, struct error *err);
 /* Whether the runtime folder has an active live map of that layer; *frozen_size is that of the layer below. */
 bool layer_find_active(const struct layer_place *place, uint64_t number, uint64_t *frozen_size);
 /* Opens a layer that is durable, for reading. */

@@ -44,8 +44,8 @@ static bool makes_sense(const struct manifest *manifest)
 		const struct manifest_layer *layer = &manifest->layers[i];
 		bool top = i + 1 == manifest->layer_count;
 		/* frozen layers have a size that a volume, which never shrinks, had; the top has none */
-		if (layer->number <= last || layer->frozen_size > manifest->size || !layer->frozen_size != top ||
-			(top && layer->durable))
+		if (layer->number <= last || layer->frozen_size > manifest->size ||
+			!layer->frozen_size != top || (top && layer->durable))
 			return false;
 		last = layer->number;
 	}
@@ -54,11 +54,13 @@ static bool makes_sense(const struct manifest *manifest)
 
 int manifest_decode(const uint8_t *bytes, size_t size, struct manifest *manifest)
 {
-	if (size < MANIFEST_FIXED_SIZE || memcmp(bytes, MAGIC, sizeof MAGIC) || wire_get(bytes + 8, 4) != VERSION ||
+	if (size < MANIFEST_FIXED_SIZE || memcmp(bytes, MAGIC, sizeof MAGIC) ||
+		wire_get(bytes + 8, 4) != VERSION ||
 		wire_get(bytes + 12, 4) != checksum_crc32c(0, bytes + 16, size - 16))
 		return -1;
 	uint64_t count = wire_get(bytes + 88, 4);
-	if (count < 1 || count > MANIFEST_LAYER_LIMIT || size != MANIFEST_FIXED_SIZE + count * MANIFEST_LAYER_SIZE)
+	if (count < 1 || count > MANIFEST_LAYER_LIMIT ||
+		size != MANIFEST_FIXED_SIZE + count * MANIFEST_LAYER_SIZE)
 		return -1;
 	memcpy(manifest->id, bytes + 16, MAP_ID_SIZE);
 	manifest->size = wire_get(bytes + 32, 8);

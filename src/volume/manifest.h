@@ -14,15 +14,15 @@ enum { MANIFEST_LAYER_LIMIT = 1024, MANIFEST_FIXED_SIZE = 128, MANIFEST_LAYER_SI
 struct manifest_layer {
 	uint64_t number;
 	uint64_t frozen_size; /* of the volume when it was frozen; 0 for the top layer */
-	bool durable; /* frozen, and all of it on disk: no live map counts any more */
+	bool durable;         /* frozen, and all of it on disk: no live map counts any more */
 };
 
 struct manifest {
 	uint8_t id[MAP_ID_SIZE];
 	uint64_t size;
-	struct digest base; /* zero: none */
-	uint64_t base_size; /* how far the base reaches into the volume */
-	uint64_t base_layer; /* the last layer that went into the base; 0: none */
+	struct digest base;   /* zero: none */
+	uint64_t base_size;   /* how far the base reaches into the volume */
+	uint64_t base_layer;  /* the last layer that went into the base; 0: none */
 	uint32_t layer_count; /* at least 1; ascending numbers, the top one last */
 	struct manifest_layer layers[MANIFEST_LAYER_LIMIT];
 };

@@ -40,13 +40,13 @@ struct live_header {
 };
 
 struct map {
-	int fd; /* -1: private */
+	int fd;                     /* -1: private */
 	struct live_header *header; /* NULL: private */
 	void *mapping;
 	uint64_t mapping_size;
 	_Atomic uint64_t *words;
 	_Atomic uint64_t *present, *dirty; /* a bit a page */
-	_Atomic uint64_t page_limit; /* no page at or after it is present */
+	_Atomic uint64_t page_limit;       /* no page at or after it is present */
 	pthread_mutex_t grow_lock;
 };
 
@@ -111,7 +111,8 @@ static int map_memory(struct map *map, struct error *err)
 {
 	int flags = map->fd >= 0 ? MAP_SHARED : MAP_PRIVATE | MAP_ANONYMOUS;
 	map->mapping_size = MAP_HEADER_SIZE + MAP_BYTES;
-	void *mapping = mmap(NULL, map->mapping_size, PROT_READ | PROT_WRITE, flags | MAP_NORESERVE, map->fd, 0);
+	void *mapping =
+		mmap(NULL, map->mapping_size, PROT_READ | PROT_WRITE, flags | MAP_NORESERVE, map->fd, 0);
 	if (mapping == MAP_FAILED)
 		return error_set_errno(err, errno, "cannot map the map of a layer");
 	madvise(mapping, map->mapping_size, MADV_DONTDUMP);
@@ -131,7 +132,8 @@ int map_create_private(struct map **map_out, struct error *err)
 	return 0;
 }
 
-int map_create_live(const char *path, const struct map_identity *identity, struct map **map_out, struct error *err)
+int map_create_live(
+	const char *path, const struct map_identity *identity, struct map **map_out, struct error *err)
 {
 	if (unlink(path) && errno != ENOENT)
 		return error_set_errno(err, errno, "cannot remove %s", path);
@@ -139,7 +141,7 @@ int map_create_live(const char *path, const struct map_identity *identity, struc
 	if (fd < 0)
 		return error_set_errno(err, errno, "cannot make %s", path);
 	struct map *map = allocate(fd);
-	if (store_disk_reserve(fd, 0, MAP_HEADER_SIZE) || ftruncate(fd, (off_t)(MAP_HEADER_SIZE + MAP_BYTES))) {
+	if (disk_reserve(fd, 0, MAP_HEADER_SIZE) || ftruncate(fd, (off_t)(MAP_HEADER_SIZE + MAP_BYTES))) {
 		error_set_errno(err, errno, "cannot make %s", path);
 		goto failed;
 	}
@@ -162,7 +164,7 @@ failed:
 static int note_present(struct map *map, const char *path, struct error *err)
 {
 	for (uint64_t offset = MAP_HEADER_SIZE, end; offset < map->mapping_size; offset = end) {
-		int more = store_disk_next_data(map->fd, &offset, &end);
+		int more = disk_next_data(map->fd, &offset, &end);
 		if (more < 0)
 			return error_set_errno(err, errno, "cannot examine %s", path);
 		if (!more)
@@ -184,14 +186,15 @@ static bool belongs(const struct live_header *header, const struct map_identity 
 		!memcmp(header->boot_id, boot_id, sizeof boot_id);
 }
 
-int map_open_live(const char *path, const struct map_identity *identity, struct map **map_out, struct error *err)
+int map_open_live(
+	const char *path, const struct map_identity *identity, struct map **map_out, struct error *err)
 {
 	struct live_header header;
 	struct stat status;
 	int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
 	if (fd < 0)
 		return error_set_errno(err, errno, "cannot open %s", path);
-	if (store_disk_read(fd, &header, sizeof header, 0) || !belongs(&header, identity) || fstat(fd, &status) ||
+	if (disk_read(fd, &header, sizeof header, 0) || !belongs(&header, identity) || fstat(fd, &status) ||
 		(uint64_t)status.st_size != MAP_HEADER_SIZE + MAP_BYTES) {
 		close(fd);
 		return error_set(err, ERROR_NOT_FOUND, "%s is not the live map of this layer", path);
@@ -236,7 +239,8 @@ static int make_present(struct map *map, uint64_t first, uint64_t last, struct e
 	for (; !failed && page <= last; page++) {
 		if (test_bit(map->present, page))
 			continue;
-		failed = map->fd >= 0 && store_disk_reserve(map->fd, MAP_HEADER_SIZE + page * MAP_PAGE_SIZE, MAP_PAGE_SIZE);
+		failed = map->fd >= 0 &&
+			disk_reserve(map->fd, MAP_HEADER_SIZE + page * MAP_PAGE_SIZE, MAP_PAGE_SIZE);
 		if (!failed)
 			set_present(map, page);
 	}
@@ -253,7 +257,7 @@ int map_load(struct map *map, int fd, struct error *err)
 		return error_set_errno(err, errno, "cannot examine a map");
 	uint64_t size = (uint64_t)status.st_size, end;
 	for (uint64_t offset = MAP_HEADER_SIZE; offset < size; offset = end) {
-		int more = store_disk_next_data(fd, &offset, &end);
+		int more = disk_next_data(fd, &offset, &end);
 		if (more < 0)
 			return error_set_errno(err, errno, "cannot examine a map");
 		if (!more)
@@ -261,17 +265,19 @@ int map_load(struct map *map, int fd, struct error *err)
 		offset -= offset % MAP_PAGE_SIZE;
 		for (; offset < end; offset += MAP_PAGE_SIZE) {
 			uint64_t page = (offset - MAP_HEADER_SIZE) / MAP_PAGE_SIZE;
-			size_t length = size - offset < MAP_PAGE_SIZE ? (size_t)(size - offset) : MAP_PAGE_SIZE;
+			size_t length =
+				size - offset < MAP_PAGE_SIZE ? (size_t)(size - offset) : MAP_PAGE_SIZE;
 			memset(copy, 0, sizeof copy);
 			if (page >= PAGES)
 				return error_set(err, ERROR_CORRUPT, "a map is larger than any volume");
-			if (store_disk_read(fd, copy, length, offset))
+			if (disk_read(fd, copy, length, offset))
 				return error_set_errno(err, errno, "cannot read a map");
 			if (!copy[0] && !memcmp(copy, copy + 1, sizeof copy - 1))
 				continue;
 			if (make_present(map, page, page, err))
 				return -1;
-			memcpy((char *)map->mapping + MAP_HEADER_SIZE + page * MAP_PAGE_SIZE, copy, sizeof copy);
+			memcpy((char *)map->mapping + MAP_HEADER_SIZE + page * MAP_PAGE_SIZE, copy,
+				sizeof copy);
 		}
 	}
 	return 0;
@@ -297,7 +303,9 @@ enum map_state map_run(const struct map *map, uint64_t grain, uint64_t end, uint
 			continue;
 		}
 		unsigned shift = (unsigned)(at % GRAINS_PER_WORD) * 2;
-		uint64_t word = atomic_load_explicit(&map->words[at / GRAINS_PER_WORD], memory_order_acquire) >> shift;
+		uint64_t word =
+			atomic_load_explicit(&map->words[at / GRAINS_PER_WORD], memory_order_acquire) >>
+			shift;
 		if (first)
 			state = (enum map_state)(word & 3);
 		uint64_t differ = word ^ pattern[state] >> shift;

@@ -13,7 +13,7 @@ enum map_state { MAP_ABSENT = 0, MAP_DATA = 1, MAP_ZERO = 2, MAP_DAMAGED = 3 };
 enum {
 	MAP_PAGE_SIZE = 4096,
 	MAP_GRAINS_PER_PAGE = MAP_PAGE_SIZE * 4, /* 64 MiB of disk */
-	MAP_HEADER_SIZE = 4096, /* before the map, in files */
+	MAP_HEADER_SIZE = 4096,                  /* before the map, in files */
 	MAP_ID_SIZE = 16,
 };
 #define MAP_VOLUME_LIMIT (64ULL << 40) /* bytes of disk that a live map can speak of */
@@ -27,7 +27,8 @@ struct map_identity {
 };
 
 /* Makes a live map file, empty and not yet ready; an old one is replaced. */
-int map_create_live(const char *path, const struct map_identity *identity, struct map **map, struct error *err);
+int map_create_live(
+	const char *path, const struct map_identity *identity, struct map **map, struct error *err);
 /* Opens a live map file that is ready, of this boot and this identity. ERROR_NOT_FOUND if there is none such. All of it counts as dirty. */
 int map_open_live(const char *path, const struct map_identity *identity, struct map **map, struct error *err);
 /* A map in memory only, for frozen layers. */

@@ -62,7 +62,8 @@ static int plugin_config(const char *key, const char *value)
 		char **value;
 		int path;
 	} keys[] = { { "volume", &settings.volume, 1 }, { "runtime", &settings.runtime, 1 },
-		{ "store", &settings.store, 1 }, { "control", &settings.control, 1 }, { "id", &settings.id, 0 } };
+		{ "store", &settings.store, 1 }, { "control", &settings.control, 1 },
+		{ "id", &settings.id, 0 } };
 	for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
 		if (!text_equal(keys[i].key, key))
 			continue;
@@ -113,7 +114,8 @@ static int plugin_after_fork(void)
 	sigemptyset(&signals);
 	sigaddset(&signals, SIGTERM);
 	sigaddset(&signals, SIGINT);
-	if (pthread_sigmask(SIG_BLOCK, &signals, NULL) || pthread_create(&thread, NULL, end_on_signal, &signals)) {
+	if (pthread_sigmask(SIG_BLOCK, &signals, NULL) ||
+		pthread_create(&thread, NULL, end_on_signal, &signals)) {
 		nbdkit_error("cannot start the signal thread");
 		return -1;
 	}
@@ -227,7 +229,8 @@ static int plugin_flush(void *handle, uint32_t flags)
 	return volume_flush(volume, &err) ? fail(&err) : 0;
 }
 
-static int plugin_extents(void *handle, uint32_t count, uint64_t offset, uint32_t flags, struct nbdkit_extents *extents)
+static int plugin_extents(
+	void *handle, uint32_t count, uint64_t offset, uint32_t flags, struct nbdkit_extents *extents)
 {
 	struct error err;
 	uint64_t end = offset + count, length;
@@ -236,7 +239,8 @@ static int plugin_extents(void *handle, uint32_t count, uint64_t offset, uint32_
 	for (; offset < end; offset += length) {
 		if (volume_extent(volume, offset, end - offset, &zero, &length, &err))
 			return fail(&err);
-		if (nbdkit_add_extent(extents, offset, length, zero ? NBDKIT_EXTENT_HOLE | NBDKIT_EXTENT_ZERO : 0))
+		if (nbdkit_add_extent(
+			    extents, offset, length, zero ? NBDKIT_EXTENT_HOLE | NBDKIT_EXTENT_ZERO : 0))
 			return -1;
 		if (flags & NBDKIT_FLAG_REQ_ONE)
 			break;

@@ -137,8 +137,8 @@ static int count_blocks(struct store *store, const struct digest *root, uint64_t
 	return result;
 }
 
-static int seal_stack(struct seal *seal, struct store *store, struct digest *root, struct volume_seal_result *result,
-	struct error *err)
+static int seal_stack(struct seal *seal, struct store *store, struct digest *root,
+	struct volume_seal_result *result, struct error *err)
 {
 	uint64_t pages = 0;
 	struct tree *base = seal->stack->base ? base_tree(seal->stack->base) : NULL;
@@ -153,8 +153,8 @@ static int seal_stack(struct seal *seal, struct store *store, struct digest *roo
 }
 
 /* A stack over the frozen layers up to `layer`, opened anew. */
-static int open_frozen_stack(const char *folder, const struct manifest *manifest, uint32_t count, struct store *store,
-	struct stack *stack, struct error *err)
+static int open_frozen_stack(const char *folder, const struct manifest *manifest, uint32_t count,
+	struct store *store, struct stack *stack, struct error *err)
 {
 	for (uint32_t i = 0; i < count; i++)
 		if (layer_open_frozen(folder, manifest->layers[i].number, &stack->layers[count - 1 - i], err))
@@ -173,7 +173,8 @@ static void close_stack(struct stack *stack)
 }
 
 static int seal_folder(const char *folder, uint64_t layer, struct store *store, struct store_session *session,
-	const struct manifest *manifest, struct digest *root, struct volume_seal_result *result, struct error *err)
+	const struct manifest *manifest, struct digest *root, struct volume_seal_result *result,
+	struct error *err)
 {
 	uint32_t i = 0;
 	if (layer == manifest->base_layer && layer) {
@@ -183,8 +184,8 @@ static int seal_folder(const char *folder, uint64_t layer, struct store *store, 
 	while (i < manifest->layer_count && manifest->layers[i].number != layer)
 		i++;
 	if (i == manifest->layer_count || !manifest->layers[i].durable)
-		return error_set(err, ERROR_NOT_FOUND, "volume %s has no frozen layer %" PRIu64 " that is on disk", folder,
-			layer);
+		return error_set(err, ERROR_NOT_FOUND,
+			"volume %s has no frozen layer %" PRIu64 " that is on disk", folder, layer);
 	struct seal seal = { .session = session, .size = manifest->layers[i].frozen_size };
 	seal.stack = stack_create(NULL, i + 1);
 	pthread_mutex_init(&seal.lock, NULL);
@@ -197,7 +198,8 @@ static int seal_folder(const char *folder, uint64_t layer, struct store *store, 
 }
 
 int volume_seal(const char *folder, const char *runtime_folder, uint64_t layer, struct store *store,
-	struct store_session *session, struct digest *root, struct volume_seal_result *result, struct error *err)
+	struct store_session *session, struct digest *root, struct volume_seal_result *result,
+	struct error *err)
 {
 	struct volume_seal_result own = { 0 };
 	(void)runtime_folder; /* a frozen layer that was synced is all in the folder */

@@ -30,7 +30,8 @@
 
 enum { START_LIMIT_MS = 30000, QUICK_LIMIT_MS = 10000, SLOW_LIMIT_MS = 600000, HOLD_LIMIT_MS = 5000 };
 
-static const char *socket_path(const struct volume_server_paths *paths, const char *suffix, struct arena *arena)
+static const char *socket_path(
+	const struct volume_server_paths *paths, const char *suffix, struct arena *arena)
 {
 	return arena_printf(arena, "%s/%s.%s", paths->socket_folder, paths->id, suffix);
 }
@@ -79,7 +80,8 @@ static int read_answer(int fd, char line[CONTROL_LINE_LIMIT], const char *id, st
 }
 
 /* One command and its answer. `words` (may be NULL) has room for a line. */
-static int ask(int fd, const char *id, const struct control_command *command, int limit_ms, char *words, struct error *err)
+static int ask(int fd, const char *id, const struct control_command *command, int limit_ms, char *words,
+	struct error *err)
 {
 	char line[CONTROL_LINE_LIMIT + 1];
 	const char *rest;
@@ -98,8 +100,8 @@ static int ask(int fd, const char *id, const struct control_command *command, in
 }
 
 /* A command over a connection of its own. */
-static int ask_once(const struct volume_server_paths *paths, const struct control_command *command, int limit_ms,
-	struct error *err)
+static int ask_once(const struct volume_server_paths *paths, const struct control_command *command,
+	int limit_ms, struct error *err)
 {
 	int fd FILE_SCOPED = -1;
 	if (connect_control(paths, &fd, err))
@@ -150,7 +152,8 @@ static int spawn_server(const struct volume_server_paths *paths, struct process 
 {
 	struct arena *scratch ARENA_SCOPED = arena_create();
 	const char *const argv[] = { "nbdkit", "-f", "-U", socket_path(paths, "nbd", scratch), "-P",
-		socket_path(paths, "pid", scratch), paths->plugin, arena_printf(scratch, "volume=%s", paths->volume_folder),
+		socket_path(paths, "pid", scratch), paths->plugin,
+		arena_printf(scratch, "volume=%s", paths->volume_folder),
 		arena_printf(scratch, "runtime=%s", paths->runtime_folder),
 		arena_printf(scratch, "store=%s", paths->store_folder),
 		arena_printf(scratch, "control=%s", socket_path(paths, "ctl", scratch)),
@@ -159,7 +162,8 @@ static int spawn_server(const struct volume_server_paths *paths, struct process 
 }
 
 /* Waits for the pid file, or the end of the process. `watch` is an inotify descriptor on the socket folder. */
-static int wait_ready(const struct volume_server_paths *paths, const struct process *process, int watch, struct error *err)
+static int wait_ready(
+	const struct volume_server_paths *paths, const struct process *process, int watch, struct error *err)
 {
 	struct arena *scratch ARENA_SCOPED = arena_create();
 	const char *path = socket_path(paths, "pid", scratch);
@@ -171,12 +175,14 @@ static int wait_ready(const struct volume_server_paths *paths, const struct proc
 		if (!stat(path, &status) && status.st_size > 0)
 			return 0;
 		if (!process_is_alive(process))
-			return error_set(err, ERROR_INTERNAL, "the server of volume %s did not start; see %s", paths->id,
-				paths->log);
+			return error_set(err, ERROR_INTERNAL, "the server of volume %s did not start; see %s",
+				paths->id, paths->log);
 		int64_t left = deadline - clock_monotonic_ms();
-		struct pollfd waits[] = { { .fd = watch, .events = POLLIN }, { .fd = pid_fd, .events = POLLIN } };
+		struct pollfd waits[] = { { .fd = watch, .events = POLLIN },
+			{ .fd = pid_fd, .events = POLLIN } };
 		if (left <= 0 || (poll(waits, 2, (int)left) < 0 && errno != EINTR))
-			return error_set(err, ERROR_TIMEOUT, "the server of volume %s does not get ready", paths->id);
+			return error_set(
+				err, ERROR_TIMEOUT, "the server of volume %s does not get ready", paths->id);
 		if (waits[0].revents && read(watch, events, sizeof events) < 0 && errno != EINTR)
 			return error_set_errno(err, errno, "cannot watch %s", paths->socket_folder);
 	}
@@ -190,7 +196,8 @@ static int start_locked(const struct volume_server_paths *paths, struct process 
 		return ask_once(paths, &status, QUICK_LIMIT_MS, err);
 	remove_stale(paths);
 	int watch FILE_SCOPED = inotify_init1(IN_CLOEXEC);
-	if (watch < 0 || inotify_add_watch(watch, paths->socket_folder, IN_CREATE | IN_CLOSE_WRITE | IN_MOVED_TO) < 0)
+	if (watch < 0 ||
+		inotify_add_watch(watch, paths->socket_folder, IN_CREATE | IN_CLOSE_WRITE | IN_MOVED_TO) < 0)
 		return error_set_errno(err, errno, "cannot watch %s", paths->socket_folder);
 	if (spawn_server(paths, process, err))
 		return -1;
@@ -245,11 +252,12 @@ int volume_server_stop(const struct volume_server_paths *paths, int timeout_ms, 
 }
 
 /* Hold all, freeze all, release all. Connections that are closed release by themselves, so errors need no clean-up. */
-static int freeze_all(const struct volume_server_paths *paths, unsigned count, const int *fds, uint64_t *layers,
-	struct error *err)
+static int freeze_all(const struct volume_server_paths *paths, unsigned count, const int *fds,
+	uint64_t *layers, struct error *err)
 {
 	const struct control_command hold = { .verb = CONTROL_HOLD, .number = HOLD_LIMIT_MS };
-	const struct control_command freeze = { .verb = CONTROL_FREEZE }, release = { .verb = CONTROL_RELEASE };
+	const struct control_command freeze = { .verb = CONTROL_FREEZE },
+				     release = { .verb = CONTROL_RELEASE };
 	char words[CONTROL_LINE_LIMIT];
 	for (unsigned i = 0; i < count; i++)
 		if (ask(fds[i], paths[i].id, &hold, QUICK_LIMIT_MS, NULL, err))
@@ -265,7 +273,8 @@ static int freeze_all(const struct volume_server_paths *paths, unsigned count, c
 	return 0;
 }
 
-int volume_server_freeze(const struct volume_server_paths *paths, unsigned count, uint64_t *layers, struct error *err)
+int volume_server_freeze(
+	const struct volume_server_paths *paths, unsigned count, uint64_t *layers, struct error *err)
 {
 	int *fds = memory_alloc((count + 1) * sizeof *fds), result = 0;
 	unsigned connected = 0;
@@ -285,8 +294,8 @@ int volume_server_freeze(const struct volume_server_paths *paths, unsigned count
 	return result;
 }
 
-int volume_server_rebase(const struct volume_server_paths *paths, uint64_t layer, const struct digest *root,
-	struct error *err)
+int volume_server_rebase(
+	const struct volume_server_paths *paths, uint64_t layer, const struct digest *root, struct error *err)
 {
 	const struct control_command command = { .verb = CONTROL_REBASE, .number = layer, .root = *root };
 	return ask_once(paths, &command, SLOW_LIMIT_MS, err);

@@ -13,10 +13,11 @@ struct volume_server_paths {
 	const char *id; /* "vol-0123..." : the NBD export name as well */
 	const char *volume_folder;
 	const char *runtime_folder; /* tmpfs; live maps */
-	const char *socket_folder; /* NBD and control sockets, pid file; short: a socket path has at most 107 bytes */
+	const char *
+		socket_folder; /* NBD and control sockets, pid file; short: a socket path has at most 107 bytes */
 	const char *store_folder;
 	const char *plugin; /* path of the nbdkit plugin */
-	const char *log; /* where nbdkit's output is appended */
+	const char *log;    /* where nbdkit's output is appended */
 };
 
 /* Starts the server unless it runs already (found by its pid file); returns when it answers on both sockets. */
@@ -30,6 +31,8 @@ int volume_server_stop(const struct volume_server_paths *paths, int timeout_ms, 
  * Freezes several attached volumes at one instant: holds all, freezes all, releases all, then makes the frozen layers durable. layers[i] gets the number for paths[i]. On failure none counts as
  * frozen (a layer frozen already is harmless: it stays in its stack and is sealed with the next).
  */
-int volume_server_freeze(const struct volume_server_paths *paths, unsigned count, uint64_t *layers, struct error *err);
-int volume_server_rebase(const struct volume_server_paths *paths, uint64_t layer, const struct digest *root, struct error *err);
+int volume_server_freeze(
+	const struct volume_server_paths *paths, unsigned count, uint64_t *layers, struct error *err);
+int volume_server_rebase(const struct volume_server_paths *paths, uint64_t layer, const struct digest *root,
+	struct error *err);
 int volume_server_grow(const struct volume_server_paths *paths, uint64_t size, struct error *err);

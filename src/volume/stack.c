@@ -30,7 +30,8 @@ static enum map_state run_at(const struct layer *layer, uint64_t offset, uint64_
 	return state;
 }
 
-int stack_read(const struct stack *stack, unsigned level, void *data, uint64_t offset, uint64_t size, struct error *err)
+int stack_read(const struct stack *stack, unsigned level, void *data, uint64_t offset, uint64_t size,
+	struct error *err)
 {
 	uint8_t *at = data;
 	if (level == stack->count)
@@ -39,9 +40,9 @@ int stack_read(const struct stack *stack, unsigned level, void *data, uint64_t o
 	for (uint64_t length; size; at += length, offset += length, size -= length) {
 		switch (run_at(layer, offset, size, &length)) {
 		case MAP_DATA:
-			if (store_disk_read(layer->data_fd, at, length, offset))
-				return error_set_errno(err, errno, "cannot read layer %" PRIu64 " at %" PRIu64, layer->number,
-					offset);
+			if (disk_read(layer->data_fd, at, length, offset))
+				return error_set_errno(err, errno,
+					"cannot read layer %" PRIu64 " at %" PRIu64, layer->number, offset);
 			break;
 		case MAP_ZERO:
 			memset(at, 0, length);
@@ -51,8 +52,8 @@ int stack_read(const struct stack *stack, unsigned level, void *data, uint64_t o
 				return -1;
 			break;
 		case MAP_DAMAGED:
-			return error_set(err, ERROR_CORRUPT, "the map of layer %" PRIu64 " is damaged at %" PRIu64,
-				layer->number, offset);
+			return error_set(err, ERROR_CORRUPT,
+				"the map of layer %" PRIu64 " is damaged at %" PRIu64, layer->number, offset);
 		}
 	}
 	return 0;

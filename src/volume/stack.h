@@ -8,14 +8,16 @@
 #include "volume/layer.h"
 
 struct stack {
-	struct base *base; /* NULL: zeros */
-	unsigned count; /* at least 1 */
+	struct base *base;      /* NULL: zeros */
+	struct stack *next;     /* of those that were replaced */
+	unsigned count;         /* at least 1 */
 	struct layer *layers[]; /* top first */
 };
 
 struct stack *stack_create(struct base *base, unsigned count);
 /* Reads what the layers from `level` down (0: the top) and the base hold. */
-int stack_read(const struct stack *stack, unsigned level, void *data, uint64_t offset, uint64_t size, struct error *err);
+int stack_read(const struct stack *stack, unsigned level, void *data, uint64_t offset, uint64_t size,
+	struct error *err);
 /* Whether `offset` reads as zeros without being looked at, and how far that, or the opposite, goes; at most `size`. */
 int stack_extent(const struct stack *stack, uint64_t offset, uint64_t size, bool *zero, uint64_t *length,
 	struct error *err);

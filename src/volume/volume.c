@@ -37,8 +37,9 @@ static int lock_folder(const char *folder, int *fd, struct error *err)
 	int lock_errno = errno;
 	close(*fd);
 	*fd = -1;
-	return lock_errno == EWOULDBLOCK ? error_set(err, ERROR_CONFLICT, "volume %s is open in another process", folder)
-					 : error_set_errno(err, lock_errno, "cannot lock %s", path);
+	return lock_errno == EWOULDBLOCK
+		? error_set(err, ERROR_CONFLICT, "volume %s is open in another process", folder)
+		: error_set_errno(err, lock_errno, "cannot lock %s", path);
 }
 
 static int write_new_volume(const char *folder, uint64_t size, const struct digest *base, struct error *err)
@@ -92,9 +93,9 @@ static struct volume *allocate(const char *folder, const char *runtime_folder, s
 	volume->runtime_folder = memory_strdup(runtime_folder);
 	volume->name = memory_strdup(basename(arena_strdup(scratch, folder)));
 	volume->manifest = memory_alloc(sizeof *volume->manifest);
-	volume->place = (struct layer_place){
-		.folder = volume->folder, .runtime_folder = volume->runtime_folder, .volume_id = volume->manifest->id
-	};
+	volume->place = (struct layer_place){ .folder = volume->folder,
+		.runtime_folder = volume->runtime_folder,
+		.volume_id = volume->manifest->id };
 	gate_init(&volume->gate);
 	for (int i = 0; i < GATE_STRIPES; i++)
 		pthread_rwlock_init(&volume->readers[i].lock, NULL);
@@ -113,8 +114,7 @@ static void release(struct volume *volume)
 	if (stack)
 		base_close(stack->base);
 	free(stack);
-	for (unsigned i = 0; i < volume->retired_count; i++)
-		free(volume->retired[i]);
+	volume_free_retired(volume);
 	layer_close(volume->spare);
 	file_close_cleanup(&volume->lock_fd);
 	gate_destroy(&volume->gate);
@@ -164,9 +164,11 @@ static int adopt_active_layers(struct volume *volume, struct error *err)
 		struct manifest_layer *top = &manifest->layers[manifest->layer_count - 1];
 		if (!layer_find_active(&volume->place, top->number + 1, &frozen_size))
 			return 0;
-		if (manifest->layer_count == MANIFEST_LAYER_LIMIT || !frozen_size || frozen_size > manifest->size)
-			return error_set(err, ERROR_CORRUPT, "the live map of layer %" PRIu64 " of %s is damaged",
-				top->number + 1, volume->folder);
+		if (manifest->layer_count == MANIFEST_LAYER_LIMIT || !frozen_size ||
+			frozen_size > manifest->size)
+			return error_set(err, ERROR_CORRUPT,
+				"the live map of layer %" PRIu64 " of %s is damaged", top->number + 1,
+				volume->folder);
 		top->frozen_size = frozen_size;
 		top[1] = (struct manifest_layer){ .number = top->number + 1 };
 		manifest->layer_count++;
@@ -182,7 +184,8 @@ int volume_open_stack(struct volume *volume, struct error *err)
 	struct stack *stack = stack_create(NULL, manifest->layer_count);
 	volume->stack = stack;
 	if (!digest_is_zero(&manifest->base) &&
-		base_open(volume->store, &manifest->base, manifest->base_size, volume->name, &stack->base, err))
+		base_open(
+			volume->store, &manifest->base, manifest->base_size, volume->name, &stack->base, err))
 		return -1;
 	for (uint32_t i = 0; i < manifest->layer_count; i++) {
 		const struct manifest_layer *entry = &manifest->layers[i];
@@ -200,8 +203,8 @@ int volume_open_stack(struct volume *volume, struct error *err)
 	return 0;
 }
 
-int volume_open(const char *folder, const char *runtime_folder, struct store *store, struct volume **volume_out,
-	struct error *err)
+int volume_open(const char *folder, const char *runtime_folder, struct store *store,
+	struct volume **volume_out, struct error *err)
 {
 	struct volume *volume = allocate(folder, runtime_folder, store);
 	if (manifest_read(folder, volume->manifest, err) || lock_folder(folder, &volume->lock_fd, err) ||

@@ -30,7 +30,8 @@ int volume_create(const char *folder, uint64_t size, const struct digest *base, 
  * Opens for reading and writing. `runtime_folder` is on a tmpfs (the live maps); the same one must be given each time while the machine is up. ERROR_CONFLICT if another process has
  * it open. Recovers from any crash.
  */
-int volume_open(const char *folder, const char *runtime_folder, struct store *store, struct volume **volume, struct error *err);
+int volume_open(const char *folder, const char *runtime_folder, struct store *store, struct volume **volume,
+	struct error *err);
 void volume_close(struct volume *volume); /* flushes; NULL is legal */
 /* Removes a volume that nobody has open, with all its layers and live maps. A missing one is fine. */
 int volume_remove(const char *folder, const char *runtime_folder, struct error *err);
@@ -41,13 +42,15 @@ int volume_grow(struct volume *volume, uint64_t size, struct error *err); /* nev
 /* offset and size in bytes, multiples of 512 not needed (a part of a grain is read, changed and written); within volume_size. */
 int volume_read(struct volume *volume, void *data, uint64_t offset, uint32_t size, struct error *err);
 int volume_write(struct volume *volume, const void *data, uint64_t offset, uint32_t size, struct error *err);
-int volume_zero(struct volume *volume, uint64_t offset, uint64_t size, struct error *err); /* also TRIM: reads zeros afterwards */
+int volume_zero(struct volume *volume, uint64_t offset, uint64_t size,
+	struct error *err); /* also TRIM: reads zeros afterwards */
 int volume_flush(struct volume *volume, struct error *err);
 /* What a range holds, for NBD block status: whether `offset` is a hole that reads as zeros, and how many bytes from it (at most `size`) are alike. */
-int volume_extent(struct volume *volume, uint64_t offset, uint64_t size, bool *zero, uint64_t *length, struct error *err);
+int volume_extent(struct volume *volume, uint64_t offset, uint64_t size, bool *zero, uint64_t *length,
+	struct error *err);
 
 /*
- * Freezing. volume_hold waits until running writes, zeros and flushes have ended and keeps new ones waiting (reads go on); volume_freeze puts a new layer on top; volume_release lets them go on.
+ * Freezing. volume_hold waits until running writes and zeros have ended and keeps new ones waiting (reads and flushes go on); volume_freeze puts a new layer on top; volume_release lets them go on.
  * Several volumes are held before the first is frozen, so that they are frozen at one instant. A hold ends by itself after `limit_ms`; volume_freeze fails
  * with ERROR_TIMEOUT after that.
  * volume_freeze (alone, it holds and releases by itself) numbers the frozen layer: *layer. It only switches layers, so it takes microseconds; volume_sync_frozen makes the frozen
@@ -66,12 +69,13 @@ int volume_sync_frozen(struct volume *volume, uint64_t layer, struct error *err)
  */
 struct store_session;
 struct volume_seal_result {
-	uint64_t blocks; /* non-zero blocks of the snapshot */
+	uint64_t blocks;         /* non-zero blocks of the snapshot */
 	uint64_t changed_blocks; /* hashed now */
-	uint64_t bytes_added; /* on disk */
+	uint64_t bytes_added;    /* on disk */
 };
-int volume_seal(const char *folder, const char *runtime_folder, uint64_t layer, struct store *store, struct store_session *session,
-	struct digest *root, struct volume_seal_result *result, struct error *err);
+int volume_seal(const char *folder, const char *runtime_folder, uint64_t layer, struct store *store,
+	struct store_session *session, struct digest *root, struct volume_seal_result *result,
+	struct error *err);
 int volume_rebase(struct volume *volume, uint64_t layer, const struct digest *root, struct error *err);
 
 /* What the folder's manifest says; for the roots that garbage collection must keep, and fsck. `base` is the zero digest if there is none. */
@@ -84,5 +88,5 @@ struct volume_info {
 };
 int volume_inspect(const char *folder, struct volume_info *info, struct error *err);
 /* Checks manifest, maps and layer files; `report` as in store.h. */
-int volume_check(const char *folder, void (*report)(void *context, const char *line), void *context, uint64_t *faults,
-	struct error *err);
+int volume_check(const char *folder, void (*report)(void *context, const char *line), void *context,
+	uint64_t *faults, struct error *err);

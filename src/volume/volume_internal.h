@@ -29,7 +29,7 @@ struct volume {
 	_Atomic uint64_t size;
 	struct stack *_Atomic stack;
 	_Atomic bool unsynced; /* a frozen layer is not durable, or the manifest lacks a layer */
-	_Atomic bool failed; /* a sync failed: nothing can be promised any more */
+	_Atomic bool failed;   /* a sync failed: nothing can be promised any more */
 
 	/* syncing frozen layers, rebasing, growing: one at a time, slow */
 	pthread_mutex_t maintenance;
@@ -37,9 +37,8 @@ struct volume {
 
 	/* replacing the stack, taking and making the spare: short */
 	pthread_mutex_t stack_lock;
-	struct layer *spare; /* the next top layer, or NULL */
-	struct stack *retired[8]; /* replaced by freezes; readers may still look at them until the next drain */
-	unsigned retired_count;
+	struct layer *spare;   /* the next top layer, or NULL */
+	struct stack *retired; /* replaced; readers may still look at them until the next drain */
 
 	/* serialize filling a grain with first writes to the same region */
 	pthread_mutex_t fill[FILL_STRIPES];
@@ -50,6 +49,8 @@ struct stack *volume_stack_enter(struct volume *volume, unsigned stripe);
 void volume_stack_leave(struct volume *volume, unsigned stripe);
 /* Waits until no reader looks at a stack that was replaced before. */
 void volume_drain_readers(struct volume *volume);
+/* Frees stacks that were replaced, when nobody looks at them any more. The caller holds no lock of the volume but maintenance. */
+void volume_free_retired(struct volume *volume);
 /* Makes the frozen layers durable and brings the manifest up to the stack. */
 int volume_sync_stack(struct volume *volume, struct error *err);
 /* Makes the spare if there is none; a failure is only logged. */

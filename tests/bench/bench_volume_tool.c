@@ -33,11 +33,13 @@ static int seal(char **argv, struct error *err)
 	int failed = store_session_open(store, &session, err);
 	int64_t begun = clock_monotonic_ms();
 	if (!failed)
-		failed = volume_seal(argv[3], "", strtoull(argv[4], NULL, 10), store, session, &root, &result, err);
+		failed = volume_seal(
+			argv[3], "", strtoull(argv[4], NULL, 10), store, session, &root, &result, err);
 	int64_t taken = clock_monotonic_ms() - begun;
 	if (!failed)
-		printf("%s %" PRIu64 " %" PRIu64 " %" PRId64 "\n", text_hex(root.bytes, sizeof root.bytes, hex), result.blocks,
-			result.bytes_added, taken);
+		printf("%s %" PRIu64 " %" PRIu64 " %" PRId64 "\n",
+			text_hex(root.bytes, sizeof root.bytes, hex), result.blocks, result.bytes_added,
+			taken);
 	store_close(store);
 	return failed;
 }

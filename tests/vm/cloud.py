@@ -57,7 +57,8 @@ class Guest:
         return self
 
     def boot_id(self):
-        return self.ssh('cat /proc/sys/kernel/random/boot_id').strip()
+        """Empty while the guest does not answer."""
+        return self.ssh('cat /proc/sys/kernel/random/boot_id', check=False).stdout.strip()
 
     def volumes(self):
         return {device['DeviceName']: device['Ebs']['VolumeId'] for device in self.describe()['BlockDeviceMappings']}

@@ -80,9 +80,9 @@ int control_open(struct amid *amid, struct error *err)
 	if (amid->config->compute != &compute_driver_dry && server_watch_open(amid->work, &amid->server_watch, err))
 		return -1;
 	meta_set_listener(amid->meta, on_change, amid);
-	if (network_remove_leftovers(amid, err))
+	if (network_take_up(amid, err))
 		return -1;
-	const struct record_kind *scanned[] = { &record_vpc, &record_instance, &record_volume, &record_image };
+	const struct record_kind *scanned[] = { &record_instance, &record_volume, &record_image };
 	for (size_t i = 0; i < sizeof scanned / sizeof *scanned; i++)
 		if (scan(amid, scanned[i], err))
 			return -1;

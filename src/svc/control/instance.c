@@ -114,13 +114,18 @@ static int launch(struct instance_view *view, struct error *err)
 
 /*
  * Presses the power button until the guest has shut down. *down: it has (or the machine is gone); else *again_ms says when to look again. After `limit_ms` the machine is ended by force, and *clean says
- * whether the guest had the chance to shut down.
+ * whether the guest had the chance to shut down. The record keeps since when the guest is asked.
  */
 static int bring_down(struct instance_view *view, int64_t limit_ms, bool *down, bool *clean, int64_t *again_ms, struct error *err)
 {
 	enum machine_state state;
 	struct instance_record *instance = view->instance;
 	*down = *clean = false;
+	if (!instance->stop_requested.set) {
+		instance->stop_requested = some_timestamp(clock_now_ms());
+		if (commit_instance(view, err))
+			return -1;
+	}
 	if (machine_get_state(view, &state, err))
 		return -1;
 	/* A guest that waits for its disk cannot shut down, and volumes are frozen through their servers, all or none. But what cannot be served must not keep an instance from ending. */
@@ -132,7 +137,7 @@ static int bring_down(struct instance_view *view, int64_t limit_ms, bool *down, 
 		*clean = state == MACHINE_SHUT_DOWN;
 		return 0;
 	}
-	int64_t waited_ms = instance->stop_requested.set ? clock_now_ms() - instance->stop_requested.ms : limit_ms;
+	int64_t waited_ms = clock_now_ms() - instance->stop_requested.ms;
 	if (waited_ms >= limit_ms || boolean_or(instance->force_stop, false)) {
 		log_warning("power-cut", "waited_ms=%lld", (long long)waited_ms);
 		*down = true;
@@ -147,12 +152,6 @@ static int restart(struct instance_view *view, struct image_record *image, int64
 {
 	struct instance_record *instance = view->instance;
 	bool down, clean;
-	if (!instance->restart || strcmp(instance->restart, "asked") != 0) {
-		instance->restart = "asked";
-		instance->stop_requested = some_timestamp(clock_now_ms());
-		if (commit_instance(view, err))
-			return -1;
-	}
 	if (bring_down(view, LISTEN_MS, &down, &clean, again_ms, err))
 		return -1;
 	if (!down)
@@ -233,7 +232,8 @@ static int supervise(struct instance_view *view, int64_t *again_ms, struct error
 		*again_ms = 0; /* there may be another */
 		return capture_now(view, image, state == MACHINE_RUNNING, false, err);
 	}
-	if (image || view->instance->restart)
+	/* stop_requested: a restart had begun when amid ended; its image may be captured already */
+	if (image || view->instance->restart || view->instance->stop_requested.set)
 		return restart(view, image, again_ms, err);
 	if (state == MACHINE_ABSENT) {
 		log_warning("machine-lost", "starting it again");
@@ -247,11 +247,6 @@ static int stop(struct instance_view *view, int64_t *again_ms, struct error *err
 {
 	struct instance_record *instance = view->instance;
 	bool down, clean;
-	if (!instance->stop_requested.set) {
-		instance->stop_requested = some_timestamp(clock_now_ms());
-		if (commit_instance(view, err))
-			return -1;
-	}
 	if (bring_down(view, LISTEN_MS, &down, &clean, again_ms, err))
 		return -1;
 	if (!down)
@@ -300,11 +295,6 @@ static int terminate(struct instance_view *view, int64_t *again_ms, struct error
 	struct instance_record *instance = view->instance;
 	bool down = true, clean = false;
 	if (keeps_volume(view)) {
-		if (!instance->stop_requested.set) {
-			instance->stop_requested = some_timestamp(clock_now_ms());
-			if (commit_instance(view, err))
-				return -1;
-		}
 		if (bring_down(view, TERMINATE_LISTEN_MS, &down, &clean, again_ms, err))
 			return -1;
 		if (!down)

@@ -51,5 +51,5 @@ int capture_now(struct instance_view *view, struct image_record *image, bool mac
 
 /* network.c: applies the description of a VPC as the metadata has it now. Fine with the dry driver (does nothing). */
 int network_apply(struct amid *amid, const char *account, const char *region, const char *vpc_id, struct error *err);
-/* Removes the networks of VPCs that are no longer recorded. */
-int network_remove_leftovers(struct amid *amid, struct error *err);
+/* At the start: takes up the networks of the instances that are up (metadata service, DHCP, public addresses end with amid), and removes those that belong to nobody any more. */
+int network_take_up(struct amid *amid, struct error *err);

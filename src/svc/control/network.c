@@ -161,7 +161,7 @@ int network_apply(struct amid *amid, const char *account, const char *region, co
 	return result;
 }
 
-/* At the start, since public addresses, DHCP and metadata service ended with the amid before; and when the VPC is gone, by a reset. */
+/* A VPC that a reset has removed leaves no network behind. */
 int control_vpc(void *context, const char *id, int64_t *again_ms, struct error *err)
 {
 	struct amid *amid = context;
@@ -171,20 +171,36 @@ int control_vpc(void *context, const char *id, int64_t *again_ms, struct error *
 		return 0;
 	if (meta_get_any(amid->meta, &record_vpc, NULL, id, arena, &vpc, err))
 		return -1;
-	return vpc ? network_apply(amid, vpc->record.account, vpc->record.region, id, err) : net_vpc_remove(amid->net, id, err);
+	return vpc ? 0 : net_vpc_remove(amid->net, id, err);
 }
 
-int network_remove_leftovers(struct amid *amid, struct error *err)
+static bool is_listed(const char *const *ids, size_t count, const char *id)
 {
-	struct arena *arena ARENA_SCOPED = arena_create();
-	struct meta_rows rows;
+	for (size_t i = 0; i < count; i++)
+		if (strcmp(ids[i], id) == 0)
+			return true;
+	return false;
+}
+
+int network_take_up(struct amid *amid, struct error *err)
+{
 	if (!amid->net)
 		return 0;
-	if (meta_list(amid->meta, &record_vpc, &(struct meta_query){ 0 }, arena, &rows, err))
+	struct arena *arena ARENA_SCOPED = arena_create();
+	struct meta_rows rows;
+	const char **ids = NULL;
+	size_t count = 0;
+	if (meta_list(amid->meta, &record_instance, &(struct meta_query){ 0 }, arena, &rows, err))
 		return -1;
-	const char **ids = arena_alloc_array(arena, rows.count + 1, sizeof *ids);
-	for (size_t i = 0; i < rows.count; i++)
-		ids[i] = ((const struct vpc_record *)rows.items[i])->record.id;
+	for (size_t i = 0; i < rows.count; i++) {
+		const struct instance_record *instance = rows.items[i];
+		if (!has_interface(instance) || is_listed(ids, count, instance->vpc))
+			continue;
+		if (network_apply(amid, instance->record.account, instance->record.region, instance->vpc, err))
+			return -1;
+		*ARENA_APPEND(arena, ids, count) = instance->vpc;
+	}
+	*ARENA_APPEND(arena, ids, count) = NULL;
 	return net_remove_others(amid->net, ids, err);
 }
 

@@ -55,10 +55,10 @@ static int rebase(struct volume_view *view, uint64_t layer, const struct digest 
 	if (volume_server_find(&view->paths, &server, &ignored) == 0)
 		return volume_server_rebase(&view->paths, layer, root, err);
 	struct volume *volume;
-	if (volume_open(view->paths.volume_folder, view->paths.runtime_folder, view->region->store, &volume, err))
+	if (amid_open_volume(view->amid, view->region, &view->paths, &volume, err))
 		return -1;
 	int result = volume_rebase(volume, layer, root, err);
-	volume_close(volume);
+	amid_close_volume(view->amid, &view->paths, volume);
 	return result;
 }
 

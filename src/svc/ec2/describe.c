@@ -5,6 +5,7 @@
  * every element of a list is looked at. A page's token holds the key of its last item, so that pages stay right while resources come and go. Runs on the thread of a call.
  */
 #include <assert.h>
+#include <stdlib.h>
 
 #include "base/clock.h"
 #include "shape/value.h"
@@ -103,12 +104,44 @@ static bool structure_matches(
 		member->shape, (const char *)structure + member->offset, rest + (*rest == '.'), test);
 }
 
+/* What lies at a path, of which lists hold the first element; NULL if it is not there. *shape is the shape of the item before, of what was found after. */
+static const void *follow(const struct shape **shape, const void *item, const char *path)
+{
+	const void *at = item; /* always a structure until the path ends */
+
+	for (;;) {
+		const struct shape_member *member = first_member(*shape, path);
+		const char *rest = path + strcspn(path, ".");
+		const void *field = (const char *)at + member->offset;
+		*shape = member->shape;
+		if (!*rest)
+			return field;
+		if (shape_value_is_absent(*shape, field))
+			return NULL;
+		path = rest + 1;
+		if ((*shape)->kind == SHAPE_STRUCTURE) {
+			at = *(const void *const *)field;
+			continue;
+		}
+		const struct shape_list *list = field;
+		if ((*shape)->kind != SHAPE_LIST || list->count == 0)
+			return NULL;
+		at = list->items;
+		*shape = (*shape)->element;
+	}
+}
+
+static const char *tags_path(const struct describe_kind *kind)
+{
+	return kind->tags ? kind->tags : shape_find_member(kind->shape, "Tags") ? "Tags" : NULL;
+}
+
 static bool tag_matches(const struct describe_kind *kind, const void *item, const struct test *test)
 {
-	const struct shape_member *member = shape_find_member(kind->shape, "Tags");
-	const struct ec2_TagList *tags = (const void *)((const char *)item + member->offset);
+	const struct shape *shape = kind->shape;
+	const struct ec2_TagList *tags = follow(&shape, item, tags_path(kind));
 
-	for (size_t i = 0; i < tags->count; i++)
+	for (size_t i = 0; tags && i < tags->count; i++)
 		if (text_equal(tags->items[i].key, test->tag_key))
 			return matches_any(test, text_or(tags->items[i].value, ""));
 	return false;
@@ -142,22 +175,22 @@ static bool path_is_sound(const struct shape *shape, const char *path)
 }
 
 /* Makes one filter ready, or refuses it. */
-static int prepare_test(const struct describe_kind *kind, const struct ec2_Filter *filter, struct test *test,
-	struct error *err)
+static int prepare_test(struct call *call, const struct describe_kind *kind, const struct ec2_Filter *filter,
+	struct test *test, struct error *err)
 {
 	const char *name = text_or(filter->name, "null");
-	bool tagged = shape_find_member(kind->shape, "Tags");
+	const char *tags = tags_path(kind);
 
 	*test = (struct test){ .patterns = &filter->values };
 	if (filter->values.count == 0)
 		return error_set(
 			err, ERROR_INVALID_PARAMETER_VALUE, "The filter '%.128s' has no values", name);
-	if (tagged && text_starts_with(name, "tag:") && name[4]) {
+	if (tags && text_starts_with(name, "tag:") && name[4]) {
 		test->tag_key = name + 4;
 		return 0;
 	}
-	if (tagged && (strcmp(name, "tag-key") == 0 || strcmp(name, "tag-value") == 0)) {
-		test->path = name[4] == 'k' ? "Tags.Key" : "Tags.Value";
+	if (tags && (strcmp(name, "tag-key") == 0 || strcmp(name, "tag-value") == 0)) {
+		test->path = arena_printf(call->arena, "%s.%s", tags, name[4] == 'k' ? "Key" : "Value");
 		return 0;
 	}
 	for (const struct describe_filter *known = kind->filters; known->name; known++) {
@@ -178,7 +211,7 @@ static int filter_list(struct call *call, const struct describe_kind *kind,
 	char *items = list->items;
 
 	for (size_t i = 0; i < filters->count; i++)
-		if (prepare_test(kind, &filters->items[i], &tests[i], err) != 0)
+		if (prepare_test(call, kind, &filters->items[i], &tests[i], err) != 0)
 			return -1;
 	for (size_t i = 0; i < list->count; i++) {
 		if (!item_matches(kind, tests, filters->count, items + i * size))
@@ -191,20 +224,21 @@ static int filter_list(struct call *call, const struct describe_kind *kind,
 	return 0;
 }
 
-static const char *member_text(const struct describe_kind *kind, const char *name, const void *item)
+static const char *text_at(const struct describe_kind *kind, const char *path, const void *item)
 {
-	const struct shape_member *member = shape_find_member(kind->shape, name);
+	const struct shape *shape = kind->shape;
+	const char *const *text = follow(&shape, item, path);
 
-	return text_or(*(const char *const *)((const char *)item + member->offset), "");
+	return text ? text_or(*text, "") : "";
 }
 
 static const char *key_of(struct call *call, const struct describe_kind *kind, const void *item)
 {
-	const char *key = member_text(kind, kind->key, item);
+	const char *key = text_at(kind, kind->key, item);
 
 	/* A line feed sorts before whatever is in a key, so that the joined keys sort as the pairs do. */
 	return kind->second_key
-		? arena_printf(call->arena, "%s\n%s", key, member_text(kind, kind->second_key, item))
+		? arena_printf(call->arena, "%s\n%s", key, text_at(kind, kind->second_key, item))
 		: key;
 }
 
@@ -247,4 +281,29 @@ bool describe_wants(const char *const *names, size_t count, const char *name)
 		if (text_equal(names[i], name))
 			return true;
 	return count == 0;
+}
+
+static int compare_texts(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+int describe_sort_ids(struct call *call, const char *const *ids, size_t *count, const char *parameter,
+	struct shape_integer max_results, const char *const **sorted, struct error *err)
+{
+	const char **list = arena_alloc_array(call->arena, *count + 1, sizeof *list);
+	size_t kept = 0;
+
+	if (*count && parameter && max_results.set)
+		return error_set(err, ERROR_INVALID_PARAMETER_COMBINATION,
+			"The parameter %s cannot be used with the parameter maxResults", parameter);
+	for (size_t i = 0; i < *count; i++)
+		list[i] = text_or(ids[i], "");
+	qsort(list, *count, sizeof *list, compare_texts);
+	for (size_t i = 0; i < *count; i++)
+		if (kept == 0 || strcmp(list[kept - 1], list[i]) != 0)
+			list[kept++] = list[i];
+	*count = kept;
+	*sorted = list;
+	return 0;
 }

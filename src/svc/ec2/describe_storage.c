@@ -1,131 +1,96 @@
-/* DescribeVolumes and DescribeSnapshots. */
+/* DescribeVolumes and DescribeSnapshots. Run on the thread of the call. */
 #include <string.h>
 
-#include "aws/filter.h"
-#include "aws/page.h"
+#include "svc/ec2/describe.h"
 #include "svc/ec2/snapshots.h"
 #include "svc/ec2/volumes.h"
 #include "base/banned.h"
 
-#define OFFER(kind, name, call_offer) \
-	static void name(const void *resource, struct filter_match *match) \
-	{ \
-		const struct kind##_record *kind = resource; \
-		call_offer; \
-	}
-#define OFFER_ATTACHMENT(name, call_offer) OFFER(volume, name, if (volume->attachment) call_offer)
-
-OFFER_ATTACHMENT(offer_attach_time, filter_offer_time(match, volume->attachment->attached))
-OFFER_ATTACHMENT(offer_attachment_delete, filter_offer_boolean(match, some_boolean(boolean_or(volume->attachment->delete_on_termination, false))))
-OFFER_ATTACHMENT(offer_attachment_device, filter_offer(match, volume->attachment->device))
-OFFER_ATTACHMENT(offer_attachment_instance, filter_offer(match, volume->attachment->instance))
-OFFER_ATTACHMENT(offer_attachment_state, filter_offer(match, volume->attachment->state))
-OFFER(volume, offer_zone, filter_offer(match, volume->zone))
-OFFER(volume, offer_created, filter_offer_time(match, volume->created))
-OFFER(volume, offer_volume_encrypted, filter_offer_boolean(match, some_boolean(boolean_or(volume->encrypted, false))))
-OFFER(volume, offer_multi_attach, filter_offer_boolean(match, some_boolean(boolean_or(volume->multi_attach, false))))
-OFFER(volume, offer_size, filter_offer_integer(match, volume->size_gib))
-OFFER(volume, offer_volume_snapshot, filter_offer(match, volume->snapshot))
-OFFER(volume, offer_volume_state, filter_offer(match, volume->state))
-OFFER(volume, offer_volume_id, filter_offer(match, volume->record.id))
-OFFER(volume, offer_volume_type, filter_offer(match, volume->volume_type))
-
-static const struct filter_field volume_fields[] = {
-	{ "attachment.attach-time", offer_attach_time },
-	{ "attachment.delete-on-termination", offer_attachment_delete },
-	{ "attachment.device", offer_attachment_device },
-	{ "attachment.instance-id", offer_attachment_instance },
-	{ "attachment.status", offer_attachment_state },
-	{ "availability-zone", offer_zone },
-	{ "create-time", offer_created },
-	{ "encrypted", offer_volume_encrypted },
-	{ "multi-attach-enabled", offer_multi_attach },
-	{ "size", offer_size },
-	{ "snapshot-id", offer_volume_snapshot },
-	{ "status", offer_volume_state },
-	{ "volume-id", offer_volume_id },
-	{ "volume-type", offer_volume_type },
-	{ 0 },
+static const struct describe_kind volumes = {
+	.shape = &ec2_shape_Volume,
+	.key = "VolumeId",
+	.page_rules = { .min = 5, .max = 1000 },
+	.filters =
+		(const struct describe_filter[]){
+			{ "attachment.attach-time", "Attachments.AttachTime" },
+			{ "attachment.delete-on-termination", "Attachments.DeleteOnTermination" },
+			{ "attachment.device", "Attachments.Device" },
+			{ "attachment.instance-id", "Attachments.InstanceId" },
+			{ "attachment.status", "Attachments.State" },
+			{ "availability-zone", "AvailabilityZone" },
+			{ "availability-zone-id", "AvailabilityZoneId" },
+			{ "create-time", "CreateTime" },
+			{ "encrypted", "Encrypted" },
+			{ "fast-restored", "FastRestored" },
+			{ "multi-attach-enabled", "MultiAttachEnabled" },
+			{ "operator.managed", "Operator.Managed" },
+			{ "operator.principal", "Operator.Principal" },
+			{ "size", "Size" },
+			{ "snapshot-id", "SnapshotId" },
+			{ "status", "State" },
+			{ "volume-id", "VolumeId" },
+			{ "volume-type", "VolumeType" },
+			{ NULL },
+		},
 };
 
-static const struct record_tag_list *volume_tags(const void *resource)
-{
-	return &((const struct volume_record *)resource)->tags;
-}
+static const struct describe_kind snapshots = {
+	.shape = &ec2_shape_Snapshot,
+	.key = "SnapshotId",
+	.page_rules = { .min = 5, .max = 1000 },
+	.filters =
+		(const struct describe_filter[]){
+			{ "description", "Description" },
+			{ "encrypted", "Encrypted" },
+			{ "owner-alias", "OwnerAlias" },
+			{ "owner-id", "OwnerId" },
+			{ "progress", "Progress" },
+			{ "snapshot-id", "SnapshotId" },
+			{ "start-time", "StartTime" },
+			{ "status", "State" },
+			{ "storage-tier", "StorageTier" },
+			{ "transfer-type", "TransferType" },
+			{ "volume-id", "VolumeId" },
+			{ "volume-size", "VolumeSize" },
+			{ NULL },
+		},
+};
 
-static const struct filter_table volume_table = { volume_fields, volume_tags };
-
-static int load_volumes(struct call *call, const struct ec2_VolumeIdStringList *ids, struct meta_rows *rows, struct error *err)
+static int load_volumes(struct call *call, const struct ec2_DescribeVolumesRequest *request,
+	struct meta_rows *rows, struct error *err)
 {
 	struct meta_query query = { .account = call->account, .region = call->region };
-	if (!ids->count)
+	const char *const *ids;
+	size_t count = request->volume_ids.count;
+
+	if (!count)
 		return meta_list(call->amid->meta, &record_volume, &query, call->arena, rows, err);
-	rows->items = arena_alloc_array(call->arena, ids->count, sizeof *rows->items);
-	for (rows->count = 0; rows->count < ids->count; rows->count++) {
+	if (describe_sort_ids(
+		    call, request->volume_ids.items, &count, "volumeSet", request->max_results, &ids, err))
+		return -1;
+	rows->items = arena_alloc_array(call->arena, count, sizeof *rows->items);
+	for (rows->count = 0; rows->count < count; rows->count++) {
 		struct volume_record *volume;
-		if (volume_find(call, ids->items[rows->count], &volume, err))
+		if (volume_find(call, ids[rows->count], &volume, err))
 			return -1;
 		rows->items[rows->count] = volume;
 	}
 	return 0;
 }
 
-int ec2_describe_volumes(struct call *call, const struct ec2_DescribeVolumesRequest *request, struct ec2_DescribeVolumesResult *result, struct error *err)
+int ec2_describe_volumes(struct call *call, const struct ec2_DescribeVolumesRequest *request,
+	struct ec2_DescribeVolumesResult *result, struct error *err)
 {
-	static const struct page_rules rules = { .min = 5, .max = 1000 };
-	struct meta_rows rows = { 0 };
-	struct page page;
-	if (request->volume_ids.count && request->max_results.set)
-		return error_set(err, ERROR_INVALID_PARAMETER_COMBINATION, "The parameter volumeSet cannot be used with the parameter maxResults");
-	if (filter_check(&volume_table, &request->filters, err) || load_volumes(call, &request->volume_ids, &rows, err) ||
-		page_open(call, call->amid->token_key, &rules, request->max_results, request->next_token, &page, err))
+	struct describe_page page = { request->max_results, request->next_token, &result->next_token };
+	struct meta_rows rows;
+
+	if (load_volumes(call, request, &rows, err))
 		return -1;
-	result->volumes.set = true;
-	for (size_t i = 0; i < rows.count; i++) {
-		const struct volume_record *volume = rows.items[i];
-		if (!page_is_ahead(&page, volume->record.id) || !filter_passes(&volume_table, &request->filters, volume))
-			continue;
-		if (!page_take(&page, volume->record.id))
-			break;
-		volume_result(call, volume, ARENA_APPEND(call->arena, result->volumes.items, result->volumes.count));
-	}
-	result->next_token = page_close(&page);
-	return 0;
+	for (size_t i = 0; i < rows.count; i++)
+		volume_result(call, rows.items[i],
+			ARENA_APPEND(call->arena, result->volumes.items, result->volumes.count));
+	return describe_finish(call, &volumes, &request->filters, &page, &result->volumes, err);
 }
-
-OFFER(snapshot, offer_description, filter_offer(match, snapshot->description))
-OFFER(snapshot, offer_snapshot_encrypted, filter_offer_boolean(match, some_boolean(boolean_or(snapshot->encrypted, false))))
-OFFER(snapshot, offer_owner, filter_offer(match, snapshot->record.account))
-OFFER(snapshot, offer_owner_alias, filter_offer(match, strcmp(snapshot->record.account, ACCOUNT_PLATFORM) == 0 ? ALIAS_PLATFORM : NULL))
-OFFER(snapshot, offer_progress, filter_offer(match, snapshot_progress(snapshot)))
-OFFER(snapshot, offer_snapshot_id, filter_offer(match, snapshot->record.id))
-OFFER(snapshot, offer_started, filter_offer_time(match, snapshot->started))
-OFFER(snapshot, offer_snapshot_state, filter_offer(match, snapshot->state))
-OFFER(snapshot, offer_tier, filter_offer(match, snapshot->state ? "standard" : NULL))
-OFFER(snapshot, offer_snapshot_volume, filter_offer(match, snapshot->volume))
-OFFER(snapshot, offer_volume_size, filter_offer_integer(match, snapshot->volume_size_gib))
-
-static const struct filter_field snapshot_fields[] = {
-	{ "description", offer_description },
-	{ "encrypted", offer_snapshot_encrypted },
-	{ "owner-alias", offer_owner_alias },
-	{ "owner-id", offer_owner },
-	{ "progress", offer_progress },
-	{ "snapshot-id", offer_snapshot_id },
-	{ "start-time", offer_started },
-	{ "status", offer_snapshot_state },
-	{ "storage-tier", offer_tier },
-	{ "volume-id", offer_snapshot_volume },
-	{ "volume-size", offer_volume_size },
-	{ 0 },
-};
-
-static const struct record_tag_list *snapshot_tags(const void *resource)
-{
-	return &((const struct snapshot_record *)resource)->tags;
-}
-
-static const struct filter_table snapshot_table = { snapshot_fields, snapshot_tags };
 
 /* Who may make volumes from it: its owner, everybody, or an account named in its permissions. */
 static bool is_visible(const struct call *call, const struct snapshot_record *snapshot)
@@ -151,48 +116,53 @@ static bool matches_owner(const struct call *call, const struct snapshot_record 
 	return !owners->count;
 }
 
-static int load_snapshots(struct call *call, const struct ec2_SnapshotIdStringList *ids, struct meta_rows *rows, struct error *err)
+/* A snapshot that the caller may see, its own or another's. */
+static int find_visible(
+	struct call *call, const char *id, struct snapshot_record **snapshot, struct error *err)
+{
+	if (ec2_check_id(id, "snap", ERROR_SNAPSHOT_ID_MALFORMED, err) ||
+		meta_get_any(
+			call->amid->meta, &record_snapshot, call->region, id, call->arena, snapshot, err))
+		return -1;
+	if (!*snapshot || !is_visible(call, *snapshot))
+		return error_set(err, ERROR_SNAPSHOT_NOT_FOUND, "The snapshot '%s' does not exist.", id);
+	return 0;
+}
+
+static int load_snapshots(struct call *call, const struct ec2_DescribeSnapshotsRequest *request,
+	struct meta_rows *rows, struct error *err)
 {
 	struct meta_query query = { .region = call->region };
-	if (!ids->count)
+	const char *const *ids;
+	size_t count = request->snapshot_ids.count;
+
+	if (!count)
 		return meta_list(call->amid->meta, &record_snapshot, &query, call->arena, rows, err);
-	rows->items = arena_alloc_array(call->arena, ids->count, sizeof *rows->items);
-	for (rows->count = 0; rows->count < ids->count; rows->count++) {
+	if (describe_sort_ids(call, request->snapshot_ids.items, &count, "snapshotSet", request->max_results,
+		    &ids, err))
+		return -1;
+	rows->items = arena_alloc_array(call->arena, count, sizeof *rows->items);
+	for (rows->count = 0; rows->count < count; rows->count++) {
 		struct snapshot_record *snapshot;
-		const char *id = ids->items[rows->count];
-		if (ec2_check_id(id, "snap", ERROR_SNAPSHOT_ID_MALFORMED, err) ||
-			meta_get_any(call->amid->meta, &record_snapshot, call->region, id, call->arena, &snapshot, err))
+		if (find_visible(call, ids[rows->count], &snapshot, err))
 			return -1;
-		if (!snapshot || !is_visible(call, snapshot))
-			return error_set(err, ERROR_SNAPSHOT_NOT_FOUND, "The snapshot '%s' does not exist.", id);
 		rows->items[rows->count] = snapshot;
 	}
 	return 0;
 }
 
-int ec2_describe_snapshots(struct call *call, const struct ec2_DescribeSnapshotsRequest *request, struct ec2_DescribeSnapshotsResult *result,
-	struct error *err)
+int ec2_describe_snapshots(struct call *call, const struct ec2_DescribeSnapshotsRequest *request,
+	struct ec2_DescribeSnapshotsResult *result, struct error *err)
 {
-	static const struct page_rules rules = { .min = 5, .max = 1000 };
 	static const char *const refused[] = { "RestorableByUserIds", NULL };
-	struct meta_rows rows = { 0 };
-	struct page page;
-	if (request->snapshot_ids.count && request->max_results.set)
-		return error_set(err, ERROR_INVALID_PARAMETER_COMBINATION, "The parameter snapshotSet cannot be used with the parameter maxResults");
-	if (ec2_refuse_members(call, request, refused, err) || filter_check(&snapshot_table, &request->filters, err) ||
-		load_snapshots(call, &request->snapshot_ids, &rows, err) ||
-		page_open(call, call->amid->token_key, &rules, request->max_results, request->next_token, &page, err))
+	struct describe_page page = { request->max_results, request->next_token, &result->next_token };
+	struct meta_rows rows;
+
+	if (ec2_refuse_members(call, request, refused, err) || load_snapshots(call, request, &rows, err))
 		return -1;
-	result->snapshots.set = true;
-	for (size_t i = 0; i < rows.count; i++) {
-		const struct snapshot_record *snapshot = rows.items[i];
-		if (!page_is_ahead(&page, snapshot->record.id) || !is_visible(call, snapshot) ||
-			!matches_owner(call, snapshot, &request->owner_ids) || !filter_passes(&snapshot_table, &request->filters, snapshot))
-			continue;
-		if (!page_take(&page, snapshot->record.id))
-			break;
-		snapshot_result(call, snapshot, ARENA_APPEND(call->arena, result->snapshots.items, result->snapshots.count));
-	}
-	result->next_token = page_close(&page);
-	return 0;
+	for (size_t i = 0; i < rows.count; i++)
+		if (is_visible(call, rows.items[i]) && matches_owner(call, rows.items[i], &request->owner_ids))
+			snapshot_result(call, rows.items[i],
+				ARENA_APPEND(call->arena, result->snapshots.items, result->snapshots.count));
+	return describe_finish(call, &snapshots, &request->filters, &page, &result->snapshots, err);
 }

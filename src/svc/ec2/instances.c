@@ -89,18 +89,6 @@ struct ec2_GroupIdentifierList instance_groups_result(struct call *call, const s
 	return list;
 }
 
-struct ec2_Instance *instance_add_to_reservations(struct call *call, struct ec2_ReservationList *reservations, const struct instance_record *instance)
-{
-	reservations->set = true;
-	for (size_t i = 0; i < reservations->count; i++)
-		if (strcmp(reservations->items[i].reservation_id, instance->reservation) == 0)
-			return ARENA_APPEND(call->arena, reservations->items[i].instances.items, reservations->items[i].instances.count);
-	struct ec2_Reservation *reservation = ARENA_APPEND(call->arena, reservations->items, reservations->count);
-	*reservation = (struct ec2_Reservation){ .reservation_id = instance->reservation, .owner_id = instance->record.account,
-		.groups = { .set = true }, .instances = { .set = true } };
-	return ARENA_APPEND(call->arena, reservation->instances.items, reservation->instances.count);
-}
-
 static const char *dashed(struct call *call, const char *address)
 {
 	char *text = arena_strdup(call->arena, address);
@@ -232,4 +220,12 @@ void instance_result(struct call *call, const struct instance_context *context, 
 		.usage_operation_update_time = instance->launched,
 	};
 	fill_state(call, instance, result);
+}
+
+void instance_reservation_result(struct call *call, const struct instance_context *context, const struct instance_record *instance,
+	struct ec2_Reservation *result)
+{
+	*result = (struct ec2_Reservation){ .reservation_id = instance->reservation, .owner_id = instance->record.account,
+		.groups = { .set = true }, .instances = { .set = true } };
+	instance_result(call, context, instance, ARENA_APPEND(call->arena, result->instances.items, result->instances.count));
 }

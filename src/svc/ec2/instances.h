@@ -21,8 +21,9 @@ void instance_result(struct call *call, const struct instance_context *context, 
 struct ec2_InstanceBlockDeviceMappingList instance_devices_result(struct call *call, const struct instance_context *context,
 	const struct instance_record *instance);
 struct ec2_GroupIdentifierList instance_groups_result(struct call *call, const struct instance_context *context, const struct record_string_list *groups);
-/* Adds an instance to the reservation it belongs to, which is made if it is not in the list yet. */
-struct ec2_Instance *instance_add_to_reservations(struct call *call, struct ec2_ReservationList *reservations, const struct instance_record *instance);
+/* The reservation of an instance, with that instance alone. */
+void instance_reservation_result(struct call *call, const struct instance_context *context, const struct instance_record *instance,
+	struct ec2_Reservation *result);
 /* "ip-172-31-0-5.ec2.internal"; NULL without an address. */
 const char *instance_private_dns_name(struct call *call, const struct instance_record *instance);
 const char *instance_public_dns_name(struct call *call, const struct instance_record *instance);

@@ -1,6 +1,7 @@
 /*
  * DescribeRegions, DescribeAvailabilityZones: the regions that this amid serves, and their three zones each. Both are made from the configuration, nothing is
- * stored. The endpoint of every region is the address that amid listens on: the region is in the request's signature. Runs on the thread of the call.
+ * stored. The endpoint of every region is the address at which the caller has reached amid: the
+ * region is in the request's signature. Runs on the thread of the call.
  */
 #include "svc/ec2/describe.h"
 #include "svc/ec2/places.h"
@@ -91,7 +92,7 @@ int ec2_describe_regions(struct call *call, const struct ec2_DescribeRegionsRequ
 		struct ec2_Region *region =
 			ARENA_APPEND(call->arena, result->regions.items, result->regions.count);
 		region->region_name = amid->regions[i].name;
-		region->endpoint = amid->config->listen;
+		region->endpoint = text_or(call->host, amid->config->listen);
 		region->opt_in_status = "opt-in-not-required";
 	}
 	return describe_finish(call, &regions, &request->filters, &no_pages, &result->regions, err);

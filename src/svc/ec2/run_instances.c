@@ -273,12 +273,11 @@ static int describe_reservation(struct call *call, const char *reservation, stru
 	struct meta_query query = { .account = call->account, .region = call->region, .index = "reservation", .value = reservation };
 	if (meta_list(call->amid->meta, &record_instance, &query, call->arena, &rows, err) || instance_context_load(call, &context, err))
 		return -1;
-	struct ec2_ReservationList reservations = { 0 };
-	for (size_t i = 0; i < rows.count; i++)
-		instance_result(call, &context, rows.items[i], instance_add_to_reservations(call, &reservations, rows.items[i]));
-	if (!reservations.count)
+	if (!rows.count)
 		return error_set(err, ERROR_INTERNAL, "reservation %s has no instances", reservation);
-	*result = reservations.items[0];
+	instance_reservation_result(call, &context, rows.items[0], result);
+	for (size_t i = 1; i < rows.count; i++)
+		instance_result(call, &context, rows.items[i], ARENA_APPEND(call->arena, result->instances.items, result->instances.count));
 	return 0;
 }
 

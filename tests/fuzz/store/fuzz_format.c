@@ -18,7 +18,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		format_decode_pack(data, &pack);
 		format_decode_object(&pack, 4096, data, &object);
 	}
-	if (!page_decode(data, size, &page) && (page_encode(&page, again) != size || memcmp(again, data, size)))
+	if (!page_decode(data, size, &page) &&
+		(page_encode(&page, again) != size || memcmp(again, data, size)))
 		abort();
 	if (!root_decode(data, size, &root)) {
 		root_encode(&root, again);

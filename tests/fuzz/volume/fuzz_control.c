@@ -16,8 +16,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	memcpy(line, data, size);
 	line[size] = '\0';
 	if (!control_parse(line, &command, &err) &&
-		(control_parse(control_format(&command, again), &second, &err) || second.verb != command.verb ||
-			second.number != command.number || memcmp(&second.root, &command.root, sizeof command.root)))
+		(control_parse(control_format(&command, again), &second, &err) ||
+			second.verb != command.verb || second.number != command.number ||
+			memcmp(&second.root, &command.root, sizeof command.root)))
 		abort();
 	control_parse_answer(line, &words, &err);
 	return 0;

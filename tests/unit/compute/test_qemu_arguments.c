@@ -1,4 +1,4 @@
-/* Command lines against golden files (AMID_GOLDEN); AMID_REGENERATE=1 writes them anew. */
+/* Command lines against golden files (AMID_GOLDEN); AMID_GOLDEN_UPDATE=1 writes them anew. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -48,7 +48,7 @@ static void compare(const char *name, const struct machine_spec *spec, const str
 	for (const char *const *item = qemu_arguments(arena, spec, options); *item; item++)
 		buffer_printf(&text, "%s\n", *item);
 	const char *path = arena_printf(arena, "%s/%s", getenv("AMID_GOLDEN"), name);
-	if (getenv("AMID_REGENERATE"))
+	if (getenv("AMID_GOLDEN_UPDATE"))
 		assert_int_equal(file_replace(path, text.data, text.size, 0644, &err), 0);
 	assert_int_equal(file_read(path, 1 << 20, arena, &golden, &size, &err), 0);
 	assert_string_equal(buffer_text(&text), golden);

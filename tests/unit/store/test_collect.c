@@ -231,7 +231,7 @@ static void collecting_beside_puts(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = { TEST(frees_exactly_what_nothing_reaches),
-		TEST(an_open_session_keeps_what_it_put_or_found), TEST(a_missing_root_or_failing_list_frees_nothing),
-		TEST(collecting_beside_puts) };
+		TEST(an_open_session_keeps_what_it_put_or_found),
+		TEST(a_missing_root_or_failing_list_frees_nothing), TEST(collecting_beside_puts) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

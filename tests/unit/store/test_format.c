@@ -16,7 +16,9 @@ static void object_header_round_trip(void **state)
 {
 	(void)state;
 	struct pack_header pack = { .group = PACK_BLOCKS, .number = 7, .nonce = { 1, 2, 3 } }, decoded_pack;
-	struct object_header object = { .kind = STORE_BLOCK, .state = OBJECT_LIVE, .size = 4096, .stored_size = 4096 };
+	struct object_header object = {
+		.kind = STORE_BLOCK, .state = OBJECT_LIVE, .size = 4096, .stored_size = 4096
+	};
 	struct object_header decoded;
 	uint8_t bytes[OBJECT_HEADER_SIZE];
 	format_encode_pack(&pack, bytes);
@@ -86,7 +88,8 @@ static void root_refuses_what_is_not_canonical(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(checksum_is_crc32c), cmocka_unit_test(object_header_round_trip),
-		cmocka_unit_test(page_round_trip), cmocka_unit_test(root_refuses_what_is_not_canonical) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(checksum_is_crc32c),
+		cmocka_unit_test(object_header_round_trip), cmocka_unit_test(page_round_trip),
+		cmocka_unit_test(root_refuses_what_is_not_canonical) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

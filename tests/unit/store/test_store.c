@@ -51,7 +51,8 @@ static void put_is_once_and_get_is_whole(void **state)
 	expect_random(store, 2, 64);
 	ASSERT_OK(store_locate(store, &digest, &location, &err));
 	assert_int_equal(location.offset % 4096, 0);
-	assert_int_equal(pread(location.fd, copy, STORE_BLOCK_SIZE, (off_t)location.offset), STORE_BLOCK_SIZE);
+	assert_int_equal(
+		pread(location.fd, copy, STORE_BLOCK_SIZE, (off_t)location.offset), STORE_BLOCK_SIZE);
 	scratch_fill(block, STORE_BLOCK_SIZE, 1);
 	assert_memory_equal(block, copy, STORE_BLOCK_SIZE);
 	store_get_usage(store, &usage);
@@ -281,9 +282,11 @@ static void reader_in_another_process_sees_new_objects(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { TEST(put_is_once_and_get_is_whole), TEST(index_grows_with_its_objects),
-		TEST(killed_writer_loses_nothing), TEST(torn_objects_are_cut_and_can_be_put_again),
+	const struct CMUnitTest tests[] = { TEST(put_is_once_and_get_is_whole),
+		TEST(index_grows_with_its_objects), TEST(killed_writer_loses_nothing),
+		TEST(torn_objects_are_cut_and_can_be_put_again),
 		TEST(after_a_loss_of_power_unsynced_entries_count_for_nothing),
-		TEST(a_flipped_bit_is_found_and_not_handed_out), TEST(reader_in_another_process_sees_new_objects) };
+		TEST(a_flipped_bit_is_found_and_not_handed_out),
+		TEST(reader_in_another_process_sees_new_objects) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -8,7 +8,8 @@ static struct store_session *session;
 static int open_store(void **state)
 {
 	struct error err;
-	return scratch_create(state) || store_open(*state, &store, &err) || store_session_open(store, &session, &err);
+	return scratch_create(state) || store_open(*state, &store, &err) ||
+		store_session_open(store, &session, &err);
 }
 
 static int close_store(void **state)
@@ -92,7 +93,8 @@ static void growing_and_cutting_are_canonical(void **state)
 				continue; /* would read a made-up block */
 			while (count < count_i && pairs[2 * count] < blocks_j)
 				count++;
-			struct digest direct = build(NULL, sizes[j], pairs, count), resized = build(tree, sizes[j], NULL, 0);
+			struct digest direct = build(NULL, sizes[j], pairs, count),
+				      resized = build(tree, sizes[j], NULL, 0);
 			assert_memory_equal(&direct, &resized, sizeof direct);
 		}
 		tree_close(tree);
@@ -183,7 +185,8 @@ static void trees_of_different_heights_compare(void **state)
 	(void)state;
 	struct error err;
 	const uint64_t pairs[] = { 3, 1, 1023, 2, 70000, 3 };
-	struct tree *small = open_tree(build(NULL, 512 * MIB, pairs, 2)), *big = open_tree(build(NULL, 64 * TIB, pairs, 3));
+	struct tree *small = open_tree(build(NULL, 512 * MIB, pairs, 2)),
+		    *big = open_tree(build(NULL, 64 * TIB, pairs, 3));
 	uint64_t index = 0;
 	bool found;
 	struct digest a, b;
@@ -218,8 +221,9 @@ static void what_is_no_root_is_refused(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { TEST(same_content_same_root), TEST(growing_and_cutting_are_canonical),
-		TEST(cutting_within_a_block_drops_its_tail), TEST(differences_and_walks_match_an_array),
-		TEST(trees_of_different_heights_compare), TEST(what_is_no_root_is_refused) };
+	const struct CMUnitTest tests[] = { TEST(same_content_same_root),
+		TEST(growing_and_cutting_are_canonical), TEST(cutting_within_a_block_drops_its_tail),
+		TEST(differences_and_walks_match_an_array), TEST(trees_of_different_heights_compare),
+		TEST(what_is_no_root_is_refused) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -37,7 +37,7 @@ int scene_setup(void **state)
 int scene_teardown(void **state)
 {
 	struct scene *s = *state;
-	static const char *const files[] = { "meta.db", "meta.db-wal", "meta.db-shm" };
+	static const char *const files[] = { "meta.db", "meta.db-wal", "meta.db-shm", "meta.db-lock" };
 	char path[128];
 
 	meta_close(s->meta);

@@ -27,8 +27,8 @@ static inline void place_close(struct place *place)
 }
 
 /* Freezes, seals and rebases; the root. */
-static inline struct digest place_snapshot(struct place *place, struct volume *volume,
-	struct volume_seal_result *result)
+static inline struct digest place_snapshot(
+	struct place *place, struct volume *volume, struct volume_seal_result *result)
 {
 	struct error err;
 	struct store_session *session;
@@ -37,7 +37,8 @@ static inline struct digest place_snapshot(struct place *place, struct volume *v
 	ASSERT_OK(volume_freeze(volume, &layer, &err));
 	ASSERT_OK(volume_sync_frozen(volume, layer, &err));
 	ASSERT_OK(store_session_open(place->store, &session, &err));
-	ASSERT_OK(volume_seal(place->folder, place->runtime, layer, place->store, session, &root, result, &err));
+	ASSERT_OK(volume_seal(
+		place->folder, place->runtime, layer, place->store, session, &root, result, &err));
 	ASSERT_OK(volume_rebase(volume, layer, &root, &err));
 	store_session_close(session);
 	return root;

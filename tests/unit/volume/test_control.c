@@ -11,8 +11,8 @@ static void commands_round_trip(void **state)
 	struct control_command command;
 	char line[CONTROL_LINE_LIMIT], text[200];
 	snprintf(text, sizeof text, "rebase 7 %s", ROOT);
-	const char *const lines[] = { "hold 500", "freeze", "sync 3", "release", text, "grow 1073741824", "status",
-		"shutdown" };
+	const char *const lines[] = { "hold 500", "freeze", "sync 3", "release", text, "grow 1073741824",
+		"status", "shutdown" };
 	for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
 		ASSERT_OK(control_parse(lines[i], &command, &err));
 		assert_int_equal(command.verb, i);
@@ -25,8 +25,9 @@ static void malformed_lines_are_refused(void **state)
 	(void)state;
 	struct error err;
 	struct control_command command;
-	const char *const lines[] = { "", " ", "hold", "hold x", "hold -1", "hold 1 2", "hold 99999999999999999999", "freeze 1",
-		" freeze", "freeze ", "rebase 1", "rebase 1 00", "grow 1 ", "FREEZE", "freezefreezefreeze" };
+	const char *const lines[] = { "", " ", "hold", "hold x", "hold -1", "hold 1 2",
+		"hold 99999999999999999999", "freeze 1", " freeze", "freeze ", "rebase 1", "rebase 1 00",
+		"grow 1 ", "FREEZE", "freezefreezefreeze" };
 	for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++)
 		if (control_parse(lines[i], &command, &err) != -1)
 			fail_msg("\"%s\" was taken", lines[i]);

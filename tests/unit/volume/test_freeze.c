@@ -142,7 +142,8 @@ static void two_volumes_freeze_at_one_instant(void **state)
 			char folder[400];
 			ASSERT_OK(volume_sync_frozen(alternation.volumes[i], layers[i], &err));
 			ASSERT_OK(store_session_open(place.store, &session, &err));
-			ASSERT_OK(volume_seal(folders[i], place.runtime, layers[i], place.store, session, &root, NULL, &err));
+			ASSERT_OK(volume_seal(folders[i], place.runtime, layers[i], place.store, session,
+				&root, NULL, &err));
 			ASSERT_OK(volume_rebase(alternation.volumes[i], layers[i], &root, &err));
 			snprintf(folder, sizeof folder, "%s/clone%d-%d", place.root, i, round);
 			ASSERT_OK(volume_create(folder, MIB, &root, &err));
@@ -152,7 +153,8 @@ static void two_volumes_freeze_at_one_instant(void **state)
 			store_session_close(session);
 		}
 		if (values[0] < values[1] || values[0] > values[1] + 1)
-			fail_msg("%llu and %llu", (unsigned long long)values[0], (unsigned long long)values[1]);
+			fail_msg("%llu and %llu", (unsigned long long)values[0],
+				(unsigned long long)values[1]);
 		assert_true(values[1] + 1 >= target);
 	}
 	atomic_store(&alternation.stop, true);
@@ -178,7 +180,7 @@ static void a_hold_ends_by_itself(void **state)
 	ASSERT_FAILS(volume_hold(volume, 100, &err), ERROR_CONFLICT);
 	char byte;
 	ASSERT_OK(volume_read(volume, &byte, 0, 1, &err)); /* reads go on */
-	ASSERT_OK(volume_write(volume, "x", 0, 1, &err)); /* waits for the end of the hold */
+	ASSERT_OK(volume_write(volume, "x", 0, 1, &err));  /* waits for the end of the hold */
 	ASSERT_FAILS(volume_freeze(volume, &layer, &err), ERROR_TIMEOUT);
 	volume_release(volume);
 	ASSERT_OK(volume_freeze(volume, &layer, &err));
@@ -201,8 +203,8 @@ static void death_between_freeze_and_sync_loses_nothing(void **state)
 		uint64_t layer;
 		if (volume_open(place.folder, place.runtime, NULL, &volume, &err) ||
 			volume_write(volume, "frozen", 0, 6, &err) || volume_freeze(volume, &layer, &err) ||
-			volume_write(volume, "second", 8192, 6, &err) || volume_freeze(volume, &layer, &err) ||
-			volume_write(volume, "top", 16384, 3, &err))
+			volume_write(volume, "second", 8192, 6, &err) ||
+			volume_freeze(volume, &layer, &err) || volume_write(volume, "top", 16384, 3, &err))
 			_exit(1);
 		_exit(layer == 2 ? 0 : 2); /* without a word: like kill -9 */
 	}

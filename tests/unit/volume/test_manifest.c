@@ -7,7 +7,9 @@ static void round_trip_and_every_flipped_bit_is_noticed(void **state)
 	(void)state;
 	static struct manifest manifest, decoded;
 	static uint8_t bytes[MANIFEST_SIZE_LIMIT];
-	manifest = (struct manifest){ .size = 8192, .base_layer = 3, .layer_count = 2,
+	manifest = (struct manifest){ .size = 8192,
+		.base_layer = 3,
+		.layer_count = 2,
 		.layers = { { .number = 4, .frozen_size = 4096, .durable = true }, { .number = 6 } } };
 	size_t size = manifest_encode(&manifest, bytes);
 	assert_int_equal(manifest_decode(bytes, size, &decoded), 0);
@@ -28,7 +30,8 @@ static void nonsense_is_refused(void **state)
 	(void)state;
 	static struct manifest manifest, decoded;
 	static uint8_t bytes[MANIFEST_SIZE_LIMIT];
-	const struct manifest good = { .size = 8192, .layer_count = 2,
+	const struct manifest good = { .size = 8192,
+		.layer_count = 2,
 		.layers = { { .number = 1, .frozen_size = 4096 }, { .number = 2 } } };
 	manifest = good;
 	assert_int_equal(manifest_decode(bytes, manifest_encode(&manifest, bytes), &decoded), 0);

@@ -66,7 +66,8 @@ static void live_maps_belong_to_one_volume_and_layer(void **state)
 	char path[512];
 	uint64_t size, page = 0;
 	uint8_t copy[MAP_PAGE_SIZE];
-	struct map_identity identity = { .volume = { 1 }, .layer = 3 }, other = { .volume = { 1 }, .layer = 4 };
+	struct map_identity identity = { .volume = { 1 }, .layer = 3 },
+			    other = { .volume = { 1 }, .layer = 4 };
 	scratch_path(state, "live", path);
 	ASSERT_OK(map_create_live(path, &identity, &map, &err));
 	ASSERT_OK(map_set(map, 100, 200, MAP_DATA, &err));
@@ -92,6 +93,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(runs_match_an_array),
 		cmocka_unit_test(dirty_pages_are_taken_once),
-		cmocka_unit_test_setup_teardown(live_maps_belong_to_one_volume_and_layer, scratch_create, scratch_remove) };
+		cmocka_unit_test_setup_teardown(
+			live_maps_belong_to_one_volume_and_layer, scratch_create, scratch_remove) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -48,7 +48,8 @@ static void disconnect_client(struct nbd_handle *nbd)
 	nbd_close(nbd);
 }
 
-static int add_extent(void *context, const char *name, uint64_t offset, uint32_t *entries, size_t count, int *error)
+static int add_extent(
+	void *context, const char *name, uint64_t offset, uint32_t *entries, size_t count, int *error)
 {
 	uint64_t *zeros = context;
 	(void)name;
@@ -90,8 +91,9 @@ static void a_stock_client_reads_writes_and_survives_a_kill(void **state)
 	assert_int_equal(nbd_flush(nbd, 0), 0);
 	assert_int_equal(nbd_pread(nbd, read_back, MIB, MIB + 512, 0), 0);
 	assert_memory_equal(data, read_back, MIB);
-	assert_int_equal(nbd_block_status(nbd, 8 * MIB, 0, (nbd_extent_callback){ .callback = add_extent, .user_data = &zeros },
-				 0), 0);
+	assert_int_equal(nbd_block_status(nbd, 8 * MIB, 0,
+				 (nbd_extent_callback){ .callback = add_extent, .user_data = &zeros }, 0),
+		0);
 	assert_true(zeros >= 6 * MIB && zeros < 7 * MIB + 65536);
 	assert_int_equal(nbd_pwrite(nbd, "unflushed", 9, 4 * MIB, 0), 0);
 	process_signal(&process, SIGKILL);
@@ -188,7 +190,8 @@ static void two_served_volumes_are_snapshot_at_one_instant(void **state)
 			struct volume *clone;
 			char folder[300];
 			ASSERT_OK(store_session_open(place.store, &session, &err));
-			ASSERT_OK(volume_seal(folders[i], place.runtime, layers[i], place.store, session, &root, NULL, &err));
+			ASSERT_OK(volume_seal(folders[i], place.runtime, layers[i], place.store, session,
+				&root, NULL, &err));
 			ASSERT_OK(volume_server_rebase(&paths[i], layers[i], &root, &err));
 			ASSERT_OK(volume_server_rebase(&paths[i], layers[i], &root, &err));
 			snprintf(folder, sizeof folder, "%s/clone", place.root);

@@ -165,7 +165,8 @@ static void a_damaged_block_of_the_base_is_an_error_not_data(void **state)
 	/* two threads seal, so any of the four blocks may be the first in the pack: damage the one that has these bytes */
 	uint8_t seen[16];
 	int read_fd = open(path, O_RDONLY);
-	for (off_t at = 8192; pread(read_fd, seen, sizeof seen, at) == sizeof seen; at += 4096 + STORE_BLOCK_SIZE)
+	for (off_t at = 8192; pread(read_fd, seen, sizeof seen, at) == sizeof seen;
+		at += 4096 + STORE_BLOCK_SIZE)
 		if (!memcmp(seen, data, sizeof seen))
 			assert_int_equal(pwrite(fd, &byte, 1, at + 5000), 1);
 	close(read_fd);
@@ -230,7 +231,8 @@ static void the_largest_volume_costs_nothing_while_empty(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = { TEST(a_new_volume_is_zeros_and_keeps_what_is_written),
-		TEST(zeroing_gives_space_back_and_extents_tell), TEST(a_clone_of_a_snapshot_reads_it_and_leaves_it_alone),
+		TEST(zeroing_gives_space_back_and_extents_tell),
+		TEST(a_clone_of_a_snapshot_reads_it_and_leaves_it_alone),
 		TEST(growing_shows_zeros_and_nothing_of_what_was_cut),
 		TEST(a_damaged_block_of_the_base_is_an_error_not_data), TEST(check_finds_a_damaged_map),
 		TEST(the_largest_volume_costs_nothing_while_empty) };

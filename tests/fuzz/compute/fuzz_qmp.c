@@ -1,7 +1,5 @@
 /*
  * What a hostile QEMU may send its monitor's client: no crash, no leak, no unbounded memory. Bytes are fed in pieces whose sizes come from the input too.
- *
- *     clang -g -O1 -fsanitize=fuzzer,address,undefined -D_GNU_SOURCE -Isrc tests/fuzz/fuzz_qmp.c src/compute/{qmp,loop}.c src/base/{arena,buffer,clock,error,log}.c -ljansson -pthread -o fuzz_qmp
  */
 #include <stddef.h>
 #include <stdint.h>

@@ -1,7 +1,5 @@
 /*
  * What a hostile guest may send over its agent's channel: no crash, no leak, a bounded line.
- *
- *     clang -g -O1 -fsanitize=fuzzer,address,undefined -D_GNU_SOURCE -Isrc tests/fuzz/fuzz_agent.c src/compute/{agent,sockets}.c src/base/{arena,buffer,clock,error,text,digest}.c -ljansson -lcrypto -o fuzz_agent
  */
 #include <stddef.h>
 #include <stdint.h>

@@ -1,5 +1,5 @@
 /* Disk files: finding out what one is, and reading it. Raw files are read where SEEK_DATA says there is something; qcow2 is qcow2.c's business. */
-#include "cli/disk.h"
+#include "cli/disk_file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -15,7 +15,7 @@
 
 enum { START_SIZE = 1024, VHD_FOOTER = 512 };
 
-struct disk {
+struct disk_file {
 	char *path;
 	int fd;
 	uint64_t size;
@@ -43,7 +43,7 @@ static const struct {
 	{ "bzip2-compressed", 0, "BZh", 3 },
 };
 
-static const char *find_format(const struct disk *disk, const uint8_t *start, size_t size)
+static const char *find_format(const struct disk_file *disk, const uint8_t *start, size_t size)
 {
 	uint8_t footer[8];
 	if (qcow2_is(start, size))
@@ -58,7 +58,7 @@ static const char *find_format(const struct disk *disk, const uint8_t *start, si
 	return "raw";
 }
 
-static int choose_format(const struct disk *disk, const char **format, struct error *err)
+static int choose_format(const struct disk_file *disk, const char **format, struct error *err)
 {
 	uint8_t start[START_SIZE];
 	size_t size = disk->size < sizeof start ? (size_t)disk->size : sizeof start;
@@ -75,7 +75,7 @@ static int choose_format(const struct disk *disk, const char **format, struct er
 	return 0;
 }
 
-static int open_file(struct disk *disk, struct error *err)
+static int open_file(struct disk_file *disk, struct error *err)
 {
 	struct stat status;
 	/* O_NONBLOCK: do not wait for the other end of what turns out to be a pipe */
@@ -91,7 +91,7 @@ static int open_file(struct disk *disk, struct error *err)
 	return 0;
 }
 
-static int open_checked(struct disk *disk, const char *format, struct error *err)
+static int open_checked(struct disk_file *disk, const char *format, struct error *err)
 {
 	if (open_file(disk, err) || choose_format(disk, &format, err))
 		return -1;
@@ -105,19 +105,19 @@ static int open_checked(struct disk *disk, const char *format, struct error *err
 	return 0;
 }
 
-int disk_open(const char *path, const char *format, struct disk **result, struct error *err)
+int disk_file_open(const char *path, const char *format, struct disk_file **result, struct error *err)
 {
-	struct disk *disk = memory_alloc(sizeof *disk);
-	*disk = (struct disk){ .path = memory_strdup(path), .fd = -1 };
+	struct disk_file *disk = memory_alloc(sizeof *disk);
+	*disk = (struct disk_file){ .path = memory_strdup(path), .fd = -1 };
 	if (open_checked(disk, format, err)) {
-		disk_close(disk);
+		disk_file_close(disk);
 		return -1;
 	}
 	*result = disk;
 	return 0;
 }
 
-void disk_close(struct disk *disk)
+void disk_file_close(struct disk_file *disk)
 {
 	if (!disk)
 		return;
@@ -128,19 +128,19 @@ void disk_close(struct disk *disk)
 	free(disk);
 }
 
-uint64_t disk_size(const struct disk *disk)
+uint64_t disk_file_size(const struct disk_file *disk)
 {
 	return disk->size;
 }
 
-uint64_t disk_block_count(const struct disk *disk)
+uint64_t disk_file_block_count(const struct disk_file *disk)
 {
 	return (disk->size + DISK_BLOCK_SIZE - 1) / DISK_BLOCK_SIZE;
 }
 
-uint64_t disk_next(struct disk *disk, uint64_t index)
+uint64_t disk_file_next(struct disk_file *disk, uint64_t index)
 {
-	uint64_t offset = index * DISK_BLOCK_SIZE, count = disk_block_count(disk);
+	uint64_t offset = index * DISK_BLOCK_SIZE, count = disk_file_block_count(disk);
 	if (index >= count)
 		return count;
 	if (disk->qcow2) {
@@ -161,7 +161,7 @@ static bool is_zero(const char *data, size_t size)
 	return !*data && memcmp(data, data + 1, size - 1) == 0;
 }
 
-int disk_read(struct disk *disk, uint64_t index, void *block, bool *zero, struct error *err)
+int disk_file_read(struct disk_file *disk, uint64_t index, void *block, bool *zero, struct error *err)
 {
 	uint64_t offset = index * DISK_BLOCK_SIZE, left = disk->size - offset;
 	size_t size = left < DISK_BLOCK_SIZE ? (size_t)left : DISK_BLOCK_SIZE;
