@@ -21,6 +21,7 @@ static const struct work_kind kinds[] = {
 	{ "snapshot", control_snapshot },
 	{ "image", control_image },
 	{ "security_group", control_security_group },
+	{ "vpc", control_vpc },
 	{ "collect", control_collect },
 	{ NULL, NULL },
 };
@@ -28,7 +29,7 @@ static const struct work_kind kinds[] = {
 static void on_change(void *context, const struct meta_change *change)
 {
 	struct amid *amid = context;
-	if (!change->deleted)
+	if (!change->deleted || strcmp(change->kind, "vpc") == 0)
 		work_enqueue(amid->work, change->kind, change->id);
 	else if (strcmp(change->kind, "snapshot") == 0 || strcmp(change->kind, "volume") == 0)
 		work_enqueue_after(amid->work, "collect", change->region, COLLECT_DELAY_MS);
