@@ -492,19 +492,28 @@ void index_recount(struct index *index)
 	atomic_store(&index->header->live_bytes, bytes);
 }
 
-uint64_t index_object_count(const struct index *index)
+uint64_t index_object_count(struct index *index)
 {
-	return atomic_load(&index->header->live);
+	pthread_rwlock_rdlock(&index->mapping_lock);
+	uint64_t count = atomic_load(&index->header->live);
+	pthread_rwlock_unlock(&index->mapping_lock);
+	return count;
 }
 
-uint64_t index_byte_count(const struct index *index)
+uint64_t index_byte_count(struct index *index)
 {
-	return atomic_load(&index->header->live_bytes);
+	pthread_rwlock_rdlock(&index->mapping_lock);
+	uint64_t bytes = atomic_load(&index->header->live_bytes);
+	pthread_rwlock_unlock(&index->mapping_lock);
+	return bytes;
 }
 
-uint32_t index_generation(const struct index *index)
+uint32_t index_generation(struct index *index)
 {
-	return atomic_load(&index->header->generation);
+	pthread_rwlock_rdlock(&index->mapping_lock);
+	uint32_t generation = atomic_load(&index->header->generation);
+	pthread_rwlock_unlock(&index->mapping_lock);
+	return generation;
 }
 
 uint32_t index_advance_generation(struct index *index)

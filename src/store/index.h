@@ -68,9 +68,10 @@ int index_rebuild(struct index *index, bool empty, struct error *err);
 void index_forget_after_checkpoint(struct index *index);
 void index_recount(struct index *index);
 
-uint64_t index_object_count(const struct index *index);
-uint64_t index_byte_count(const struct index *index);
-uint32_t index_generation(const struct index *index);
+/* From any thread, also while the index is rebuilt. */
+uint64_t index_object_count(struct index *index);
+uint64_t index_byte_count(struct index *index);
+uint32_t index_generation(struct index *index);
 uint32_t index_advance_generation(struct index *index);
 struct index_position index_checkpoint(const struct index *index, enum pack_class group);
 /* The index as it is now becomes durable together with the positions. The packs up to there must be durable already. */

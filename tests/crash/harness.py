@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import pathlib
+import re
 import select
 import shutil
 import signal
@@ -117,7 +118,7 @@ class Server:
         shutil.rmtree(self.runtime)
 
     def machines(self):
-        return process_ids('qemu-system', str(self.runtime)) or process_ids('qemu-system', str(self.data))
+        return process_ids('qemu-system', str(self.data))
 
     def volume_servers(self, volume=''):
         return process_ids('nbdkit', str(self.runtime), volume)
@@ -155,11 +156,8 @@ class Server:
             self.kill()
         kill_and_wait(self.machines() + self.volume_servers())
         shutil.rmtree(self.runtime, ignore_errors=True)
-        # network namespaces bear the runtime folder's id
-        spaces = subprocess.run(['ip', 'netns', 'list'], capture_output=True, text=True, check=False).stdout.split()
-        for space in spaces:
-            if self.runtime.name.rsplit('-', 1)[1] in space:
-                subprocess.run(['ip', 'netns', 'delete', space], check=False)
+        for space in set(re.findall(r'event=vpc-network-made .*namespace=(\S+)', self.log.read_text(errors='replace'))):
+            subprocess.run(['ip', 'netns', 'delete', space], check=False, stderr=subprocess.DEVNULL)
 
 
 def put_block(ebs, snapshot, index, data):

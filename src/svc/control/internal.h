@@ -12,6 +12,7 @@ int control_volume(void *context, const char *id, int64_t *again_ms, struct erro
 int control_snapshot(void *context, const char *id, int64_t *again_ms, struct error *err);
 int control_image(void *context, const char *id, int64_t *again_ms, struct error *err);
 int control_security_group(void *context, const char *id, int64_t *again_ms, struct error *err);
+int control_vpc(void *context, const char *id, int64_t *again_ms, struct error *err);
 int control_collect(void *context, const char *region, int64_t *again_ms, struct error *err);
 
 /* An instance and what is at hand while its controller runs. */

@@ -161,6 +161,19 @@ int network_apply(struct amid *amid, const char *account, const char *region, co
 	return result;
 }
 
+/* A VPC that a reset has removed leaves no network behind. */
+int control_vpc(void *context, const char *id, int64_t *again_ms, struct error *err)
+{
+	struct amid *amid = context;
+	struct arena *arena ARENA_SCOPED = arena_create();
+	struct vpc_record *vpc;
+	if (!amid->net)
+		return 0;
+	if (meta_get_any(amid->meta, &record_vpc, NULL, id, arena, &vpc, err))
+		return -1;
+	return vpc ? 0 : net_vpc_remove(amid->net, id, err);
+}
+
 static bool is_listed(const char *const *ids, size_t count, const char *id)
 {
 	for (size_t i = 0; i < count; i++)
