@@ -270,7 +270,8 @@ static int remove_others(struct net *net, struct leftovers *leftovers, struct er
 			return error_prefix(err, "namespace %s", leftovers->namespaces[i]);
 		log_info("vpc-network-removed", "namespace=%s", leftovers->namespaces[i]);
 	}
-	return public_publish(net->public, err);
+	/* it runs nft, which a start does not wait for without need */
+	return leftovers->count ? public_publish(net->public, err) : 0;
 }
 
 int net_remove_others(struct net *net, const char *const *vpc_ids, struct error *err)

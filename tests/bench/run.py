@@ -70,10 +70,11 @@ def wait_answer(port, path, process, limit=60):
 
 
 class Started:
-    """A server process in a folder of its own, from its start to its first answer."""
+    """A server process, from its start to its first answer."""
 
-    def __init__(self, make_command, path):
-        self.folder, self.port = tempfile.mkdtemp(prefix='amid-bench-'), harness.free_port()
+    def __init__(self, make_command, path, folder=None):
+        self.own_folder = None if folder else tempfile.mkdtemp(prefix='amid-bench-')
+        self.folder, self.port = folder or self.own_folder, harness.free_port()
         begun = time.perf_counter()
         self.process = subprocess.Popen(make_command(self.folder, self.port), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         self.answers = wait_answer(self.port, path, self.process) is not None
@@ -85,12 +86,13 @@ class Started:
     def __exit__(self, *_):
         self.process.terminate()
         self.process.wait()
-        shutil.rmtree(self.folder)
+        if self.own_folder:
+            shutil.rmtree(self.own_folder)
 
 
-def start_amid(build):
+def start_amid(build, folder=None):
     return Started(lambda folder, port: [build / 'amid', 'serve', '--data', folder + '/data', '--listen', f'127.0.0.1:{port}', '--auth', 'any'],
-        '/_amid/health')
+        '/_amid/health', folder)
 
 
 def start_moto():
@@ -106,18 +108,22 @@ def start_moto():
 
 
 def bench_start(build, table):
-    times = []
-    for _ in range(7):
-        with start_amid(build) as amid:
-            times.append(amid.seconds * 1000)
-            time.sleep(1)
-            memory = resident_mib(amid.process.pid)
+    first, again = [], []
+    for _ in range(5):
+        with tempfile.TemporaryDirectory(prefix='amid-bench-') as folder:
+            with start_amid(build, folder) as amid:
+                first.append(amid.seconds * 1000)
+            with start_amid(build, folder) as amid:
+                again.append(amid.seconds * 1000)
+                time.sleep(1)  # idle
+                memory = resident_mib(amid.process.pid)
     moto_time = moto_memory = None
     moto = start_moto()
     if moto:
         with moto:
             moto_time, moto_memory = moto.seconds * 1000, resident_mib(moto.process.pid)
-    table.compare('start to first answer, empty store (median of 7)', statistics.median(times), moto_time, 'ms', '<= 30 ms', 'moto')
+    table.compare('start to first answer, empty store (median of 5)', statistics.median(again), moto_time, 'ms', '<= 30 ms', 'moto')
+    table.row('... the very first, which makes the data folder', f'{statistics.median(first):.0f} ms')
     table.compare('idle resident memory', memory, moto_memory, 'MiB', '<= 16 MiB', 'moto', 1)
 
 
@@ -144,7 +150,7 @@ def bench_requests(build, table):
         for name, service, body in requests:
             rate = requests_a_second(amid.port, service, body)
             peer = requests_a_second(moto.port, service, body) if moto else None
-            table.compare(f'{name}: one keep-alive connection of a Python client', rate, peer, '/s', '-', 'moto')
+            table.compare(f'{name}: one Python client, keep-alive', rate, peer, '/s', '-', 'moto')
     if moto:
         moto.__exit__()
 

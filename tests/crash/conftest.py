@@ -3,6 +3,7 @@ import os
 import pathlib
 import random
 import shutil
+import subprocess
 import tempfile
 
 import pytest
@@ -20,7 +21,7 @@ def seed(request):
 
 @pytest.fixture
 def crashes():
-    return int(os.environ.get('AMID_TEST_CRASHES', 6))
+    return int(os.environ.get('AMID_TEST_CRASHES', 4))
 
 
 @pytest.fixture
@@ -43,7 +44,6 @@ def make_server(request):
 @pytest.fixture(scope='session')
 def tiny_disk():
     """The tiny image's disk, built once a build folder."""
-    import subprocess
     path = pathlib.Path(os.environ.get('AMID_TINY_IMAGE', harness.BUILD / 'tiny.raw'))
     if not path.exists():
         subprocess.run([harness.ROOT / 'images' / 'build-tiny.sh', path, harness.BUILD / 'tiny-cache'], check=True, timeout=300)

@@ -7,7 +7,7 @@ import time
 import pytest
 
 import guest
-from harness import Server, is_alive, kill_and_wait, wait_for
+from harness import is_alive, kill_and_wait, wait_for
 
 pytestmark = pytest.mark.skipif(not shutil.which('qemu-system-x86_64') or os.geteuid() != 0 or not pathlib.Path('/dev/net/tun').exists(),
     reason='needs QEMU, root and /dev/net/tun')
@@ -71,24 +71,40 @@ def test_guest_comes_back_after_everything_was_killed(place, seed):
     place.check_at_rest()
 
 
-@pytest.mark.parametrize('victims', [Server.kill, Server.kill_everything], ids=['server', 'everything'])
-def test_create_image_is_finished_after_a_crash(place, seed, victims):
-    server, machine, ec2 = place.server, place.guest, place.ec2
-    marker = f'{seed.randrange(1 << 64):x}'
-    machine.ssh(f'echo {marker} >/marker && sync')
-    image = ec2.create_image(InstanceId=machine.id, Name='captured')['ImageId']
-    time.sleep(seed.uniform(0, 6))  # the moment of the crash: from before the shutdown to after the new start
-    victims(server)
+def kill_server(server):
+    server.kill()
     server.start()
-    wait_for(lambda: place.image_state(image) != 'pending', guest.LIMIT * 2, lambda: f'{image}: {server.log_tail()}')
-    assert place.image_state(image) == 'available'  # a crash is no reason to fail
-    machine.wait_state('running')
-    machine.wait_ssh()
-    machine.check_kernel()
-    clone = place.launch(image)
-    clone.wait_ssh()
-    assert clone.ssh('cat /marker') == marker
-    clone.check_kernel()
-    ec2.terminate_instances(InstanceIds=[clone.id])
-    clone.wait_state('terminated')
+
+
+def kill_everything(server):
+    server.kill_everything()
+    server.start()
+
+
+def kill_volume_servers(server):
+    kill_and_wait(server.volume_servers())
+
+
+def test_create_image_is_finished_after_a_crash(place, seed, crashes):
+    server, machine, ec2 = place.server, place.guest, place.ec2
+    for number in range(max(1, crashes // 4)):
+        crash = seed.choice((kill_server, kill_everything, kill_volume_servers))
+        reboot, marker = seed.random() < 0.7, f'{seed.randrange(1 << 64):x}'
+        print(f'{crash.__name__} in create-image, reboot {reboot}')
+        machine.ssh(f'echo {marker} >/marker && sync')
+        image = ec2.create_image(InstanceId=machine.id, Name=f'captured-{number}', NoReboot=not reboot)['ImageId']
+        # the moment of the crash: with a reboot from before the shutdown to after the new start
+        time.sleep(seed.uniform(0, 6 if reboot else 0.5))
+        crash(server)
+        wait_for(lambda image=image: place.image_state(image) != 'pending', guest.LIMIT * 2, lambda: f'the image; {server.log_tail()}')
+        assert place.image_state(image) == 'available'  # a crash is no reason to fail
+        machine.wait_state('running')
+        machine.wait_ssh()
+        machine.check_kernel()
+        clone = place.launch(image)
+        clone.wait_ssh()
+        assert clone.ssh('cat /marker') == marker
+        clone.check_kernel()
+        ec2.terminate_instances(InstanceIds=[clone.id])
+        clone.wait_state('terminated')
     place.check_at_rest()
