@@ -64,20 +64,30 @@ static int write_new_volume(const char *folder, uint64_t size, const struct dige
 	return result;
 }
 
+static int give_name(const char *unfinished, const char *folder, struct error *err)
+{
+	if (rename(unfinished, folder) == 0)
+		return 0;
+	return errno == EEXIST || errno == ENOTEMPTY ? error_set(err, ERROR_DUPLICATE, "volume %s exists already", folder)
+						     : error_set_errno(err, errno, "cannot make %s", folder);
+}
+
 int volume_create(const char *folder, uint64_t size, const struct digest *base, struct error *err)
 {
 	struct arena *scratch ARENA_SCOPED = arena_create();
 	if (!size || size % VOLUME_SECTOR_SIZE || size > MAP_VOLUME_LIMIT)
 		return error_set(err, ERROR_INVALID, "a volume cannot have %" PRIu64 " bytes", size);
-	if (mkdir(folder, 0700))
-		return errno == EEXIST ? error_set(err, ERROR_DUPLICATE, "volume %s exists already", folder)
-				       : error_set_errno(err, errno, "cannot make %s", folder);
-	if (write_new_volume(folder, size, base, err) ||
-		file_sync_folder(dirname(arena_strdup(scratch, folder)), err)) {
-		file_remove_tree(folder, NULL);
+	if (access(folder, F_OK) == 0)
+		return error_set(err, ERROR_DUPLICATE, "volume %s exists already", folder);
+	/* whole under another name first: what a crash leaves there is no volume, and is never taken for one */
+	char *unfinished = arena_printf(scratch, "%s" VOLUME_UNFINISHED "XXXXXX", folder);
+	if (!mkdtemp(unfinished))
+		return error_set_errno(err, errno, "cannot make %s", unfinished);
+	if (write_new_volume(unfinished, size, base, err) || give_name(unfinished, folder, err)) {
+		file_remove_tree(unfinished, NULL);
 		return -1;
 	}
-	return 0;
+	return file_sync_folder(dirname(arena_strdup(scratch, folder)), err);
 }
 
 static struct volume *allocate(const char *folder, const char *runtime_folder, struct store *store)
