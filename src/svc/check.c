@@ -112,6 +112,17 @@ static int check_volume_records(struct check *check, const char *region, struct 
 	return 0;
 }
 
+/* Whether the next start makes the folder anew, or removes it: a crash came between the steps of that. */
+static bool is_unfinished(struct check *check, const char *id)
+{
+	struct volume_record *volume;
+	struct error ignored;
+	if (strstr(id, VOLUME_UNFINISHED))
+		return true;
+	return meta_get_any(check->meta, &record_volume, NULL, id, check->arena, &volume, &ignored) == 0 &&
+		(!volume || strcmp(volume->state, "creating") == 0 || strcmp(volume->state, "deleting") == 0);
+}
+
 static int check_volume_folders(struct check *check, const char *folder, struct store *store, struct error *err)
 {
 	DIR *listing = opendir(folder);
@@ -126,7 +137,8 @@ static int check_volume_folders(struct check *check, const char *folder, struct 
 			continue;
 		char *path = arena_printf(check->arena, "%s/%s", folder, entry->d_name);
 		if (volume_inspect(path, &info, &inspected)) {
-			fault(check, "%s: %s", entry->d_name, inspected.message);
+			if (inspected.code != ERROR_NOT_FOUND || !is_unfinished(check, entry->d_name))
+				fault(check, "%s: %s", entry->d_name, inspected.message);
 			continue;
 		}
 		if (!digest_is_zero(&info.base))

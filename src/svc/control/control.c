@@ -69,16 +69,23 @@ static int scan(struct amid *amid, const struct record_kind *kind, struct error 
 	return 0;
 }
 
-/* Folders are looked at too: one without a record is what a crash, or a reset, has left. */
+/*
+ * Folders are looked at too: one without a record is what a crash, or a reset, has left. The whole folder is listed before the first controller is woken, so that nothing that they make is taken for such a thing.
+ */
 static int scan_folder(struct amid *amid, const char *kind, const char *path, const char *prefix, struct error *err)
 {
+	struct arena *arena ARENA_SCOPED = arena_create();
+	char **names = NULL;
+	size_t count = 0;
 	DIR *folder = opendir(path);
 	if (!folder)
 		return error_set_errno(err, errno, "cannot list %s", path);
 	for (struct dirent *entry; (entry = readdir(folder));)
 		if (text_starts_with(entry->d_name, prefix))
-			work_enqueue(amid->work, kind, entry->d_name);
+			*ARENA_APPEND(arena, names, count) = arena_strdup(arena, entry->d_name);
 	closedir(folder);
+	for (size_t i = 0; i < count; i++)
+		work_enqueue(amid->work, kind, names[i]);
 	return 0;
 }
 
@@ -91,13 +98,14 @@ int control_open(struct amid *amid, struct error *err)
 	meta_set_listener(amid->meta, on_change, amid);
 	if (network_take_up(amid, err))
 		return -1;
+	/* volumes before instances, which make some: an unfinished one that is found now is nobody's */
+	for (unsigned i = 0; i < amid->region_count; i++)
+		if (scan_folder(amid, "volume", amid->regions[i].volumes_folder, "vol-", err) ||
+			scan_folder(amid, "instance", amid->regions[i].instances_folder, "i-", err))
+			return -1;
 	const struct record_kind *scanned[] = { &record_instance, &record_volume, &record_image };
 	for (size_t i = 0; i < sizeof scanned / sizeof *scanned; i++)
 		if (scan(amid, scanned[i], err))
-			return -1;
-	for (unsigned i = 0; i < amid->region_count; i++)
-		if (scan_folder(amid, "instance", amid->regions[i].instances_folder, "i-", err) ||
-			scan_folder(amid, "volume", amid->regions[i].volumes_folder, "vol-", err))
 			return -1;
 	work_enqueue(amid->work, "client_tokens", "all");
 	for (unsigned i = 0; i < amid->region_count; i++)

@@ -147,24 +147,37 @@ static int bring_down(struct instance_view *view, int64_t limit_ms, bool *down, 
 	return view->amid->config->compute->power_button(view->amid->compute, instance->record.id, err);
 }
 
+/* The second half of a restart, told apart by the record: a machine that runs by now is the new one, and must not be brought down again after a crash. */
+static int bring_up(struct instance_view *view, struct error *err)
+{
+	struct instance_record *instance = view->instance;
+	enum machine_state state;
+	if (machine_get_state(view, &state, err))
+		return -1;
+	if (state != MACHINE_RUNNING &&
+		(view->amid->config->compute->destroy(view->amid->compute, instance->record.id, view->folder, err) || machine_launch(view, err)))
+		return -1;
+	instance->restart = NULL;
+	instance->stop_requested.set = false;
+	log_info("instance-restarted", "type=%s", instance->instance_type);
+	return commit_instance(view, err);
+}
+
 /* A restart: RebootInstances, or the capture of an image with a reboot (`image`, else NULL). */
 static int restart(struct instance_view *view, struct image_record *image, int64_t *again_ms, struct error *err)
 {
 	struct instance_record *instance = view->instance;
 	bool down, clean;
+	if (instance->restart && strcmp(instance->restart, "up") == 0)
+		return bring_up(view, err);
 	if (bring_down(view, LISTEN_MS, &down, &clean, again_ms, err))
 		return -1;
 	if (!down)
 		return 0;
 	if (image && capture_now(view, image, false, clean, err))
 		return -1;
-	if (view->amid->config->compute->destroy(view->amid->compute, instance->record.id, view->folder, err) ||
-		machine_launch(view, err))
-		return -1;
-	instance->restart = NULL;
-	instance->stop_requested.set = false;
-	log_info("instance-restarted", "captured=%s", image ? image->record.id : "-");
-	return commit_instance(view, err);
+	instance->restart = "up";
+	return commit_instance(view, err) ? -1 : bring_up(view, err);
 }
 
 /* The guest has powered itself off. */
@@ -224,7 +237,9 @@ static int supervise(struct instance_view *view, int64_t *again_ms, struct error
 	enum machine_state state;
 	if (capture_find(view, &image, err) || machine_get_state(view, &state, err))
 		return -1;
-	if (state == MACHINE_SHUT_DOWN && !image && !view->instance->restart)
+	/* stop_requested: a restart had begun when amid ended; its image may be captured already */
+	bool restarting = image || view->instance->restart || view->instance->stop_requested.set;
+	if (state == MACHINE_SHUT_DOWN && !restarting)
 		return follow_guest(view, err);
 	if (machine_serve_volumes(view, err))
 		return -1;
@@ -232,8 +247,7 @@ static int supervise(struct instance_view *view, int64_t *again_ms, struct error
 		*again_ms = 0; /* there may be another */
 		return capture_now(view, image, state == MACHINE_RUNNING, false, err);
 	}
-	/* stop_requested: a restart had begun when amid ended; its image may be captured already */
-	if (image || view->instance->restart || view->instance->stop_requested.set)
+	if (restarting)
 		return restart(view, image, again_ms, err);
 	if (state == MACHINE_ABSENT) {
 		log_warning("machine-lost", "starting it again");
