@@ -57,8 +57,8 @@ class VolumeServer:
 		with socket.socket(socket.AF_UNIX) as listener:
 			listener.bind(self.socket)
 			listener.listen(8)
-			# systemd's socket activation: the descriptor is number 3, and the process says that it is meant
-			self.process = subprocess.Popen(["sh", "-c", 'exec 3<&"$0"; LISTEN_FDS=1 LISTEN_PID=$$ exec "$@"',
+			# systemd's socket activation: the descriptor is number 3, and the process says that it is meant (sh knows no descriptor above 9)
+			self.process = subprocess.Popen(["bash", "-c", 'exec 3<&"$0"; LISTEN_FDS=1 LISTEN_PID=$$ exec "$@"',
 				str(listener.fileno()), "nbdkit", "-f", "--exit-with-parent", "-e", self.name, "file", self.path],
 				pass_fds=[listener.fileno()], stdin=subprocess.DEVNULL)
 
