@@ -126,18 +126,31 @@ int volume_server_find(const struct volume_server_paths *paths, struct process *
 	return identify_peer(fd, paths->id, process, err);
 }
 
+/* Whether the file that was locked is still the one of that name: whoever stops a server removes it. */
+static bool is_current(int fd, const char *path)
+{
+	struct stat locked, named;
+	return fstat(fd, &locked) == 0 && stat(path, &named) == 0 && locked.st_ino == named.st_ino &&
+		locked.st_dev == named.st_dev;
+}
+
 /* Keeps others from starting or stopping this server; the descriptor is the lock. */
 static int lock_server(const struct volume_server_paths *paths, int *fd, struct error *err)
 {
 	struct arena *scratch ARENA_SCOPED = arena_create();
 	const char *path = socket_path(paths, "lock", scratch);
-	*fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (*fd < 0)
-		return error_set_errno(err, errno, "cannot open %s", path);
-	while (flock(*fd, LOCK_EX))
-		if (errno != EINTR)
-			return error_set_errno(err, errno, "cannot lock %s", path);
-	return 0;
+	for (;;) {
+		*fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+		if (*fd < 0)
+			return error_set_errno(err, errno, "cannot open %s", path);
+		while (flock(*fd, LOCK_EX))
+			if (errno != EINTR)
+				return error_set_errno(err, errno, "cannot lock %s", path);
+		if (is_current(*fd, path))
+			return 0;
+		close(*fd);
+		*fd = -1;
+	}
 }
 
 static void remove_stale(const struct volume_server_paths *paths)
@@ -246,9 +259,11 @@ static int stop_locked(const struct volume_server_paths *paths, int timeout_ms, 
 int volume_server_stop(const struct volume_server_paths *paths, int timeout_ms, struct error *err)
 {
 	int lock FILE_SCOPED = -1;
-	if (lock_server(paths, &lock, err))
+	if (lock_server(paths, &lock, err) || stop_locked(paths, timeout_ms, err))
 		return -1;
-	return stop_locked(paths, timeout_ms, err);
+	struct arena *scratch ARENA_SCOPED = arena_create();
+	unlink(socket_path(paths, "lock", scratch)); /* while it is held: see is_current */
+	return 0;
 }
 
 /* Hold all, freeze all, release all. Connections that are closed release by themselves, so errors need no clean-up. */

@@ -64,12 +64,49 @@ static int write_new_volume(const char *folder, uint64_t size, const struct dige
 	return result;
 }
 
+<<<<<<< HEAD
 static int give_name(const char *unfinished, const char *folder, struct error *err)
 {
 	if (rename(unfinished, folder) == 0)
 		return 0;
 	return errno == EEXIST || errno == ENOTEMPTY ? error_set(err, ERROR_DUPLICATE, "volume %s exists already", folder)
 						     : error_set_errno(err, errno, "cannot make %s", folder);
+=======
+/*
+ * Whether a folder is what a crash has left of a volume that was being made: the manifest comes last, and nothing was written yet. A volume that holds data and has lost its manifest is damaged,
+ * and not to be replaced.
+ */
+static bool is_unfinished(const char *folder)
+{
+	DIR *listing = opendir(folder);
+	bool unfinished = listing;
+	for (struct dirent *entry; unfinished && (entry = readdir(listing));) {
+		struct stat status;
+		const char *suffix = strrchr(entry->d_name, '.');
+		if (strcmp(entry->d_name, "manifest") == 0)
+			unfinished = false;
+		else if (suffix && strcmp(suffix, ".data") == 0)
+			unfinished =
+				fstatat(dirfd(listing), entry->d_name, &status, AT_SYMLINK_NOFOLLOW) == 0 &&
+				status.st_blocks * 512 < VOLUME_GRAIN_SIZE;
+	}
+	if (listing)
+		closedir(listing);
+	return unfinished;
+}
+
+static int make_folder(const char *folder, struct error *err)
+{
+	if (!mkdir(folder, 0700))
+		return 0;
+	if (errno != EEXIST)
+		return error_set_errno(err, errno, "cannot make %s", folder);
+	if (!is_unfinished(folder))
+		return error_set(err, ERROR_DUPLICATE, "volume %s exists already", folder);
+	if (file_remove_tree(folder, err))
+		return -1;
+	return mkdir(folder, 0700) ? error_set_errno(err, errno, "cannot make %s", folder) : 0;
+>>>>>>> main
 }
 
 int volume_create(const char *folder, uint64_t size, const struct digest *base, struct error *err)
@@ -77,6 +114,7 @@ int volume_create(const char *folder, uint64_t size, const struct digest *base, 
 	struct arena *scratch ARENA_SCOPED = arena_create();
 	if (!size || size % VOLUME_SECTOR_SIZE || size > MAP_VOLUME_LIMIT)
 		return error_set(err, ERROR_INVALID, "a volume cannot have %" PRIu64 " bytes", size);
+<<<<<<< HEAD
 	if (access(folder, F_OK) == 0)
 		return error_set(err, ERROR_DUPLICATE, "volume %s exists already", folder);
 	/* whole under another name first: what a crash leaves there is no volume, and is never taken for one */
@@ -85,6 +123,13 @@ int volume_create(const char *folder, uint64_t size, const struct digest *base, 
 		return error_set_errno(err, errno, "cannot make %s", unfinished);
 	if (write_new_volume(unfinished, size, base, err) || give_name(unfinished, folder, err)) {
 		file_remove_tree(unfinished, NULL);
+=======
+	if (make_folder(folder, err))
+		return -1;
+	if (write_new_volume(folder, size, base, err) ||
+		file_sync_folder(dirname(arena_strdup(scratch, folder)), err)) {
+		file_remove_tree(folder, NULL);
+>>>>>>> main
 		return -1;
 	}
 	return file_sync_folder(dirname(arena_strdup(scratch, folder)), err);

@@ -1,13 +1,16 @@
 """Fixtures of the API tests: one server for all of them, with the dry driver, and stock clients of it.
 
-The account is emptied before each test, so that tests neither see nor need each other's resources. AMID_BUILD names the build folder.
+The account is emptied before each test, so that tests neither see nor need each other's resources. AMID_BUILD names
+the build folder.
 """
 
 import configparser
+import hashlib
 import json
 import os
 import pathlib
 import re
+import shutil
 import signal
 import subprocess
 import time
@@ -23,10 +26,13 @@ import botocore.config
 import botocore.credentials
 import pytest
 
+collect_ignore = ["door"]  # has a server of its own and is run by meson
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = ROOT / os.environ.get("AMID_BUILD", "build")
 REGIONS = "us-east-1,us-west-2"
-SANITIZERS = re.compile(r"ERROR: (Address|Leak|Thread)Sanitizer|WARNING: ThreadSanitizer|runtime error:|Assertion .* failed")
+SANITIZERS = re.compile(
+    r"ERROR: (Address|Leak|Thread)Sanitizer|WARNING: ThreadSanitizer|runtime error:|Assertion .* failed"
+)
 ANY_KEY, ANY_SECRET = "AKIAANYANYANYANYANY0", "any"
 AWS = "/usr/bin/aws"
 STOP_SECONDS = 60
@@ -45,7 +51,11 @@ class Server:
         environment = dict(os.environ, ASAN_OPTIONS="detect_leaks=1", UBSAN_OPTIONS="print_stacktrace=1")
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
-                [*command, "--compute", "dry", "--region", REGIONS], stdout=subprocess.PIPE, stderr=log, text=True, env=environment
+                [*command, "--compute", "dry", "--region", REGIONS],
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                env=environment,
             )
         word, _, self.endpoint = self.process.stdout.readline().strip().partition(" ")
         assert word == "endpoint", f"the server did not start:\n{self.log()}"
@@ -71,11 +81,19 @@ class Server:
         self.stop()
         self.start()
 
+    def remove(self):
+        """Forgets the data, and what lies on the tmpfs under a name derived from their path (src/svc/server.c)."""
+        digest = hashlib.sha256(os.path.realpath(self.data).encode()).hexdigest()
+        shutil.rmtree(f"/dev/shm/amid-{digest[:10]}", ignore_errors=True)
+        shutil.rmtree(self.data)
+
     def fsck(self):
-        return subprocess.run([BUILD / "amid", "fsck", "--data", self.data], capture_output=True, text=True, check=False)
+        return subprocess.run(
+            [BUILD / "amid", "fsck", "--data", self.data], capture_output=True, text=True, check=False
+        )
 
     def credentials(self, name="root"):
-        """The access key that a first start has left in the data folder: the operator's ("root") or the platform's ("platform")."""
+        """An access key that a first start has left in the data folder: the operator's ("root") or the platform's."""
         if self.auth == "any":
             return ANY_KEY, ANY_SECRET
         parser = configparser.ConfigParser()
@@ -87,7 +105,12 @@ class Server:
         identity, secret = key or self.credentials()
         config = botocore.config.Config(retries={"total_max_attempts": 1}, read_timeout=60)
         return boto3.client(
-            service, region, endpoint_url=self.endpoint, aws_access_key_id=identity, aws_secret_access_key=secret, config=config
+            service,
+            region,
+            endpoint_url=self.endpoint,
+            aws_access_key_id=identity,
+            aws_secret_access_key=secret,
+            config=config,
         )
 
     def send(self, request, service="ec2", region="us-east-1"):
@@ -134,6 +157,7 @@ def shared_server(tmp_path_factory):
     server = Server(tmp_path_factory.mktemp("shared") / "data")
     yield server
     server.stop()
+    server.remove()
 
 
 @pytest.fixture
@@ -150,6 +174,7 @@ def own_server(tmp_path):
     yield server
     if server.process.poll() is None:
         server.stop()
+    server.remove()
 
 
 @pytest.fixture(scope="session")
@@ -158,6 +183,7 @@ def iam_server(tmp_path_factory):
     server = Server(tmp_path_factory.mktemp("iam") / "data", auth="iam")
     yield server
     server.stop()
+    server.remove()
 
 
 @pytest.fixture
@@ -187,7 +213,7 @@ def sts(server):
 
 @pytest.fixture
 def aws(server, tmp_path):
-    """Runs the aws CLI: aws("ec2", "describe-images") is its answer, parsed. A failure raises with what it wrote to standard error."""
+    """Runs the aws CLI: aws("ec2", "describe-images") is its answer, parsed. A failure raises with what it has written."""
     key, secret = server.credentials()
     environment = {
         "PATH": "/usr/bin:/bin",
@@ -212,9 +238,10 @@ def aws(server, tmp_path):
 
 @pytest.fixture
 def raw_call(server):
-    """Sends a signed query request with parameters as they go over the wire, also those that Debian's botocore does not know.
+    """Sends a signed query with parameters as they go over the wire, also those that Debian's botocore does not know.
 
-    raw_call("DescribeImages", **{"Owner.1": "self"}) is the answer's XML, without its name space; an error raises ApiError.
+    raw_call("DescribeImages", **{"Owner.1": "self"}) is the answer's XML, without its name space; an error raises
+    ApiError.
     """
 
     def call(action, **parameters):

@@ -1,4 +1,7 @@
-"""CreateImage, by stock clients. The volumes hold nothing here; that the image has the bytes of the disk is tested in tests/vm."""
+"""CreateImage, by stock clients.
+
+The volumes hold nothing here; that the image has the bytes of the disk is tested in tests/vm.
+"""
 
 import pytest
 from botocore.exceptions import ClientError
@@ -75,7 +78,23 @@ def test_mappings_drop_add_and_resize(ec2, world, wait_for, instance):
     assert {device: ebs["VolumeSize"] for device, ebs in devices.items()} == {"/dev/sda1": 8, "/dev/sdc": 3}
     assert devices["/dev/sda1"]["SnapshotId"] and "SnapshotId" not in devices["/dev/sdc"]
     assert devices["/dev/sda1"]["DeleteOnTermination"] is False
-    assert [s["VolumeSize"] for s in ec2.describe_snapshots(Filters=[{"Name": "description", "Values": ["Created by CreateImage*"]}])["Snapshots"]] == [2]
+    assert [
+        s["VolumeSize"]
+        for s in ec2.describe_snapshots(Filters=[{"Name": "description", "Values": ["Created by CreateImage*"]}])[
+            "Snapshots"
+        ]
+    ] == [2]
+
+
+def test_added_mapping_has_a_snapshot(ec2, world, wait_for, instance):
+    snapshot = world.snapshot(size=3)
+    added = [{"DeviceName": f"/dev/sd{letter}", "Ebs": {"SnapshotId": snapshot}} for letter in "cd"]
+    devices = mapped(create(ec2, world, wait_for, instance, BlockDeviceMappings=added))
+    assert [(devices[d]["SnapshotId"], devices[d]["VolumeSize"]) for d in ("/dev/sdc", "/dev/sdd")] == [
+        (snapshot, 3)
+    ] * 2
+    with pytest.raises(ClientError, match="InvalidSnapshot.InUse"):
+        ec2.delete_snapshot(SnapshotId=snapshot)
 
 
 @pytest.mark.parametrize(
@@ -98,7 +117,9 @@ def test_tags_are_given_to_image_and_snapshots(ec2, world, wait_for, instance):
     image = create(ec2, world, wait_for, instance, TagSpecifications=specifications)
     assert image["Tags"] == [{"Key": "for", "Value": "image"}]
     for ebs in mapped(image).values():
-        assert ec2.describe_snapshots(SnapshotIds=[ebs["SnapshotId"]])["Snapshots"][0]["Tags"] == [{"Key": "for", "Value": "snapshot"}]
+        assert ec2.describe_snapshots(SnapshotIds=[ebs["SnapshotId"]])["Snapshots"][0]["Tags"] == [
+            {"Key": "for", "Value": "snapshot"}
+        ]
 
 
 def test_name_is_taken_once(ec2, instance):

@@ -13,7 +13,10 @@ def ids(answer):
 def filtered(ec2, **filters):
     """Ids of the images that pass filters, whose names have underscores for hyphens and double ones for dots."""
     names = {name: name.replace("__", ".").replace("_", "-") for name in filters}
-    given = [{"Name": names[name], "Values": value if isinstance(value, list) else [value]} for name, value in filters.items()]
+    given = [
+        {"Name": names[name], "Values": value if isinstance(value, list) else [value]}
+        for name, value in filters.items()
+    ]
     return ids(ec2.describe_images(Filters=given))
 
 
@@ -23,7 +26,15 @@ def filtered(ec2, **filters):
 def test_registered_image_is_what_was_asked_for(ec2, world):
     snapshot = world.snapshot(size=2)
     data = {"DeviceName": "/dev/sdb", "Ebs": {"VolumeSize": 5, "VolumeType": "gp2", "DeleteOnTermination": False}}
-    image = world.image("golden", snapshot, [data], Description="a first one", BootMode="legacy-bios", EnaSupport=True, ImdsSupport="v2.0")
+    image = world.image(
+        "golden",
+        snapshot,
+        [data],
+        Description="a first one",
+        BootMode="legacy-bios",
+        EnaSupport=True,
+        ImdsSupport="v2.0",
+    )
     shown = world.shown_image(image)
     assert shown["State"] == "available"
     assert (shown["Name"], shown["Description"], shown["OwnerId"]) == ("golden", "a first one", "123456789012")
@@ -34,12 +45,18 @@ def test_registered_image_is_what_was_asked_for(ec2, world):
     assert root["Ebs"]["SnapshotId"] == snapshot
     assert (root["Ebs"]["VolumeSize"], root["Ebs"]["DeleteOnTermination"]) == (2, True)
     assert extra["DeviceName"] == "/dev/sdb"
-    assert (extra["Ebs"]["VolumeSize"], extra["Ebs"]["VolumeType"], extra["Ebs"]["DeleteOnTermination"]) == (5, "gp2", False)
+    assert (extra["Ebs"]["VolumeSize"], extra["Ebs"]["VolumeType"], extra["Ebs"]["DeleteOnTermination"]) == (
+        5,
+        "gp2",
+        False,
+    )
 
 
 def test_name_is_taken_once(world):
     image = world.image("golden")
-    with pytest.raises(ClientError, match=rf"InvalidAMIName.Duplicate.*AMI name golden is already in use by AMI {image}"):
+    with pytest.raises(
+        ClientError, match=rf"InvalidAMIName.Duplicate.*AMI name golden is already in use by AMI {image}"
+    ):
         world.image("golden")
 
 
@@ -77,6 +94,13 @@ def test_volume_cannot_be_smaller_than_its_snapshot(ec2, world):
         ec2.register_image(Name="golden", RootDeviceName="/dev/sda1", BlockDeviceMappings=[mapping])
 
 
+def test_two_devices_have_the_same_snapshot(world):
+    snapshot = world.snapshot()
+    image = world.image(snapshot=snapshot, mappings=[{"DeviceName": "/dev/sdb", "Ebs": {"SnapshotId": snapshot}}])
+    assert [m["Ebs"]["SnapshotId"] for m in world.shown_image(image)["BlockDeviceMappings"]] == [snapshot, snapshot]
+    world.instance(image=image)
+
+
 def test_device_is_mapped_once(world):
     twice = {"DeviceName": "/dev/sda1", "Ebs": {"VolumeSize": 1}}
     with pytest.raises(ClientError, match="InvalidBlockDeviceMapping.*/dev/sda1"):
@@ -108,7 +132,13 @@ def registration(snapshot, resource_type):
     """Parameters of RegisterImage with a tag specification, which Debian's botocore does not know there."""
     mapping = {"BlockDeviceMapping.1.DeviceName": "/dev/sda1", "BlockDeviceMapping.1.Ebs.SnapshotId": snapshot}
     tag = {"TagSpecification.1.Tag.1.Key": "stage", "TagSpecification.1.Tag.1.Value": "test"}
-    return {"Name": "golden", "RootDeviceName": "/dev/sda1", **mapping, "TagSpecification.1.ResourceType": resource_type, **tag}
+    return {
+        "Name": "golden",
+        "RootDeviceName": "/dev/sda1",
+        **mapping,
+        "TagSpecification.1.ResourceType": resource_type,
+        **tag,
+    }
 
 
 def test_tags_come_with_the_image(world, raw_call):
@@ -131,11 +161,15 @@ def test_dry_run_makes_nothing(ec2, world):
 
 
 def test_unknown_image_is_not_found(ec2):
-    with pytest.raises(ClientError, match=r"InvalidAMIID.NotFound.*The image id '\[ami-0123456789abcdef0\]' does not exist"):
+    with pytest.raises(
+        ClientError, match=r"InvalidAMIID.NotFound.*The image id '\[ami-0123456789abcdef0\]' does not exist"
+    ):
         ec2.describe_images(ImageIds=["ami-0123456789abcdef0"])
 
 
-@pytest.mark.parametrize("image", ["ami-1", "ami-0123456789ABCDEF0", "i-0123456789abcdef0", "golden", "ami-0123456789abcdef01"])
+@pytest.mark.parametrize(
+    "image", ["ami-1", "ami-0123456789ABCDEF0", "i-0123456789abcdef0", "golden", "ami-0123456789abcdef01"]
+)
 def test_id_that_is_none_is_malformed(ec2, image):
     with pytest.raises(ClientError, match=r'InvalidAMIID.Malformed.*Invalid id: .* \(expecting "ami-..."\)'):
         ec2.describe_images(ImageIds=[image])
@@ -182,10 +216,21 @@ def test_all_filters_must_match(ec2, world):
 def test_every_member_that_has_a_filter_is_found_by_it(ec2, world):
     snapshot = world.snapshot(Description="a root")
     image = world.image(
-        "golden", snapshot, Description="the golden one", BootMode="uefi", EnaSupport=True, ImdsSupport="v2.0", SriovNetSupport="simple"
+        "golden",
+        snapshot,
+        Description="the golden one",
+        BootMode="uefi",
+        EnaSupport=True,
+        ImdsSupport="v2.0",
+        SriovNetSupport="simple",
     )
     ec2.create_tags(Resources=[image], Tags=[{"Key": "stage", "Value": "test"}])
-    other = world.image("other", Architecture="arm64", VirtualizationType="paravirtual", mappings=[{"DeviceName": "/dev/sdq", "Ebs": {"VolumeSize": 9}}])
+    other = world.image(
+        "other",
+        Architecture="arm64",
+        VirtualizationType="paravirtual",
+        mappings=[{"DeviceName": "/dev/sdq", "Ebs": {"VolumeSize": 9}}],
+    )
     shown = world.shown_image(image)
     expected = {
         "architecture": "x86_64",
@@ -221,7 +266,15 @@ def test_every_member_that_has_a_filter_is_found_by_it(ec2, world):
     }
     for name, value in both.items():
         assert sorted(filtered(ec2, **{name: value})) == sorted([image, other]), name
-    for name in ["owner_alias", "platform", "product_code", "kernel_id", "ramdisk_id", "source_instance_id", "state_reason_code"]:
+    for name in [
+        "owner_alias",
+        "platform",
+        "product_code",
+        "kernel_id",
+        "ramdisk_id",
+        "source_instance_id",
+        "state_reason_code",
+    ]:
         assert filtered(ec2, **{name: "*"}) == [], name
     assert filtered(ec2, block_device_mapping__device_name="/dev/sdq", block_device_mapping__volume_size="9") == [other]
 
@@ -289,12 +342,30 @@ def test_page_of_nothing_is_refused(raw_call, five_images, size):
 def test_cli_filters_images(aws, world):
     image = world.image("web-1")
     world.image("db-1")
-    assert aws("ec2", "describe-images", "--owners", "self", "--filters", "Name=name,Values=web-*", "--query", "Images[].ImageId") == [image]
+    assert aws(
+        "ec2",
+        "describe-images",
+        "--owners",
+        "self",
+        "--filters",
+        "Name=name,Values=web-*",
+        "--query",
+        "Images[].ImageId",
+    ) == [image]
 
 
 def test_cli_registers_an_image(aws, world):
     mapping = f"DeviceName=/dev/xvda,Ebs={{SnapshotId={world.snapshot()}}}"
-    made = aws("ec2", "register-image", "--name", "by-cli", "--root-device-name", "/dev/xvda", "--block-device-mappings", mapping)
+    made = aws(
+        "ec2",
+        "register-image",
+        "--name",
+        "by-cli",
+        "--root-device-name",
+        "/dev/xvda",
+        "--block-device-mappings",
+        mapping,
+    )
     assert world.shown_image(made["ImageId"])["RootDeviceName"] == "/dev/xvda"
 
 
@@ -346,7 +417,10 @@ def test_description_is_changed(ec2, world):
 
 def test_mappings_are_an_attribute(ec2, world):
     image = world.image()
-    assert attribute(ec2, image, "blockDeviceMapping", "BlockDeviceMappings") == world.shown_image(image)["BlockDeviceMappings"]
+    assert (
+        attribute(ec2, image, "blockDeviceMapping", "BlockDeviceMappings")
+        == world.shown_image(image)["BlockDeviceMappings"]
+    )
 
 
 def test_launch_permissions_are_added_and_removed(ec2, world):
@@ -369,7 +443,9 @@ def test_permission_that_is_there_is_not_added_twice(ec2, world):
 
 def test_older_form_of_launch_permissions(ec2, world):
     image = world.image()
-    ec2.modify_image_attribute(ImageId=image, Attribute="launchPermission", OperationType="add", UserIds=["111122223333"], UserGroups=["all"])
+    ec2.modify_image_attribute(
+        ImageId=image, Attribute="launchPermission", OperationType="add", UserIds=["111122223333"], UserGroups=["all"]
+    )
     assert {"Group": "all"} in attribute(ec2, image, "launchPermission", "LaunchPermissions")
     assert world.shown_image(image)["Public"] is True
     ec2.modify_image_attribute(ImageId=image, Attribute="launchPermission", OperationType="remove", UserGroups=["all"])

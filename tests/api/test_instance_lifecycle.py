@@ -74,12 +74,20 @@ def test_rebooted_instance_stays_what_it_is(ec2, world):
 
 def test_terminated_instance_can_still_be_seen(ec2, world):
     instance = world.instance()
-    assert change(ec2.terminate_instances(InstanceIds=[instance]), "TerminatingInstances") == (instance, "running", "shutting-down")
+    assert change(ec2.terminate_instances(InstanceIds=[instance]), "TerminatingInstances") == (
+        instance,
+        "running",
+        "shutting-down",
+    )
     world.wait_state(instance, "terminated")
     shown = world.shown(instance)
     assert shown["State"] == {"Code": 48, "Name": "terminated"}
     assert "PrivateIpAddress" not in shown and "VpcId" not in shown and shown["BlockDeviceMappings"] == []
-    assert change(ec2.terminate_instances(InstanceIds=[instance]), "TerminatingInstances") == (instance, "terminated", "terminated")
+    assert change(ec2.terminate_instances(InstanceIds=[instance]), "TerminatingInstances") == (
+        instance,
+        "terminated",
+        "terminated",
+    )
 
 
 def test_volumes_go_with_the_instance_if_they_are_told_to(ec2, world, wait_for):
@@ -91,6 +99,12 @@ def test_volumes_go_with_the_instance_if_they_are_told_to(ec2, world, wait_for):
     assert world.volume_state(kept) == "available"
     with pytest.raises(ClientError, match="InvalidVolume.NotFound"):
         ec2.describe_volumes(VolumeIds=[gone])
+
+
+def test_instance_that_is_not_up_yet_is_terminated(ec2, world, wait_for):
+    (instance,) = world.run(wait=None)
+    terminate(ec2, world, instance)
+    wait_for(lambda: ec2.describe_volumes()["Volumes"] == [])
 
 
 def test_address_of_a_terminated_instance_is_free(ec2, world):

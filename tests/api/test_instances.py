@@ -1,4 +1,7 @@
-"""RunInstances and DescribeInstances, by stock clients. No machine runs behind these instances (the dry driver): what a guest sees is tested in tests/vm."""
+"""RunInstances and DescribeInstances, by stock clients.
+
+No machine runs behind these instances (the dry driver): what a guest sees is tested in tests/vm.
+"""
 
 import base64
 import uuid
@@ -21,7 +24,10 @@ def refused(ec2, world, code, **more):
 
 def filtered(ec2, **filters):
     names = {name: name.replace("__", ".").replace("_", "-") for name in filters}
-    given = [{"Name": names[name], "Values": value if isinstance(value, list) else [value]} for name, value in filters.items()]
+    given = [
+        {"Name": names[name], "Values": value if isinstance(value, list) else [value]}
+        for name, value in filters.items()
+    ]
     found = ec2.describe_instances(Filters=given)["Reservations"]
     return [instance["InstanceId"] for reservation in found for instance in reservation["Instances"]]
 
@@ -73,7 +79,9 @@ def test_missing_image_is_told(ec2):
         ec2.run_instances(MinCount=1, MaxCount=1)
 
 
-@pytest.mark.parametrize("image,code", [("ami-0123456789abcdef0", "InvalidAMIID.NotFound"), ("golden", "InvalidAMIID.Malformed")])
+@pytest.mark.parametrize(
+    "image,code", [("ami-0123456789abcdef0", "InvalidAMIID.NotFound"), ("golden", "InvalidAMIID.Malformed")]
+)
 def test_image_must_be_there(ec2, world, image, code):
     refused(ec2, world, code, ImageId=image)
 
@@ -164,7 +172,11 @@ def test_mappings_are_laid_over_those_of_the_image(ec2, world):
     ]
     instance = world.instance(image=image, BlockDeviceMappings=changes)
     made = volumes(ec2, world, instance)
-    assert {device: volume["Size"] for device, volume in made.items()} == {"/dev/sda1": 4, "/dev/sdc": 2, "/dev/sdd": 10}
+    assert {device: volume["Size"] for device, volume in made.items()} == {
+        "/dev/sda1": 4,
+        "/dev/sdc": 2,
+        "/dev/sdd": 10,
+    }
     assert made["/dev/sda1"]["SnapshotId"] and made["/dev/sda1"]["Attachments"][0]["DeleteOnTermination"] is False
     assert (made["/dev/sdc"]["VolumeType"], made["/dev/sdc"]["Attachments"][0]["DeleteOnTermination"]) == ("gp2", True)
     assert (made["/dev/sdd"]["VolumeType"], made["/dev/sdd"]["Iops"]) == ("io1", 200)
@@ -178,9 +190,15 @@ def test_mappings_are_laid_over_those_of_the_image(ec2, world):
         ({"DeviceName": "/dev/sdb", "Ebs": {"VolumeSize": 70000}}, "InvalidParameterValue"),
         ({"DeviceName": "/dev/sdb", "Ebs": {"VolumeSize": 0}}, "InvalidParameterValue"),
         ({"DeviceName": "/dev/sdb", "Ebs": {"VolumeSize": 1, "VolumeType": "tape"}}, "InvalidParameterValue"),
-        ({"DeviceName": "/dev/sdb", "Ebs": {"VolumeSize": 1, "VolumeType": "gp2", "Iops": 300}}, "InvalidParameterCombination"),
+        (
+            {"DeviceName": "/dev/sdb", "Ebs": {"VolumeSize": 1, "VolumeType": "gp2", "Iops": 300}},
+            "InvalidParameterCombination",
+        ),
         ({"DeviceName": "/dev/sdb", "Ebs": {"VolumeSize": 10, "VolumeType": "io1"}}, "MissingParameter"),
-        ({"DeviceName": "/dev/sdb", "Ebs": {"VolumeSize": 10, "VolumeType": "io1", "Iops": 1000}}, "InvalidParameterValue.*ratio"),
+        (
+            {"DeviceName": "/dev/sdb", "Ebs": {"VolumeSize": 10, "VolumeType": "io1", "Iops": 1000}},
+            "InvalidParameterValue.*ratio",
+        ),
         ({"DeviceName": "/dev/sdb", "Ebs": {"VolumeType": "gp3"}}, "MissingParameter"),
         ({"DeviceName": "/dev/sdb"}, "InvalidBlockDeviceMapping"),
         ({"DeviceName": "../x", "Ebs": {"VolumeSize": 1}}, "InvalidBlockDeviceMapping"),
@@ -239,10 +257,14 @@ def test_groups_are_given_by_id_and_name(ec2, world):
     image = world.image()
     shown = world.shown(world.instance(image=image, SecurityGroupIds=[one, two]))
     assert {(group["GroupId"], group["GroupName"]) for group in shown["SecurityGroups"]} == {(one, "one"), (two, "two")}
-    assert [group["GroupId"] for group in world.shown(world.instance(image=image, SecurityGroups=["two"]))["SecurityGroups"]] == [two]
+    assert [
+        group["GroupId"] for group in world.shown(world.instance(image=image, SecurityGroups=["two"]))["SecurityGroups"]
+    ] == [two]
 
 
-@pytest.mark.parametrize("group,code", [("sg-0123456789abcdef0", "InvalidGroup.NotFound"), ("web", "InvalidGroupId.Malformed")])
+@pytest.mark.parametrize(
+    "group,code", [("sg-0123456789abcdef0", "InvalidGroup.NotFound"), ("web", "InvalidGroupId.Malformed")]
+)
 def test_group_must_be_there(ec2, world, group, code):
     refused(ec2, world, code, SecurityGroupIds=[group])
 
@@ -278,12 +300,19 @@ def test_image_can_require_tokens(world):
 
 
 def test_metadata_options_are_those_asked_for(world):
-    options = {"HttpTokens": "required", "HttpPutResponseHopLimit": 3, "HttpEndpoint": "disabled", "InstanceMetadataTags": "enabled"}
+    options = {
+        "HttpTokens": "required",
+        "HttpPutResponseHopLimit": 3,
+        "HttpEndpoint": "disabled",
+        "InstanceMetadataTags": "enabled",
+    }
     shown = world.shown(world.instance(MetadataOptions=options))["MetadataOptions"]
     assert {name: shown[name] for name in options} == options
 
 
-@pytest.mark.parametrize("options", [{"HttpPutResponseHopLimit": 65}, {"HttpPutResponseHopLimit": 0}, {"HttpTokens": "sometimes"}])
+@pytest.mark.parametrize(
+    "options", [{"HttpPutResponseHopLimit": 65}, {"HttpPutResponseHopLimit": 0}, {"HttpTokens": "sometimes"}]
+)
 def test_metadata_options_that_cannot_be_are_refused(ec2, world, options):
     refused(ec2, world, "InvalidParameterValue", MetadataOptions=options)
 
@@ -317,7 +346,9 @@ def test_token_of_a_refused_call_is_free(ec2, world):
 
 
 def test_unknown_instance_is_not_found(ec2):
-    with pytest.raises(ClientError, match="InvalidInstanceID.NotFound.*The instance ID 'i-0123456789abcdef0' does not exist"):
+    with pytest.raises(
+        ClientError, match="InvalidInstanceID.NotFound.*The instance ID 'i-0123456789abcdef0' does not exist"
+    ):
         ec2.describe_instances(InstanceIds=["i-0123456789abcdef0"])
 
 
@@ -402,7 +433,11 @@ def test_every_member_that_has_a_filter_is_found_by_it(ec2, world):
     }
     for name, value in both.items():
         assert sorted(filtered(ec2, **{name: value})) == sorted([one, other]), name
-    assert filtered(ec2, state_reason_code="Client.UserInitiatedShutdown") == filtered(ec2, reason="User initiated*") == [other]
+    assert (
+        filtered(ec2, state_reason_code="Client.UserInitiatedShutdown")
+        == filtered(ec2, reason="User initiated*")
+        == [other]
+    )
 
 
 def test_pages_are_of_instances_and_keep_their_reservation(ec2, world):
@@ -433,7 +468,10 @@ def test_status_shows_running_instances_unless_all_are_asked_for(ec2, world):
     shown = ec2.describe_instance_status(IncludeAllInstances=True)["InstanceStatuses"]
     assert {status["InstanceId"] for status in shown} == {one, two}
     stopped = [{"Name": "instance-state-name", "Values": ["stopped"]}]
-    assert [s["InstanceId"] for s in ec2.describe_instance_status(IncludeAllInstances=True, Filters=stopped)["InstanceStatuses"]] == [two]
+    assert [
+        s["InstanceId"]
+        for s in ec2.describe_instance_status(IncludeAllInstances=True, Filters=stopped)["InstanceStatuses"]
+    ] == [two]
 
 
 def test_waiters_of_boto_are_content(ec2, world):
@@ -442,7 +480,9 @@ def test_waiters_of_boto_are_content(ec2, world):
 
 
 def test_cli_runs_and_shows_an_instance(aws, world):
-    made = aws("ec2", "run-instances", "--image-id", world.image(), "--instance-type", "t3.nano", "--user-data", "hallo")
+    made = aws(
+        "ec2", "run-instances", "--image-id", world.image(), "--instance-type", "t3.nano", "--user-data", "hallo"
+    )
     instance = made["Instances"][0]["InstanceId"]
     world.wait_state(instance, "running")
     query = "Reservations[].Instances[].State.Name"

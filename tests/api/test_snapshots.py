@@ -73,7 +73,9 @@ def test_snapshots_of_an_instance_are_one_for_each_volume(ec2, world, wait_for, 
 
 def test_volumes_are_left_out(ec2, world, raw_call, instance):
     devices = world.devices(instance)
-    without_boot = ec2.create_snapshots(InstanceSpecification={"InstanceId": instance, "ExcludeBootVolume": True})["Snapshots"]
+    without_boot = ec2.create_snapshots(InstanceSpecification={"InstanceId": instance, "ExcludeBootVolume": True})[
+        "Snapshots"
+    ]
     assert {s["VolumeId"] for s in without_boot} == {devices[d]["VolumeId"] for d in ("/dev/sdb", "/dev/sdc")}
     excluded = {"InstanceSpecification.ExcludeDataVolumeId.1": devices["/dev/sdb"]["VolumeId"]}
     answer = raw_call("CreateSnapshots", **{"InstanceSpecification.InstanceId": instance}, **excluded)
@@ -84,7 +86,9 @@ def test_tags_are_copied_from_the_volumes(ec2, world, instance):
     volume = world.devices(instance)["/dev/sdb"]["VolumeId"]
     ec2.create_tags(Resources=[volume], Tags=[{"Key": "data", "Value": "yes"}])
     tags = [{"ResourceType": "snapshot", "Tags": [{"Key": "run", "Value": "1"}]}]
-    made = ec2.create_snapshots(InstanceSpecification={"InstanceId": instance}, CopyTagsFromSource="volume", TagSpecifications=tags)["Snapshots"]
+    made = ec2.create_snapshots(
+        InstanceSpecification={"InstanceId": instance}, CopyTagsFromSource="volume", TagSpecifications=tags
+    )["Snapshots"]
     by_volume = {s["VolumeId"]: {tag["Key"]: tag["Value"] for tag in s["Tags"]} for s in made}
     assert by_volume.pop(volume) == {"data": "yes", "run": "1"}
     assert all(tags == {"run": "1"} for tags in by_volume.values())
@@ -108,7 +112,9 @@ def test_deleted_snapshot_is_gone(ec2, world):
 def test_snapshot_of_an_image_is_not_deleted(ec2, world):
     snapshot = world.snapshot()
     image = world.image(snapshot=snapshot)
-    with pytest.raises(ClientError, match=f"InvalidSnapshot.InUse.*The snapshot {snapshot} is currently in use by {image}"):
+    with pytest.raises(
+        ClientError, match=f"InvalidSnapshot.InUse.*The snapshot {snapshot} is currently in use by {image}"
+    ):
         ec2.delete_snapshot(SnapshotId=snapshot)
     ec2.deregister_image(ImageId=image)
     ec2.delete_snapshot(SnapshotId=snapshot)
@@ -121,9 +127,14 @@ def test_volume_outlives_its_snapshot(ec2, world):
     ec2.get_waiter("volume_available").wait(VolumeIds=[volume], WaiterConfig={"Delay": 1})
 
 
-@pytest.mark.parametrize("snapshot,code", [(UNKNOWN, "InvalidSnapshot.NotFound"), ("snap-1", "InvalidSnapshotID.Malformed")])
+@pytest.mark.parametrize(
+    "snapshot,code", [(UNKNOWN, "InvalidSnapshot.NotFound"), ("snap-1", "InvalidSnapshotID.Malformed")]
+)
 def test_snapshot_must_be_there(ec2, snapshot, code):
-    for call in (lambda: ec2.delete_snapshot(SnapshotId=snapshot), lambda: ec2.describe_snapshots(SnapshotIds=[snapshot])):
+    for call in (
+        lambda: ec2.delete_snapshot(SnapshotId=snapshot),
+        lambda: ec2.describe_snapshots(SnapshotIds=[snapshot]),
+    ):
         with pytest.raises(ClientError, match=code):
             call()
 

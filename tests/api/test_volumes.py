@@ -50,7 +50,8 @@ def test_type_decides_iops_and_throughput(ec2, world):
 def test_volume_of_a_snapshot_has_its_size_unless_more_is_asked_for(ec2, world):
     snapshot = world.snapshot(size=2)
     ids = [
-        ec2.create_volume(AvailabilityZone="us-east-1a", SnapshotId=snapshot, **more)["VolumeId"] for more in ({}, {"Size": 5})
+        ec2.create_volume(AvailabilityZone="us-east-1a", SnapshotId=snapshot, **more)["VolumeId"]
+        for more in ({}, {"Size": 5})
     ]
     assert [shown(ec2, volume)["Size"] for volume in ids] == [2, 5]
     assert {shown(ec2, volume)["SnapshotId"] for volume in ids} == {snapshot}
@@ -73,7 +74,10 @@ def test_volume_of_a_snapshot_has_its_size_unless_more_is_asked_for(ec2, world):
         ({"SnapshotId": "snap-0123456789abcdef0"}, "InvalidSnapshot.NotFound"),
         ({"SnapshotId": "snap-1"}, "InvalidSnapshotID.Malformed"),
         ({"Size": 1, "Encrypted": True}, "UnsupportedOperation"),
-        ({"Size": 1, "VolumeType": "io2", "Iops": 100, "MultiAttachEnabled": True}, "UnsupportedOperation|InvalidParameter"),
+        (
+            {"Size": 1, "VolumeType": "io2", "Iops": 100, "MultiAttachEnabled": True},
+            "UnsupportedOperation|InvalidParameter",
+        ),
     ],
 )
 def test_volume_that_cannot_be_is_refused(ec2, parameters, code):
@@ -107,7 +111,11 @@ def test_volume_is_attached_and_detached(ec2, world, wait_for, instance, state):
     assert (answer["State"], answer["Device"], answer["InstanceId"]) == ("attaching", "/dev/sdf", instance)
     (attachment,) = shown(ec2, volume)["Attachments"]
     assert shown(ec2, volume)["State"] == "in-use"
-    assert (attachment["State"], attachment["Device"], attachment["DeleteOnTermination"]) == ("attached", "/dev/sdf", False)
+    assert (attachment["State"], attachment["Device"], attachment["DeleteOnTermination"]) == (
+        "attached",
+        "/dev/sdf",
+        False,
+    )
     assert ec2.detach_volume(VolumeId=volume)["State"] == "detaching"
     wait_for(lambda: world.volume_state(volume) == "available")
     assert shown(ec2, volume)["Attachments"] == [] and "/dev/sdf" not in world.devices(instance)
@@ -146,7 +154,11 @@ def test_nothing_is_attached_to_a_terminated_instance(ec2, world, instance):
 
 
 def test_instance_takes_so_many_volumes(ec2, world):
-    data = [{"DeviceName": f"/dev/xvd{chr(97 + n)}{letter}", "Ebs": {"VolumeSize": 1}} for n in range(2) for letter in "abcdefghijklm"]
+    data = [
+        {"DeviceName": f"/dev/xvd{chr(97 + n)}{letter}", "Ebs": {"VolumeSize": 1}}
+        for n in range(2)
+        for letter in "abcdefghijklm"
+    ]
     instance = world.instance(BlockDeviceMappings=data, Placement={"AvailabilityZone": "us-east-1a"})
     with pytest.raises(ClientError, match="VolumeLimitExceeded|AttachmentLimitExceeded"):
         ec2.attach_volume(VolumeId=world.volume(), InstanceId=instance, Device="/dev/sdf")

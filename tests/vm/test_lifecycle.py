@@ -138,10 +138,18 @@ def test_guest_that_powers_off_is_stopped_or_terminated_as_told(cloud):
 
 
 def test_security_group_decides_who_reaches_a_guest(cloud, guest):
+    default = guest.describe()['SecurityGroups'][0]['GroupId']
     cloud.ec2.revoke_security_group_ingress(GroupName='default', IpProtocol='tcp', FromPort=22, ToPort=22, CidrIp='0.0.0.0/0')
     wait_for(lambda: guest.ssh('true', check=False).returncode != 0, 'SSH to be refused')
+    other = cloud.ec2.create_security_group(GroupName='ssh', Description='SSH from anywhere')['GroupId']
+    cloud.ec2.authorize_security_group_ingress(GroupId=other, IpProtocol='tcp', FromPort=22, ToPort=22, CidrIp='0.0.0.0/0')
+    assert guest.ssh('true', check=False).returncode != 0
+    cloud.ec2.modify_instance_attribute(InstanceId=guest.id, Groups=[other])
+    wait_for(guest.answers, 'SSH to be allowed by the other group')
+    cloud.ec2.modify_instance_attribute(InstanceId=guest.id, Groups=[default])
+    wait_for(lambda: guest.ssh('true', check=False).returncode != 0, 'SSH to be refused again')
     cloud.ec2.authorize_security_group_ingress(GroupName='default', IpProtocol='tcp', FromPort=22, ToPort=22, CidrIp='0.0.0.0/0')
-    wait_for(guest.answers, 'SSH to be allowed again')
+    wait_for(guest.answers, 'SSH to be allowed by the default group')
 
 
 def test_data_is_clean_after_all_of_this(cloud, guest):

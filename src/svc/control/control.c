@@ -7,13 +7,21 @@
 #include <errno.h>
 #include <string.h>
 
+#include "aws/idempotency.h"
 #include "svc/control/internal.h"
 #include "svc/control/server_watch.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "base/banned.h"
 
-enum { WORKERS = 4, COLLECT_DELAY_MS = 500 };
+enum { WORKERS = 4, COLLECT_DELAY_MS = 500, SWEEP_PERIOD_MS = 3600 * 1000 };
+
+/* Forgets the client tokens that have expired, once an hour. One key, whose id means nothing. */
+static int sweep_client_tokens(void *context, const char *id, int64_t *again_ms, struct error *err)
+{
+	*again_ms = SWEEP_PERIOD_MS;
+	return idempotency_sweep(((struct amid *)context)->meta, err);
+}
 
 static const struct work_kind kinds[] = {
 	{ "instance", control_instance },
@@ -23,6 +31,7 @@ static const struct work_kind kinds[] = {
 	{ "security_group", control_security_group },
 	{ "vpc", control_vpc },
 	{ "collect", control_collect },
+	{ "client_tokens", sweep_client_tokens },
 	{ NULL, NULL },
 };
 
@@ -90,6 +99,7 @@ int control_open(struct amid *amid, struct error *err)
 		if (scan_folder(amid, "instance", amid->regions[i].instances_folder, "i-", err) ||
 			scan_folder(amid, "volume", amid->regions[i].volumes_folder, "vol-", err))
 			return -1;
+	work_enqueue(amid->work, "client_tokens", "all");
 	for (unsigned i = 0; i < amid->region_count; i++)
 		work_enqueue_after(amid->work, "collect", amid->regions[i].name, COLLECT_DELAY_MS);
 	return 0;

@@ -151,6 +151,9 @@ int ec2_create_image(struct call *call, const struct ec2_CreateImageRequest *req
 	if (prepare(&creation, err))
 		return -1;
 	struct meta_batch *batch = meta_batch_create(call->amid->meta, call->arena);
+	/* those that the request names; the volumes' own are made below */
+	if (snapshot_keep_all(call, creation.devices.items, creation.devices.count, batch, err))
+		return -1;
 	for (size_t i = 0; i < creation.devices.count; i++) {
 		struct volume_record *volume = find_volume(&creation, creation.devices.items[i].device);
 		if (volume)

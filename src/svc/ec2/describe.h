@@ -12,12 +12,13 @@
 
 struct describe_filter {
 	const char *name;
-	const char *path; /* model names joined by dots; NULL: a filter of AWS for something that amid's resources never have */
+	const char *
+		path; /* model names joined by dots; NULL: a filter of AWS for something that amid's resources never have */
 };
 
 struct describe_kind {
 	const struct shape *shape; /* of one item */
-	const char *tags; /* path of its tags; NULL: "Tags", if the shape has that */
+	const char *tags;          /* path of its tags; NULL: "Tags", if the shape has that */
 	/*
 	 * Paths of the texts by which the list is sorted and which are unique together: pages go by them. `key` NULL: an operation without pages; `second_key` NULL: one is enough. In a list on
 	 * the way, the first element counts.

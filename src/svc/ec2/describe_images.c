@@ -77,10 +77,12 @@ static bool matches_user(const struct call *call, const struct image_record *ima
 	return false;
 }
 
-static bool is_wanted(const struct call *call, const struct ec2_DescribeImagesRequest *request, const struct image_record *image)
+static bool is_wanted(const struct call *call, const struct ec2_DescribeImagesRequest *request,
+	const struct image_record *image)
 {
 	bool own = strcmp(image->record.account, call->account) == 0;
-	bool owner = !request->owners.count, user = !request->executable_users.count, named = request->image_ids.count > 0;
+	bool owner = !request->owners.count, user = !request->executable_users.count,
+	     named = request->image_ids.count > 0;
 	if (!image_is_visible(call, image))
 		return false;
 	for (size_t i = 0; i < request->owners.count && !owner; i++)
@@ -105,7 +107,8 @@ static void image_result(struct call *call, const struct image_record *image, st
 		.state = image->state,
 		.owner_id = image->record.account,
 		.image_owner_alias = image_owner_alias(image),
-		.image_location = arena_printf(call->arena, "%s/%s", text_or(image_owner_alias(image), image->record.account), image->name),
+		.image_location = arena_printf(call->arena, "%s/%s",
+			text_or(image_owner_alias(image), image->record.account), image->name),
 		.creation_date = ec2_time_text(call, image->created),
 		.deprecation_time = ec2_time_text(call, image->deprecated_at),
 		.public = some_boolean(boolean_or(image->public, false)),
@@ -131,7 +134,8 @@ static void image_result(struct call *call, const struct image_record *image, st
 	};
 	if (image->state_reason) {
 		result->state_reason = arena_alloc(call->arena, sizeof *result->state_reason);
-		*result->state_reason = (struct ec2_StateReason){ .code = image->state_reason_code, .message = image->state_reason };
+		*result->state_reason = (struct ec2_StateReason){ .code = image->state_reason_code,
+			.message = image->state_reason };
 	}
 }
 

@@ -21,7 +21,8 @@ static const struct describe_kind instances = {
 			{ "architecture", "Instances.Architecture" },
 			{ "availability-zone", "Instances.Placement.AvailabilityZone" },
 			{ "availability-zone-id", "Instances.Placement.AvailabilityZoneId" },
-			{ "block-device-mapping.attach-time", "Instances.BlockDeviceMappings.Ebs.AttachTime" },
+			{ "block-device-mapping.attach-time",
+				"Instances.BlockDeviceMappings.Ebs.AttachTime" },
 			{ "block-device-mapping.delete-on-termination",
 				"Instances.BlockDeviceMappings.Ebs.DeleteOnTermination" },
 			{ "block-device-mapping.device-name", "Instances.BlockDeviceMappings.DeviceName" },
@@ -59,7 +60,8 @@ static const struct describe_kind instances = {
 			{ "maintenance-options.auto-recovery", "Instances.MaintenanceOptions.AutoRecovery" },
 			{ "metadata-options.http-endpoint", "Instances.MetadataOptions.HttpEndpoint" },
 			{ "metadata-options.http-protocol-ipv4", NULL },
-			{ "metadata-options.http-protocol-ipv6", "Instances.MetadataOptions.HttpProtocolIpv6" },
+			{ "metadata-options.http-protocol-ipv6",
+				"Instances.MetadataOptions.HttpProtocolIpv6" },
 			{ "metadata-options.http-put-response-hop-limit",
 				"Instances.MetadataOptions.HttpPutResponseHopLimit" },
 			{ "metadata-options.http-tokens", "Instances.MetadataOptions.HttpTokens" },
@@ -101,7 +103,8 @@ static const struct describe_kind instances = {
 			{ "network-interface.network-interface-id",
 				"Instances.NetworkInterfaces.NetworkInterfaceId" },
 			{ "network-interface.owner-id", "Instances.NetworkInterfaces.OwnerId" },
-			{ "network-interface.private-dns-name", "Instances.NetworkInterfaces.PrivateDnsName" },
+			{ "network-interface.private-dns-name",
+				"Instances.NetworkInterfaces.PrivateDnsName" },
 			{ "network-interface.private-ip-address",
 				"Instances.NetworkInterfaces.PrivateIpAddress" },
 			{ "network-interface.requester-id", NULL },
@@ -271,8 +274,7 @@ int ec2_describe_instance_status(struct call *call, const struct ec2_DescribeIns
 	for (size_t i = 0; i < rows.count; i++) {
 		const struct instance_record *instance = rows.items[i];
 		if (all || strcmp(instance->state, "running") == 0)
-			status_result(
-				call, instance, ARENA_APPEND(call->arena, list->items, list->count));
+			status_result(call, instance, ARENA_APPEND(call->arena, list->items, list->count));
 	}
 	return describe_finish(call, &statuses, &request->filters, &page, list, err);
 }

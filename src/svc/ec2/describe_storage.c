@@ -98,18 +98,21 @@ static bool is_visible(const struct call *call, const struct snapshot_record *sn
 	if (strcmp(snapshot->record.account, call->account) == 0)
 		return true;
 	for (size_t i = 0; i < snapshot->create_volume_permissions.count; i++) {
-		const struct record_launch_permission *permission = &snapshot->create_volume_permissions.items[i];
+		const struct record_launch_permission *permission =
+			&snapshot->create_volume_permissions.items[i];
 		if (text_equal(permission->user, call->account) || text_equal(permission->group, "all"))
 			return true;
 	}
 	return false;
 }
 
-static bool matches_owner(const struct call *call, const struct snapshot_record *snapshot, const struct ec2_OwnerStringList *owners)
+static bool matches_owner(const struct call *call, const struct snapshot_record *snapshot,
+	const struct ec2_OwnerStringList *owners)
 {
 	for (size_t i = 0; i < owners->count; i++) {
 		const char *owner = strcmp(owners->items[i], "self") == 0 ? call->account
-			: strcmp(owners->items[i], ALIAS_PLATFORM) == 0 ? ACCOUNT_PLATFORM : owners->items[i];
+			: strcmp(owners->items[i], ALIAS_PLATFORM) == 0   ? ACCOUNT_PLATFORM
+									  : owners->items[i];
 		if (strcmp(snapshot->record.account, owner) == 0)
 			return true;
 	}
@@ -161,7 +164,8 @@ int ec2_describe_snapshots(struct call *call, const struct ec2_DescribeSnapshots
 	if (ec2_refuse_members(call, request, refused, err) || load_snapshots(call, request, &rows, err))
 		return -1;
 	for (size_t i = 0; i < rows.count; i++)
-		if (is_visible(call, rows.items[i]) && matches_owner(call, rows.items[i], &request->owner_ids))
+		if (is_visible(call, rows.items[i]) &&
+			matches_owner(call, rows.items[i], &request->owner_ids))
 			snapshot_result(call, rows.items[i],
 				ARENA_APPEND(call->arena, result->snapshots.items, result->snapshots.count));
 	return describe_finish(call, &snapshots, &request->filters, &page, &result->snapshots, err);

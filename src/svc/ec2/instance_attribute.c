@@ -201,7 +201,12 @@ int ec2_modify_instance_attribute(struct call *call, const struct ec2_ModifyInst
 	if (modify_members(call, instance, request, err) || set_device_flags(call, instance, &request->block_device_mappings, batch, err))
 		return -1;
 	meta_batch_put(batch, &record_instance, instance);
-	return meta_commit(call->amid->meta, batch, err);
+	if (meta_commit(call->amid->meta, batch, err))
+		return -1;
+	/* other groups are other rules of the instance's network */
+	if (request->groups.count)
+		work_enqueue(call->amid->work, "security_group", request->groups.items[0]);
+	return 0;
 }
 
 int ec2_get_console_output(struct call *call, const struct ec2_GetConsoleOutputRequest *request, struct ec2_GetConsoleOutputResult *result,

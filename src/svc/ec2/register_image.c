@@ -71,14 +71,8 @@ int ec2_register_image(struct call *call, const struct ec2_RegisterImageRequest 
 	};
 	struct meta_batch *batch = meta_batch_create(call->amid->meta, call->arena);
 	meta_batch_put(batch, &record_image, &image);
-	for (size_t i = 0; i < devices.count; i++) {
-		struct snapshot_record *snapshot;
-		if (devices.items[i].snapshot) {
-			if (snapshot_find_completed(call, devices.items[i].snapshot, &snapshot, err))
-				return -1;
-			meta_batch_expect(batch, &record_snapshot, snapshot);
-		}
-	}
+	if (snapshot_keep_all(call, devices.items, devices.count, batch, err))
+		return -1;
 	if (meta_commit(call->amid->meta, batch, err))
 		return image_explain_duplicate(call, request->name, err);
 	result->image_id = image.record.id;

@@ -28,6 +28,22 @@ int snapshot_find_completed(struct call *call, const char *id, struct snapshot_r
 	return 0;
 }
 
+int snapshot_keep_all(struct call *call, const struct record_image_block_device *devices, size_t count, struct meta_batch *batch, struct error *err)
+{
+	for (size_t i = 0; i < count; i++) {
+		struct snapshot_record *snapshot;
+		bool seen = false; /* a batch changes a record once */
+		for (size_t j = 0; j < i; j++)
+			seen |= text_equal(devices[j].snapshot, devices[i].snapshot);
+		if (!devices[i].snapshot || seen)
+			continue;
+		if (snapshot_find_completed(call, devices[i].snapshot, &snapshot, err))
+			return -1;
+		meta_batch_put(batch, &record_snapshot, snapshot);
+	}
+	return 0;
+}
+
 int snapshot_find_user(struct call *call, const char *snapshot_id, const char *except_image, struct image_record **image, struct error *err)
 {
 	struct meta_rows rows;

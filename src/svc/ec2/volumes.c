@@ -169,7 +169,8 @@ int ec2_attach_volume(struct call *call, const struct ec2_AttachVolumeRequest *r
 	volume->state = "in-use";
 	volume->attachment = &attachment;
 	struct meta_batch *batch = meta_batch_create(call->amid->meta, call->arena);
-	meta_batch_expect(batch, &record_instance, instance);
+	/* put, not expected: of two calls for the same device, or the last free slot, one is run again and sees the other's volume */
+	meta_batch_put(batch, &record_instance, instance);
 	meta_batch_put(batch, &record_volume, volume);
 	if (meta_commit(call->amid->meta, batch, err))
 		return -1;

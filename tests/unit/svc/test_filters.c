@@ -185,6 +185,220 @@ static const char *const of_shown_tags[] = {
 	"value",
 	NULL,
 };
+static const char *const of_images[] = {
+	"architecture",
+	"block-device-mapping.delete-on-termination",
+	"block-device-mapping.device-name",
+	"block-device-mapping.encrypted",
+	"block-device-mapping.snapshot-id",
+	"block-device-mapping.volume-size",
+	"block-device-mapping.volume-type",
+	"boot-mode",
+	"creation-date",
+	"description",
+	"ena-support",
+	"free-tier-eligible",
+	"hypervisor",
+	"image-allowed",
+	"image-id",
+	"image-type",
+	"imds-support",
+	"is-public",
+	"kernel-id",
+	"manifest-location",
+	"name",
+	"owner-alias",
+	"owner-id",
+	"platform",
+	"product-code",
+	"product-code.type",
+	"ramdisk-id",
+	"root-device-name",
+	"root-device-type",
+	"source-image-id",
+	"source-image-region",
+	"source-instance-id",
+	"sriov-net-support",
+	"state",
+	"state-reason-code",
+	"state-reason-message",
+	"virtualization-type",
+	"tag:a",
+	"tag-key",
+	"tag-value",
+	NULL,
+};
+static const char *const of_instances[] = {
+	"affinity",
+	"architecture",
+	"availability-zone",
+	"availability-zone-id",
+	"block-device-mapping.attach-time",
+	"block-device-mapping.delete-on-termination",
+	"block-device-mapping.device-name",
+	"block-device-mapping.status",
+	"block-device-mapping.volume-id",
+	"boot-mode",
+	"capacity-reservation-id",
+	"client-token",
+	"current-instance-boot-mode",
+	"dns-name",
+	"ebs-optimized",
+	"ena-support",
+	"enclave-options.enabled",
+	"group-id",
+	"group-name",
+	"hibernation-options.configured",
+	"host-id",
+	"hypervisor",
+	"iam-instance-profile.arn",
+	"iam-instance-profile.id",
+	"image-id",
+	"instance-id",
+	"instance-lifecycle",
+	"instance-state-code",
+	"instance-state-name",
+	"instance-type",
+	"instance.group-id",
+	"instance.group-name",
+	"ip-address",
+	"ipv6-address",
+	"kernel-id",
+	"key-name",
+	"launch-index",
+	"launch-time",
+	"maintenance-options.auto-recovery",
+	"metadata-options.http-endpoint",
+	"metadata-options.http-protocol-ipv4",
+	"metadata-options.http-protocol-ipv6",
+	"metadata-options.http-put-response-hop-limit",
+	"metadata-options.http-tokens",
+	"metadata-options.instance-metadata-tags",
+	"metadata-options.state",
+	"monitoring-state",
+	"network-interface.addresses.association.ip-owner-id",
+	"network-interface.addresses.association.public-ip",
+	"network-interface.addresses.primary",
+	"network-interface.addresses.private-ip-address",
+	"network-interface.association.ip-owner-id",
+	"network-interface.association.public-ip",
+	"network-interface.attachment.attach-time",
+	"network-interface.attachment.attachment-id",
+	"network-interface.attachment.delete-on-termination",
+	"network-interface.attachment.device-index",
+	"network-interface.attachment.instance-id",
+	"network-interface.attachment.instance-owner-id",
+	"network-interface.attachment.status",
+	"network-interface.availability-zone",
+	"network-interface.description",
+	"network-interface.group-id",
+	"network-interface.group-name",
+	"network-interface.ipv6-addresses.ipv6-address",
+	"network-interface.mac-address",
+	"network-interface.network-interface-id",
+	"network-interface.owner-id",
+	"network-interface.private-dns-name",
+	"network-interface.private-ip-address",
+	"network-interface.requester-id",
+	"network-interface.requester-managed",
+	"network-interface.source-dest-check",
+	"network-interface.status",
+	"network-interface.subnet-id",
+	"network-interface.vpc-id",
+	"outpost-arn",
+	"owner-id",
+	"placement-group-name",
+	"placement-partition-number",
+	"platform",
+	"platform-details",
+	"private-dns-name",
+	"private-ip-address",
+	"product-code",
+	"product-code.type",
+	"ramdisk-id",
+	"reason",
+	"requester-id",
+	"reservation-id",
+	"root-device-name",
+	"root-device-type",
+	"source-dest-check",
+	"spot-instance-request-id",
+	"state-reason-code",
+	"state-reason-message",
+	"subnet-id",
+	"tenancy",
+	"tpm-support",
+	"usage-operation",
+	"usage-operation-update-time",
+	"virtualization-type",
+	"vpc-id",
+	"tag:a",
+	"tag-key",
+	"tag-value",
+	NULL,
+};
+static const char *const of_instance_status[] = {
+	"attached-ebs-status.status",
+	"availability-zone",
+	"availability-zone-id",
+	"event.code",
+	"event.description",
+	"event.instance-event-id",
+	"event.not-after",
+	"event.not-before",
+	"event.not-before-deadline",
+	"instance-state-code",
+	"instance-state-name",
+	"instance-status.reachability",
+	"instance-status.status",
+	"operator.managed",
+	"operator.principal",
+	"system-status.reachability",
+	"system-status.status",
+	NULL,
+};
+static const char *const of_volumes[] = {
+	"attachment.attach-time",
+	"attachment.delete-on-termination",
+	"attachment.device",
+	"attachment.instance-id",
+	"attachment.status",
+	"availability-zone",
+	"availability-zone-id",
+	"create-time",
+	"encrypted",
+	"fast-restored",
+	"multi-attach-enabled",
+	"operator.managed",
+	"operator.principal",
+	"size",
+	"snapshot-id",
+	"status",
+	"volume-id",
+	"volume-type",
+	"tag:a",
+	"tag-key",
+	"tag-value",
+	NULL,
+};
+static const char *const of_snapshots[] = {
+	"description",
+	"encrypted",
+	"owner-alias",
+	"owner-id",
+	"progress",
+	"snapshot-id",
+	"start-time",
+	"status",
+	"storage-tier",
+	"transfer-type",
+	"volume-id",
+	"volume-size",
+	"tag:a",
+	"tag-key",
+	"tag-value",
+	NULL,
+};
 /* clang-format on */
 
 static void filters_of_vpcs_are_sound(void **state)
@@ -290,6 +504,61 @@ static void filters_of_shown_tags_are_sound(void **state)
 	}
 }
 
+static void filters_of_images_are_sound(void **state)
+{
+	struct scene *s = *state;
+
+	for (const char *const *name = of_images; *name; name++) {
+		struct ec2_DescribeImagesRequest request = { .filters = FILTER(*name, "none such") };
+		struct ec2_DescribeImagesResult result;
+		assert_ok(RUN(s, DescribeImages, ec2_describe_images, &request, &result));
+	}
+}
+
+static void filters_of_instances_are_sound(void **state)
+{
+	struct scene *s = *state;
+
+	for (const char *const *name = of_instances; *name; name++) {
+		struct ec2_DescribeInstancesRequest request = { .filters = FILTER(*name, "none such") };
+		struct ec2_DescribeInstancesResult result;
+		assert_ok(RUN(s, DescribeInstances, ec2_describe_instances, &request, &result));
+	}
+}
+
+static void filters_of_instance_status_are_sound(void **state)
+{
+	struct scene *s = *state;
+
+	for (const char *const *name = of_instance_status; *name; name++) {
+		struct ec2_DescribeInstanceStatusRequest request = { .filters = FILTER(*name, "none such") };
+		struct ec2_DescribeInstanceStatusResult result;
+		assert_ok(RUN(s, DescribeInstanceStatus, ec2_describe_instance_status, &request, &result));
+	}
+}
+
+static void filters_of_volumes_are_sound(void **state)
+{
+	struct scene *s = *state;
+
+	for (const char *const *name = of_volumes; *name; name++) {
+		struct ec2_DescribeVolumesRequest request = { .filters = FILTER(*name, "none such") };
+		struct ec2_DescribeVolumesResult result;
+		assert_ok(RUN(s, DescribeVolumes, ec2_describe_volumes, &request, &result));
+	}
+}
+
+static void filters_of_snapshots_are_sound(void **state)
+{
+	struct scene *s = *state;
+
+	for (const char *const *name = of_snapshots; *name; name++) {
+		struct ec2_DescribeSnapshotsRequest request = { .filters = FILTER(*name, "none such") };
+		struct ec2_DescribeSnapshotsResult result;
+		assert_ok(RUN(s, DescribeSnapshots, ec2_describe_snapshots, &request, &result));
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -302,6 +571,11 @@ int main(void)
 		SCENE_TEST(filters_of_security_groups_are_sound),
 		SCENE_TEST(filters_of_key_pairs_are_sound),
 		SCENE_TEST(filters_of_shown_tags_are_sound),
+		SCENE_TEST(filters_of_images_are_sound),
+		SCENE_TEST(filters_of_instances_are_sound),
+		SCENE_TEST(filters_of_instance_status_are_sound),
+		SCENE_TEST(filters_of_volumes_are_sound),
+		SCENE_TEST(filters_of_snapshots_are_sound),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

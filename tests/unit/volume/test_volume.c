@@ -8,6 +8,30 @@ enum { MIB = 1 << 20 };
 
 static uint8_t data[2 * MIB], read_back[2 * MIB];
 
+/* What a crash leaves before the manifest is in place. */
+static void an_unfinished_volume_is_made_again(void **state)
+{
+	struct error err;
+	struct place place;
+	struct volume *volume;
+	char manifest[400];
+	place_open(&place, state);
+	ASSERT_OK(volume_create(place.folder, MIB, NULL, &err));
+	snprintf(manifest, sizeof manifest, "%s/manifest", place.folder);
+	assert_int_equal(unlink(manifest), 0);
+	assert_int_equal(volume_open(place.folder, place.runtime, place.store, &volume, &err), -1);
+	ASSERT_OK(volume_create(place.folder, 4 * MIB, NULL, &err));
+	ASSERT_OK(volume_open(place.folder, place.runtime, place.store, &volume, &err));
+	assert_int_equal(volume_size(volume), 4 * MIB);
+	ASSERT_OK(volume_write(volume, "data", 0, 4, &err));
+	ASSERT_OK(volume_flush(volume, &err));
+	volume_close(volume);
+	/* with data, it is not unfinished but damaged */
+	assert_int_equal(unlink(manifest), 0);
+	ASSERT_FAILS(volume_create(place.folder, 4 * MIB, NULL, &err), ERROR_DUPLICATE);
+	place_close(&place);
+}
+
 static void a_new_volume_is_zeros_and_keeps_what_is_written(void **state)
 {
 	struct error err;
@@ -231,7 +255,7 @@ static void the_largest_volume_costs_nothing_while_empty(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = { TEST(a_new_volume_is_zeros_and_keeps_what_is_written),
-		TEST(zeroing_gives_space_back_and_extents_tell),
+		TEST(an_unfinished_volume_is_made_again), TEST(zeroing_gives_space_back_and_extents_tell),
 		TEST(a_clone_of_a_snapshot_reads_it_and_leaves_it_alone),
 		TEST(growing_shows_zeros_and_nothing_of_what_was_cut),
 		TEST(a_damaged_block_of_the_base_is_an_error_not_data), TEST(check_finds_a_damaged_map),
