@@ -117,8 +117,6 @@ static bool is_unfinished(struct check *check, const char *id)
 {
 	struct volume_record *volume;
 	struct error ignored;
-	if (strstr(id, VOLUME_UNFINISHED))
-		return true;
 	return meta_get_any(check->meta, &record_volume, NULL, id, check->arena, &volume, &ignored) == 0 &&
 		(!volume || strcmp(volume->state, "creating") == 0 || strcmp(volume->state, "deleting") == 0);
 }

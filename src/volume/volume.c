@@ -64,14 +64,6 @@ static int write_new_volume(const char *folder, uint64_t size, const struct dige
 	return result;
 }
 
-<<<<<<< HEAD
-static int give_name(const char *unfinished, const char *folder, struct error *err)
-{
-	if (rename(unfinished, folder) == 0)
-		return 0;
-	return errno == EEXIST || errno == ENOTEMPTY ? error_set(err, ERROR_DUPLICATE, "volume %s exists already", folder)
-						     : error_set_errno(err, errno, "cannot make %s", folder);
-=======
 /*
  * Whether a folder is what a crash has left of a volume that was being made: the manifest comes last, and nothing was written yet. A volume that holds data and has lost its manifest is damaged,
  * and not to be replaced.
@@ -106,7 +98,6 @@ static int make_folder(const char *folder, struct error *err)
 	if (file_remove_tree(folder, err))
 		return -1;
 	return mkdir(folder, 0700) ? error_set_errno(err, errno, "cannot make %s", folder) : 0;
->>>>>>> main
 }
 
 int volume_create(const char *folder, uint64_t size, const struct digest *base, struct error *err)
@@ -114,25 +105,14 @@ int volume_create(const char *folder, uint64_t size, const struct digest *base, 
 	struct arena *scratch ARENA_SCOPED = arena_create();
 	if (!size || size % VOLUME_SECTOR_SIZE || size > MAP_VOLUME_LIMIT)
 		return error_set(err, ERROR_INVALID, "a volume cannot have %" PRIu64 " bytes", size);
-<<<<<<< HEAD
-	if (access(folder, F_OK) == 0)
-		return error_set(err, ERROR_DUPLICATE, "volume %s exists already", folder);
-	/* whole under another name first: what a crash leaves there is no volume, and is never taken for one */
-	char *unfinished = arena_printf(scratch, "%s" VOLUME_UNFINISHED "XXXXXX", folder);
-	if (!mkdtemp(unfinished))
-		return error_set_errno(err, errno, "cannot make %s", unfinished);
-	if (write_new_volume(unfinished, size, base, err) || give_name(unfinished, folder, err)) {
-		file_remove_tree(unfinished, NULL);
-=======
 	if (make_folder(folder, err))
 		return -1;
 	if (write_new_volume(folder, size, base, err) ||
 		file_sync_folder(dirname(arena_strdup(scratch, folder)), err)) {
 		file_remove_tree(folder, NULL);
->>>>>>> main
 		return -1;
 	}
-	return file_sync_folder(dirname(arena_strdup(scratch, folder)), err);
+	return 0;
 }
 
 static struct volume *allocate(const char *folder, const char *runtime_folder, struct store *store)

@@ -23,13 +23,8 @@ enum { VOLUME_GRAIN_SIZE = 4096, VOLUME_SECTOR_SIZE = 512 };
 
 /*
  * Makes a volume in a new folder: `size` bytes (a multiple of 512), content from the tree `base` (NULL: zeros) as far as it reaches. Durable on return, milliseconds whatever
-<<<<<<< HEAD
- * the size. ERROR_DUPLICATE if the folder exists. A crash may leave a folder with VOLUME_UNFINISHED in its name beside it, to be removed.
-=======
  * the size. ERROR_DUPLICATE if the volume exists; what a crash has left of an unfinished one is replaced. One thread at a time makes or removes a volume.
->>>>>>> main
  */
-#define VOLUME_UNFINISHED ".new-"
 int volume_create(const char *folder, uint64_t size, const struct digest *base, struct error *err);
 /*
  * Opens for reading and writing. `runtime_folder` is on a tmpfs (the live maps); the same one must be given each time while the machine is up. ERROR_CONFLICT if another process has
