@@ -35,7 +35,9 @@ struct server_watch {
 static struct watched_server **find(struct server_watch *watch, const struct process *process)
 {
 	struct watched_server **link = &watch->servers;
-	while (*link && ((*link)->process.pid != process->pid || (*link)->process.start_ticks != process->start_ticks))
+	while (*link &&
+		((*link)->process.pid != process->pid ||
+			(*link)->process.start_ticks != process->start_ticks))
 		link = &(*link)->next;
 	return link;
 }
@@ -84,7 +86,8 @@ void server_watch_close(struct server_watch *watch)
 }
 
 /* With the lock held. */
-static int add(struct server_watch *watch, const struct process *process, const char *instance_id, struct error *err)
+static int add(
+	struct server_watch *watch, const struct process *process, const char *instance_id, struct error *err)
 {
 	int fd = (int)syscall(SYS_pidfd_open, process->pid, 0);
 	if (fd < 0 && errno != ESRCH)
@@ -97,7 +100,10 @@ static int add(struct server_watch *watch, const struct process *process, const 
 		return 0;
 	}
 	struct watched_server *server = memory_alloc(sizeof *server);
-	*server = (struct watched_server){ .next = watch->servers, .watch = watch, .process = *process, .instance_id = memory_strdup(instance_id) };
+	*server = (struct watched_server){ .next = watch->servers,
+		.watch = watch,
+		.process = *process,
+		.instance_id = memory_strdup(instance_id) };
 	if (compute_loop_add(watch->loop, fd, &handler, server, &server->source, err)) {
 		close(fd);
 		on_release(server);
@@ -107,7 +113,8 @@ static int add(struct server_watch *watch, const struct process *process, const 
 	return 0;
 }
 
-int server_watch_add(struct server_watch *watch, const struct process *process, const char *instance_id, struct error *err)
+int server_watch_add(
+	struct server_watch *watch, const struct process *process, const char *instance_id, struct error *err)
 {
 	pthread_mutex_lock(&watch->lock);
 	int result = *find(watch, process) ? 0 : add(watch, process, instance_id, err);
