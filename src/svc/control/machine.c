@@ -63,15 +63,49 @@ int machine_serve_volumes(struct instance_view *view, struct error *err)
 	return 0;
 }
 
-static int open_tap(struct instance_view *view, int *tap_fd, struct error *err)
+/* The network's part of a launch, on a thread of its own: it takes about as long as starting the volume servers, and needs nothing of them. It uses the view only to read the instance. */
+struct tap_opening {
+	const struct instance_view *view;
+	pthread_t thread;
+	int fd; /* -1: no network, or failed */
+	bool failed;
+	struct error err;
+};
+
+static void *open_tap(void *context)
 {
-	const struct instance_record *instance = view->instance;
-	*tap_fd = -1;
-	if (!view->amid->net)
-		return 0;
-	if (network_apply(view->amid, instance->record.account, instance->record.region, instance->vpc, err))
+	struct tap_opening *opening = context;
+	struct amid *amid = opening->view->amid;
+	const struct instance_record *instance = opening->view->instance;
+	opening->failed = network_apply(amid, instance->record.account, instance->record.region, instance->vpc, &opening->err) ||
+		net_tap_open(amid->net, instance->vpc, instance->interface, &opening->fd, &opening->err);
+	return NULL;
+}
+
+static int start_volumes(struct instance_view *view, struct machine_disk *disks, struct error *err)
+{
+	for (unsigned i = 0; i < view->volume_count; i++)
+		if (start_volume(view, view->volumes[i], &disks[i], err))
+			return -1;
+	return 0;
+}
+
+/* Volume servers and network, side by side. *tap_fd is the caller's to close, -1 without a network. */
+static int start_parts(struct instance_view *view, struct machine_disk *disks, int *tap_fd, struct error *err)
+{
+	struct tap_opening opening = { .view = view, .fd = -1 };
+	int thread_failed = view->amid->net ? pthread_create(&opening.thread, NULL, open_tap, &opening) : 0;
+	if (thread_failed)
+		return error_set_errno(err, thread_failed, "cannot start a thread");
+	int result = start_volumes(view, disks, err);
+	if (view->amid->net)
+		pthread_join(opening.thread, NULL);
+	*tap_fd = opening.fd;
+	if (result == 0 && opening.failed) {
+		*err = opening.err;
 		return -1;
-	return net_tap_open(view->amid->net, instance->vpc, instance->interface, tap_fd, err);
+	}
+	return result;
 }
 
 int machine_launch(struct instance_view *view, struct error *err)
@@ -83,11 +117,8 @@ int machine_launch(struct instance_view *view, struct error *err)
 	struct machine_disk *disks = arena_alloc_array(view->arena, view->volume_count + 1, sizeof *disks);
 	if (file_make_folder(view->folder, 0700, err))
 		return -1;
-	for (unsigned i = 0; i < view->volume_count; i++)
-		if (start_volume(view, view->volumes[i], &disks[i], err))
-			return -1;
 	int tap_fd FILE_SCOPED = -1;
-	if (open_tap(view, &tap_fd, err))
+	if (start_parts(view, disks, &tap_fd, err))
 		return -1;
 	struct machine_nic nic = { .mac = instance->mac, .tap_fd = tap_fd };
 	struct machine_spec spec = {
