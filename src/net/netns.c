@@ -12,6 +12,7 @@
 #include <linux/magic.h>
 #include <pthread.h>
 #include <sched.h>
+#include <sys/file.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
@@ -97,6 +98,26 @@ int netns_find(const char *name, int *fd, struct error *err)
 	return *fd < 0 ? error_set_errno(err, errno, "cannot open the network namespace %s", name) : 0;
 }
 
+/*
+ * Makes the folder a shared mount point, as `ip netns` does at its first use (man 8 ip-netns): else that first use, which may be anybody's, mounts the folder over itself with all that is mounted
+ * in it, and our namespaces stay behind underneath, where they cannot be removed. The lock is the one that `ip` takes too.
+ */
+static int prepare_folder(struct error *err)
+{
+	if (file_make_folder(folder, 0755, err))
+		return -1;
+	int lock FILE_SCOPED = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (lock < 0 || flock(lock, LOCK_EX))
+		return error_set_errno(err, errno, "cannot lock %s", folder);
+	if (mount("", folder, "none", MS_SHARED | MS_REC, NULL) == 0)
+		return 0;
+	if (errno != EINVAL) /* EINVAL: it is no mount point yet */
+		return error_set_errno(err, errno, "cannot share the mount point %s", folder);
+	if (mount(folder, folder, "none", MS_BIND | MS_REC, NULL) || mount("", folder, "none", MS_SHARED | MS_REC, NULL))
+		return error_set_errno(err, errno, "cannot make %s a mount point", folder);
+	return 0;
+}
+
 int netns_open(const char *name, int *fd, bool *made, struct error *err)
 {
 	char path[PATH_SIZE];
@@ -107,7 +128,7 @@ int netns_open(const char *name, int *fd, bool *made, struct error *err)
 		return 0;
 	if (errno != ENOENT)
 		return error_set_errno(err, errno, "cannot open the network namespace %s", name);
-	if (file_make_folder(folder, 0755, err))
+	if (prepare_folder(err))
 		return -1;
 	int file = open(path, O_RDONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0444);
 	if (file < 0)
