@@ -23,10 +23,10 @@ struct call {
 	struct arena *arena; /* everything read and written for this call; gone after the answer */
 	const struct operation *operation;
 	char request_id[37];
-	const char *account; /* 12 digits */
-	const char *region; /* "us-east-1" */
+	const char *account;       /* 12 digits */
+	const char *region;        /* "us-east-1" */
 	const char *principal_arn; /* "arn:aws:iam::123456789012:root" */
-	const char *principal_id; /* UserId of GetCallerIdentity */
+	const char *principal_id;  /* UserId of GetCallerIdentity */
 	const char *source_ip;
 	const char *host; /* the Host that the caller addressed, "127.0.0.1:4566"; NULL: it named none */
 };
@@ -36,17 +36,19 @@ struct operation {
 	const struct shape_operation *shape;
 	enum call_access access;
 	const char *const *resources; /* IAM resource types it touches, NULL-terminated */
-	int (*handler)(struct call *call, const void *request, void *result, struct error *err); /* NULL in tests of the tables */
+	int (*handler)(struct call *call, const void *request, void *result,
+		struct error *err); /* NULL in tests of the tables */
 };
 
 enum protocol { PROTOCOL_EC2, PROTOCOL_QUERY, PROTOCOL_REST_JSON };
 
 struct service {
-	const char *name; /* signing name: "ec2", "ebs", "sts" */
+	const char *name;        /* signing name: "ec2", "ebs", "sts" */
 	const char *api_version; /* "2016-11-15" */
 	const char *xml_namespace;
 	enum protocol protocol;
 	const struct operation *operations; /* sorted by name */
 	unsigned operation_count;
-	const char *const *unimplemented; /* names of operations that AWS has and amid does not, sorted, NULL-terminated */
+	const char *const *
+		unimplemented; /* names of operations that AWS has and amid does not, sorted, NULL-terminated */
 };

@@ -126,7 +126,9 @@ void door_serve(void *context, struct http_exchange *exchange)
 		.door = door,
 		.http = &exchange->request,
 		.arena = exchange->arena,
-		.call = { .amid = door->config.amid, .arena = exchange->arena, .source_ip = exchange->peer,
+		.call = { .amid = door->config.amid,
+			.arena = exchange->arena,
+			.source_ip = exchange->peer,
 			.host = http_request_header(&exchange->request, "Host") },
 	};
 	struct error err = { 0 };

@@ -18,12 +18,14 @@ void arena_destroy(struct arena *arena);
 /* Zeroed memory, aligned for any type. */
 void *arena_alloc(struct arena *arena, size_t size) __attribute__((returns_nonnull, malloc));
 /* count * size, zeroed; ends the process if the product overflows. */
-void *arena_alloc_array(struct arena *arena, size_t count, size_t size) __attribute__((returns_nonnull, malloc));
+void *arena_alloc_array(struct arena *arena, size_t count, size_t size)
+	__attribute__((returns_nonnull, malloc));
 /* A NUL-terminated copy. arena_strdup(arena, NULL) is NULL. */
 char *arena_strdup(struct arena *arena, const char *text);
 char *arena_strndup(struct arena *arena, const char *text, size_t size) __attribute__((returns_nonnull));
 void *arena_memdup(struct arena *arena, const void *data, size_t size) __attribute__((returns_nonnull));
-char *arena_printf(struct arena *arena, const char *format, ...) __attribute__((format(printf, 2, 3), returns_nonnull));
+char *arena_printf(struct arena *arena, const char *format, ...)
+	__attribute__((format(printf, 2, 3), returns_nonnull));
 
 static inline void arena_cleanup(struct arena **arena)
 {
@@ -36,7 +38,8 @@ static inline void arena_cleanup(struct arena **arena)
  * A growable array in an arena. ARENA_APPEND(arena, items, count) makes room for one more element in `items` (doubling; the old array stays in
  * the arena) and evaluates to a pointer to the new zeroed element.
  */
-void *arena_grow_array(struct arena *arena, void *items, size_t count, size_t size) __attribute__((returns_nonnull));
+void *arena_grow_array(struct arena *arena, void *items, size_t count, size_t size)
+	__attribute__((returns_nonnull));
 #define ARENA_APPEND(arena, items, count) \
 	((items) = arena_grow_array((arena), (items), (count), sizeof *(items)), &(items)[(count)++])
 

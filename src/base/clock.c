@@ -96,7 +96,8 @@ static int read_zone(const char **text, int *minutes)
 	if (!sign)
 		return -1;
 	(*text)++;
-	if (read_digits(text, 2, &hours) || (**text == ':' && read_char(text, ':')) || read_digits(text, 2, &rest))
+	if (read_digits(text, 2, &hours) || (**text == ':' && read_char(text, ':')) ||
+		read_digits(text, 2, &rest))
 		return -1;
 	*minutes = sign * (hours * 60 + rest);
 	return 0;
@@ -106,12 +107,14 @@ int clock_parse_iso8601(const char *text, int64_t *ms)
 {
 	struct tm tm = { 0 };
 	int fraction = 0, zone = 0;
-	if (read_digits(&text, 4, &tm.tm_year) || read_char(&text, '-') || read_digits(&text, 2, &tm.tm_mon) ||
-		read_char(&text, '-') || read_digits(&text, 2, &tm.tm_mday))
+	if (read_digits(&text, 4, &tm.tm_year) || read_char(&text, '-') ||
+		read_digits(&text, 2, &tm.tm_mon) || read_char(&text, '-') ||
+		read_digits(&text, 2, &tm.tm_mday))
 		return -1;
 	if (*text == 'T' || *text == ' ') {
 		text++;
-		if (read_digits(&text, 2, &tm.tm_hour) || read_char(&text, ':') || read_digits(&text, 2, &tm.tm_min))
+		if (read_digits(&text, 2, &tm.tm_hour) || read_char(&text, ':') ||
+			read_digits(&text, 2, &tm.tm_min))
 			return -1;
 		if (*text == ':' && (read_char(&text, ':') || read_digits(&text, 2, &tm.tm_sec)))
 			return -1;
@@ -119,8 +122,8 @@ int clock_parse_iso8601(const char *text, int64_t *ms)
 		if (read_zone(&text, &zone))
 			return -1;
 	}
-	if (*text || tm.tm_mon < 1 || tm.tm_mon > 12 || tm.tm_mday < 1 || tm.tm_mday > 31 || tm.tm_hour > 23 ||
-		tm.tm_min > 59 || tm.tm_sec > 60)
+	if (*text || tm.tm_mon < 1 || tm.tm_mon > 12 || tm.tm_mday < 1 || tm.tm_mday > 31 ||
+		tm.tm_hour > 23 || tm.tm_min > 59 || tm.tm_sec > 60)
 		return -1;
 	tm.tm_year -= 1900;
 	tm.tm_mon -= 1;

@@ -48,7 +48,8 @@ int error_set_errno(struct error *err, int errno_value, const char *format, ...)
 	if (!err)
 		return -1;
 	err->code = errno_value == ENOSPC || errno_value == EDQUOT ? ERROR_NO_SPACE
-		: errno_value == ENOENT ? ERROR_NOT_FOUND : ERROR_INTERNAL;
+		: errno_value == ENOENT                            ? ERROR_NOT_FOUND
+								   : ERROR_INTERNAL;
 	va_list args;
 	va_start(args, format);
 	vsnprintf(err->message, sizeof err->message, format, args);

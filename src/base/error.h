@@ -18,13 +18,15 @@ struct error {
 };
 
 /* Fills *err (which may be NULL) and returns -1, so that `return error_set(err, ...)` is one line. A message that is too long is cut. */
-int error_set(struct error *err, enum error_code code, const char *format, ...) __attribute__((format(printf, 3, 4)));
+int error_set(struct error *err, enum error_code code, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
 
 /*
  * The same for a failed system call: the message is followed by ": " and strerror(errno_value). ENOSPC and EDQUOT become
  * ERROR_NO_SPACE, ENOENT ERROR_NOT_FOUND, all others ERROR_INTERNAL.
  */
-int error_set_errno(struct error *err, int errno_value, const char *format, ...) __attribute__((format(printf, 3, 4)));
+int error_set_errno(struct error *err, int errno_value, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
 
 /* Puts "PREFIX: " before the message of an error already set, keeping its code. Returns -1. */
 int error_prefix(struct error *err, const char *format, ...) __attribute__((format(printf, 2, 3)));

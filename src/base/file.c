@@ -59,7 +59,8 @@ int file_write_full(int fd, const void *data, size_t size)
 	return 0;
 }
 
-int file_read(const char *path, size_t limit, struct arena *arena, char **data, size_t *size, struct error *err)
+int file_read(
+	const char *path, size_t limit, struct arena *arena, char **data, size_t *size, struct error *err)
 {
 	int fd FILE_SCOPED = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)

@@ -36,8 +36,8 @@ void log_line(enum log_level level, const char *event, const char *format, ...)
 	gmtime_r(&now.tv_sec, &tm);
 	size_t room = sizeof line - 1; /* for the newline */
 	size_t used = strftime(line, room, "time=%Y-%m-%dT%H:%M:%S", &tm);
-	used += (size_t)snprintf(line + used, room - used, ".%03ldZ level=%s event=%s%s%s ", now.tv_nsec / 1000000,
-		level_names[level], event, context[0] ? " " : "", context);
+	used += (size_t)snprintf(line + used, room - used, ".%03ldZ level=%s event=%s%s%s ",
+		now.tv_nsec / 1000000, level_names[level], event, context[0] ? " " : "", context);
 	va_list args;
 	va_start(args, format);
 	int size = used < room ? vsnprintf(line + used, room - used, format, args) : 0;

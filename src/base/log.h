@@ -10,7 +10,8 @@ enum log_level { LOG_ERROR, LOG_WARNING, LOG_INFO, LOG_DEBUG };
 void log_set_level(enum log_level level);
 /* Adds a request, job or resource id to every later line of this thread ("request=..."), until set to NULL. The text is copied (at most 127 bytes). */
 void log_set_context(const char *context);
-void log_line(enum log_level level, const char *event, const char *format, ...) __attribute__((format(printf, 3, 4)));
+void log_line(enum log_level level, const char *event, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
 
 /* log_info("instance-started", "id=%s pid=%d", id, pid) */
 #define log_error(event, ...) log_line(LOG_ERROR, event, __VA_ARGS__)

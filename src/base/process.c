@@ -78,7 +78,8 @@ int process_spawn(const char *const argv[], const char *log_path, const int *kee
 	struct process *process, struct error *err)
 {
 	int null_fd FILE_SCOPED = open("/dev/null", O_RDWR | O_CLOEXEC);
-	int log_fd FILE_SCOPED = open(log_path ? log_path : "/dev/null", O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
+	int log_fd FILE_SCOPED =
+		open(log_path ? log_path : "/dev/null", O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
 	int pipe_fds[2];
 	if (null_fd < 0 || log_fd < 0)
 		return error_set_errno(err, errno, "cannot open %s", log_path ? log_path : "/dev/null");
@@ -159,7 +160,8 @@ static int open_pidfd(const struct process *process)
 	char state;
 	uint64_t start_ticks;
 	int fd = process->pid > 0 ? (int)syscall(SYS_pidfd_open, process->pid, 0) : -1;
-	if (fd >= 0 && (read_stat(process->pid, &state, &start_ticks) || start_ticks != process->start_ticks)) {
+	if (fd >= 0 &&
+		(read_stat(process->pid, &state, &start_ticks) || start_ticks != process->start_ticks)) {
 		close(fd);
 		return -1;
 	}
@@ -184,7 +186,8 @@ int process_wait_end(const struct process *process, int timeout_ms, struct error
 		;
 	if (ready == 1)
 		return 0;
-	return error_set(err, ERROR_TIMEOUT, "process %d has not ended after %d ms", (int)process->pid, timeout_ms);
+	return error_set(
+		err, ERROR_TIMEOUT, "process %d has not ended after %d ms", (int)process->pid, timeout_ms);
 }
 
 enum { OUTPUT_LIMIT = 1 << 20 };
@@ -194,7 +197,8 @@ static void feed_and_collect(int input_fd, const char *input, int output_fd, str
 	size_t left = input ? strlen(input) : 0;
 	char block[4096];
 	for (;;) {
-		struct pollfd waits[] = { { .fd = output_fd, .events = POLLIN }, { .fd = left ? input_fd : -1, .events = POLLOUT } };
+		struct pollfd waits[] = { { .fd = output_fd, .events = POLLIN },
+			{ .fd = left ? input_fd : -1, .events = POLLOUT } };
 		if (poll(waits, 2, -1) < 0) {
 			if (errno == EINTR)
 				continue;
@@ -266,5 +270,6 @@ int process_run(const char *const argv[], const char *input, struct buffer *outp
 		return 0;
 	const char *text = buffer_text(&collected);
 	return error_set(err, ERROR_INTERNAL, "%s ended with status %d: %.*s", argv[0],
-		WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status), (int)strcspn(text, "\n"), text);
+		WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status), (int)strcspn(text, "\n"),
+		text);
 }

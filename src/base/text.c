@@ -127,7 +127,8 @@ bool text_equal(const char *a, const char *b)
 
 int text_parse_int64(const char *text, int64_t *value)
 {
-	if (!isdigit((unsigned char)*text) && !((*text == '-' || *text == '+') && isdigit((unsigned char)text[1])))
+	if (!isdigit((unsigned char)*text) &&
+		!((*text == '-' || *text == '+') && isdigit((unsigned char)text[1])))
 		return -1;
 	char *end;
 	errno = 0;
@@ -169,8 +170,8 @@ char *text_uuid(char *out)
 	text_random_bytes(b, sizeof b);
 	b[6] = (uint8_t)((b[6] & 0x0f) | 0x40);
 	b[8] = (uint8_t)((b[8] & 0x3f) | 0x80);
-	snprintf(out, 37, "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", b[0], b[1], b[2], b[3],
-		b[4], b[5], b[6], b[7], b[8], b[9], b[10], b[11], b[12], b[13], b[14], b[15]);
+	snprintf(out, 37, "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", b[0], b[1],
+		b[2], b[3], b[4], b[5], b[6], b[7], b[8], b[9], b[10], b[11], b[12], b[13], b[14], b[15]);
 	return out;
 }
 

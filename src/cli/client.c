@@ -25,7 +25,7 @@ enum {
 struct client {
 	struct arena *arena;
 	const char *endpoint; /* without a slash at its end */
-	const char *host; /* as the Host header says it */
+	const char *host;     /* as the Host header says it */
 	struct sign_credentials credentials;
 };
 
@@ -49,14 +49,16 @@ static int check_endpoint(struct client *client, const char *endpoint, struct er
 {
 	const char *host = strstr(endpoint, "://");
 	if (!host || (!text_starts_with(endpoint, "http://") && !text_starts_with(endpoint, "https://")))
-		return error_set(err, ERROR_INVALID, "the endpoint %s is no http:// or https:// address", endpoint);
+		return error_set(
+			err, ERROR_INVALID, "the endpoint %s is no http:// or https:// address", endpoint);
 	size_t size = strlen(endpoint);
 	while (size && endpoint[size - 1] == '/')
 		size--;
 	client->endpoint = arena_strndup(client->arena, endpoint, size);
 	client->host = strstr(client->endpoint, "://") + 3;
 	if (!*client->host || strpbrk(client->host, "/?#@"))
-		return error_set(err, ERROR_INVALID, "the endpoint %s must be a host and a port, nothing else", endpoint);
+		return error_set(err, ERROR_INVALID,
+			"the endpoint %s must be a host and a port, nothing else", endpoint);
 	return 0;
 }
 
@@ -136,7 +138,8 @@ void client_disconnect(struct client_connection *connection)
 	free(connection);
 }
 
-static struct curl_slist *add_line(struct arena *arena, struct curl_slist *lines, const char *name, const char *value)
+static struct curl_slist *add_line(
+	struct arena *arena, struct curl_slist *lines, const char *name, const char *value)
 {
 	struct curl_slist *longer = curl_slist_append(lines, arena_printf(arena, "%s: %s", name, value));
 	if (!longer)
@@ -145,7 +148,8 @@ static struct curl_slist *add_line(struct arena *arena, struct curl_slist *lines
 }
 
 /* All headers of an exchange, signed. */
-static struct curl_slist *make_headers(const struct client *client, const struct exchange *exchange, struct arena *arena)
+static struct curl_slist *make_headers(
+	const struct client *client, const struct exchange *exchange, struct arena *arena)
 {
 	struct sign_header headers[HEADERS_MAX];
 	size_t count = 0;
@@ -153,27 +157,34 @@ static struct curl_slist *make_headers(const struct client *client, const struct
 	const char *timestamp = sign_timestamp(arena, clock_real_ms());
 	headers[count++] = (struct sign_header){ "host", client->host };
 	headers[count++] = (struct sign_header){ "x-amz-date", timestamp };
-	headers[count++] = (struct sign_header){ "x-amz-content-sha256", text_hex(exchange->body_digest.bytes, DIGEST_SIZE, hex) };
+	headers[count++] = (struct sign_header){ "x-amz-content-sha256",
+		text_hex(exchange->body_digest.bytes, DIGEST_SIZE, hex) };
 	if (client->credentials.session_token)
-		headers[count++] = (struct sign_header){ "x-amz-security-token", client->credentials.session_token };
-	for (const struct client_pair *pair = exchange->headers; pair && pair->name && count < HEADERS_MAX; pair++)
+		headers[count++] =
+			(struct sign_header){ "x-amz-security-token", client->credentials.session_token };
+	for (const struct client_pair *pair = exchange->headers; pair && pair->name && count < HEADERS_MAX;
+		pair++)
 		if (pair->value)
 			headers[count++] = (struct sign_header){ pair->name, pair->value };
-	const struct sign_request request = { exchange->method, exchange->path, headers, count, &exchange->body_digest, exchange->service };
-	struct curl_slist *lines = add_line(arena, NULL, "authorization", sign_authorization(arena, &client->credentials, &request, timestamp));
+	const struct sign_request request = { exchange->method, exchange->path, headers, count,
+		&exchange->body_digest, exchange->service };
+	struct curl_slist *lines = add_line(arena, NULL, "authorization",
+		sign_authorization(arena, &client->credentials, &request, timestamp));
 	for (size_t i = 0; i < count; i++)
 		lines = add_line(arena, lines, headers[i].name, headers[i].value);
 	return curl_slist_append(lines, "Expect:");
 }
 
-static int perform(struct client_connection *connection, const struct exchange *exchange, long *status, struct error *err)
+static int perform(struct client_connection *connection, const struct exchange *exchange, long *status,
+	struct error *err)
 {
 	struct arena *arena ARENA_SCOPED = arena_create();
 	CURL *curl = connection->curl;
 	struct curl_slist *lines = make_headers(connection->client, exchange, arena);
 	buffer_clear(&connection->answer);
 	*connection->reason = '\0';
-	curl_easy_setopt(curl, CURLOPT_URL, arena_printf(arena, "%s%s", connection->client->endpoint, exchange->path));
+	curl_easy_setopt(
+		curl, CURLOPT_URL, arena_printf(arena, "%s%s", connection->client->endpoint, exchange->path));
 	curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)exchange->body_size);
 	curl_easy_setopt(curl, CURLOPT_POSTFIELDS, exchange->body);
 	curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, exchange->method);
@@ -213,7 +224,8 @@ static int fail_xml(struct client_connection *connection, long status, struct er
 {
 	struct arena *arena ARENA_SCOPED = arena_create();
 	const char *xml = buffer_text(&connection->answer);
-	return fail(status, client_find_element(arena, xml, "Code"), client_find_element(arena, xml, "Message"), err);
+	return fail(status, client_find_element(arena, xml, "Code"),
+		client_find_element(arena, xml, "Message"), err);
 }
 
 static int send_once(struct client_connection *connection, const struct exchange *exchange,
@@ -225,14 +237,17 @@ static int send_once(struct client_connection *connection, const struct exchange
 	return status >= 200 && status < 300 ? 0 : explain(connection, status, err);
 }
 
-static int send_call(struct client_connection *connection, const struct exchange *exchange, enum client_repeat repeat,
-	int (*explain)(struct client_connection *, long, struct error *), struct error *err)
+static int send_call(struct client_connection *connection, const struct exchange *exchange,
+	enum client_repeat repeat, int (*explain)(struct client_connection *, long, struct error *),
+	struct error *err)
 {
 	long pause_ms = FIRST_PAUSE_MS;
 	for (int i = 1; send_once(connection, exchange, explain, err); i++) {
 		if (repeat == CLIENT_ONCE || i == TRIES || err->code != ERROR_UNAVAILABLE)
 			return -1;
-		nanosleep(&(struct timespec){ .tv_sec = pause_ms / 1000, .tv_nsec = pause_ms % 1000 * 1000000 }, NULL);
+		nanosleep(
+			&(struct timespec){ .tv_sec = pause_ms / 1000, .tv_nsec = pause_ms % 1000 * 1000000 },
+			NULL);
 		pause_ms *= 2;
 	}
 	return 0;
@@ -248,10 +263,13 @@ static void append_encoded(struct buffer *form, const char *text)
 	}
 }
 
-int client_call_ec2(struct client_connection *connection, const char *action, const struct client_pair *parameters, enum client_repeat repeat,
-	struct buffer *answer, struct error *err)
+int client_call_ec2(struct client_connection *connection, const char *action,
+	const struct client_pair *parameters, enum client_repeat repeat, struct buffer *answer,
+	struct error *err)
 {
-	static const struct client_pair headers[] = { { "content-type", "application/x-www-form-urlencoded; charset=utf-8" }, { 0 } };
+	static const struct client_pair headers[] = {
+		{ "content-type", "application/x-www-form-urlencoded; charset=utf-8" }, { 0 }
+	};
 	struct buffer form BUFFER_SCOPED = { 0 };
 	buffer_printf(&form, "Action=%s&Version=2016-11-15", action);
 	for (; parameters && parameters->name; parameters++) {
@@ -260,7 +278,12 @@ int client_call_ec2(struct client_connection *connection, const char *action, co
 		buffer_printf(&form, "&%s=", parameters->name);
 		append_encoded(&form, parameters->value);
 	}
-	struct exchange exchange = { .service = "ec2", .method = "POST", .path = "/", .headers = headers, .body = form.data, .body_size = form.size };
+	struct exchange exchange = { .service = "ec2",
+		.method = "POST",
+		.path = "/",
+		.headers = headers,
+		.body = form.data,
+		.body_size = form.size };
 	digest_sha256(form.data, form.size, &exchange.body_digest);
 	if (send_call(connection, &exchange, repeat, fail_xml, err))
 		return -1;
@@ -269,11 +292,15 @@ int client_call_ec2(struct client_connection *connection, const char *action, co
 	return 0;
 }
 
-int client_call_rest(struct client_connection *connection, const struct client_rest *rest, enum client_repeat repeat, json_t **answer,
-	struct error *err)
+int client_call_rest(struct client_connection *connection, const struct client_rest *rest,
+	enum client_repeat repeat, json_t **answer, struct error *err)
 {
-	struct exchange exchange = { .service = rest->service, .method = rest->method, .path = rest->path, .headers = rest->headers,
-		.body = rest->body ? rest->body : "", .body_size = rest->body_size };
+	struct exchange exchange = { .service = rest->service,
+		.method = rest->method,
+		.path = rest->path,
+		.headers = rest->headers,
+		.body = rest->body ? rest->body : "",
+		.body_size = rest->body_size };
 	if (rest->body_digest)
 		exchange.body_digest = *rest->body_digest;
 	else

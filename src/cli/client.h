@@ -34,8 +34,9 @@ struct client_pair {
 };
 
 /* A call in EC2's protocol; *answer (the caller's, emptied first) gets the XML. */
-int client_call_ec2(struct client_connection *connection, const char *action, const struct client_pair *parameters, enum client_repeat repeat,
-	struct buffer *answer, struct error *err);
+int client_call_ec2(struct client_connection *connection, const char *action,
+	const struct client_pair *parameters, enum client_repeat repeat, struct buffer *answer,
+	struct error *err);
 /* The text of the first element of that name in an XML answer, entities decoded; NULL: there is none. */
 char *client_find_element(struct arena *arena, const char *xml, const char *name);
 
@@ -43,12 +44,12 @@ char *client_find_element(struct arena *arena, const char *xml, const char *name
 struct client_rest {
 	const char *service; /* "ebs" */
 	const char *method;
-	const char *path; /* of unreserved characters and '/' only */
+	const char *path;                  /* of unreserved characters and '/' only */
 	const struct client_pair *headers; /* names in lower case; NULL: none */
 	const void *body;
 	size_t body_size;
 	const struct digest *body_digest; /* NULL: not computed yet */
 };
 /* *answer (NULL: not wanted) is the JSON object, the caller's to json_decref. */
-int client_call_rest(struct client_connection *connection, const struct client_rest *rest, enum client_repeat repeat, json_t **answer,
-	struct error *err);
+int client_call_rest(struct client_connection *connection, const struct client_rest *rest,
+	enum client_repeat repeat, json_t **answer, struct error *err);

@@ -42,7 +42,8 @@ static void read_setting(char *line, struct sign_credentials *credentials)
 		credentials->session_token = trim(value);
 }
 
-int credentials_read_profile(char *text, const char *profile, struct sign_credentials *credentials, struct error *err)
+int credentials_read_profile(
+	char *text, const char *profile, struct sign_credentials *credentials, struct error *err)
 {
 	bool ours = false;
 	size_t size = strlen(profile);
@@ -58,13 +59,15 @@ int credentials_read_profile(char *text, const char *profile, struct sign_creden
 			read_setting(line, credentials);
 	}
 	if (!credentials->access_key_id || !credentials->secret)
-		return error_set(err, ERROR_NOT_FOUND, "profile [%s] has no aws_access_key_id and aws_secret_access_key", profile);
+		return error_set(err, ERROR_NOT_FOUND,
+			"profile [%s] has no aws_access_key_id and aws_secret_access_key", profile);
 	return 0;
 }
 
 static int read_file(struct arena *arena, struct sign_credentials *credentials, struct error *err)
 {
-	const char *path = environment("AWS_SHARED_CREDENTIALS_FILE"), *home = environment("HOME"), *profile = environment("AWS_PROFILE");
+	const char *path = environment("AWS_SHARED_CREDENTIALS_FILE"), *home = environment("HOME"),
+		   *profile = environment("AWS_PROFILE");
 	char *text;
 	size_t size;
 	if (!path)
@@ -72,7 +75,9 @@ static int read_file(struct arena *arena, struct sign_credentials *credentials, 
 	if (file_read(path, FILE_MAX, arena, &text, &size, err)) {
 		if (err->code != ERROR_NOT_FOUND)
 			return -1;
-		return error_set(err, ERROR_NOT_FOUND, "no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_SHARED_CREDENTIALS_FILE (there is no %s)", path);
+		return error_set(err, ERROR_NOT_FOUND,
+			"no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_SHARED_CREDENTIALS_FILE (there is no %s)",
+			path);
 	}
 	if (credentials_read_profile(text, profile ? profile : "default", credentials, err))
 		return error_prefix(err, "%s", path);

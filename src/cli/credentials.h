@@ -11,4 +11,5 @@
  */
 int credentials_find(struct arena *arena, struct sign_credentials *credentials, struct error *err);
 /* The same from the text of such a file; -1 with ERROR_NOT_FOUND if the profile or one of its keys is not in it. `text` is changed. */
-int credentials_read_profile(char *text, const char *profile, struct sign_credentials *credentials, struct error *err);
+int credentials_read_profile(
+	char *text, const char *profile, struct sign_credentials *credentials, struct error *err);

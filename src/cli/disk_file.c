@@ -38,7 +38,10 @@ static const struct {
 	{ "QED", 0, "QED\0", 4 },
 	{ "OVA or tar", 257, "ustar", 5 },
 	{ "gzip-compressed", 0, "\x1f\x8b\x08", 3 },
-	{ "xz-compressed", 0, "\xfd" "7zXZ\0", 6 },
+	{ "xz-compressed", 0,
+		"\xfd"
+		"7zXZ\0",
+		6 },
 	{ "zstd-compressed", 0, "\x28\xb5\x2f\xfd", 4 },
 	{ "bzip2-compressed", 0, "BZh", 3 },
 };
@@ -49,10 +52,12 @@ static const char *find_format(const struct disk_file *disk, const uint8_t *star
 	if (qcow2_is(start, size))
 		return "qcow2";
 	for (size_t i = 0; i < sizeof formats / sizeof *formats; i++)
-		if (formats[i].at + formats[i].size <= size && memcmp(start + formats[i].at, formats[i].magic, formats[i].size) == 0)
+		if (formats[i].at + formats[i].size <= size &&
+			memcmp(start + formats[i].at, formats[i].magic, formats[i].size) == 0)
 			return formats[i].name;
 	/* a fixed VHD is a raw disk with a footer */
-	if (disk->size > VHD_FOOTER && file_pread_full(disk->fd, footer, sizeof footer, (off_t)(disk->size - VHD_FOOTER)) == 0 &&
+	if (disk->size > VHD_FOOTER &&
+		file_pread_full(disk->fd, footer, sizeof footer, (off_t)(disk->size - VHD_FOOTER)) == 0 &&
 		memcmp(footer, "conectix", sizeof footer) == 0)
 		return "VHD";
 	return "raw";
@@ -70,7 +75,9 @@ static int choose_format(const struct disk_file *disk, const char **format, stru
 	if (*format && strcmp(*format, found) != 0)
 		return error_set(err, ERROR_INVALID, "%s is not %s, but %s", disk->path, *format, found);
 	if (strcmp(found, "raw") != 0 && strcmp(found, "qcow2") != 0)
-		return error_set(err, ERROR_UNSUPPORTED, "%s is a %s file, which is not supported yet; convert it to raw or qcow2", disk->path, found);
+		return error_set(err, ERROR_UNSUPPORTED,
+			"%s is a %s file, which is not supported yet; convert it to raw or qcow2", disk->path,
+			found);
 	*format = found;
 	return 0;
 }
@@ -83,7 +90,8 @@ static int open_file(struct disk_file *disk, struct error *err)
 	if (disk->fd < 0 || fstat(disk->fd, &status))
 		return error_set_errno(err, errno, "cannot read %s", disk->path);
 	if (!S_ISREG(status.st_mode) && !S_ISBLK(status.st_mode))
-		return error_set(err, ERROR_INVALID, "cannot read %s: neither a file nor a block device", disk->path);
+		return error_set(
+			err, ERROR_INVALID, "cannot read %s: neither a file nor a block device", disk->path);
 	off_t size = lseek(disk->fd, 0, SEEK_END);
 	if (size <= 0)
 		return error_set(err, ERROR_INVALID, "cannot read %s: it is empty", disk->path);
@@ -101,7 +109,8 @@ static int open_checked(struct disk_file *disk, const char *format, struct error
 		disk->size = qcow2_size(disk->qcow2);
 	}
 	if (disk->size > QCOW2_SIZE_MAX)
-		return error_set(err, ERROR_INVALID, "cannot import %s: it is larger than 64 TiB", disk->path);
+		return error_set(
+			err, ERROR_INVALID, "cannot import %s: it is larger than 64 TiB", disk->path);
 	return 0;
 }
 
@@ -171,7 +180,8 @@ int disk_file_read(struct disk_file *disk, uint64_t index, void *block, bool *ze
 			return error_prefix(err, "cannot import %s", disk->path);
 	} else {
 		if (file_pread_full(disk->fd, block, size, (off_t)offset))
-			return error_set_errno(err, errno, "cannot read %s at byte %llu", disk->path, (unsigned long long)offset);
+			return error_set_errno(err, errno, "cannot read %s at byte %llu", disk->path,
+				(unsigned long long)offset);
 		memset((char *)block + size, 0, DISK_BLOCK_SIZE - size);
 	}
 	*zero = *zero || is_zero(block, DISK_BLOCK_SIZE);

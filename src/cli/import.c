@@ -61,7 +61,8 @@ static const struct option options[] = {
 };
 
 struct settings {
-	const char *file, *name, *description, *format, *architecture, *boot_mode, *root_device_name, *endpoint;
+	const char *file, *name, *description, *format, *architecture, *boot_mode, *root_device_name,
+		*endpoint;
 	int64_t size_gib; /* 0: as large as the disk */
 	bool public;
 };
@@ -73,12 +74,12 @@ struct import {
 	struct client_connection *connection; /* likewise */
 	struct disk_file *disk;
 	const char *snapshot_id; /* NULL: not started */
-	pthread_mutex_t lock; /* of what follows */
-	uint64_t next; /* block to look at */
-	uint64_t put; /* blocks written */
-	unsigned running; /* threads */
+	pthread_mutex_t lock;    /* of what follows */
+	uint64_t next;           /* block to look at */
+	uint64_t put;            /* blocks written */
+	unsigned running;        /* threads */
 	bool failed;
-	struct error error; /* the first */
+	struct error error;   /* the first */
 	pthread_cond_t ended; /* a thread has */
 };
 
@@ -93,7 +94,8 @@ static bool take_block(struct import *import, uint64_t *index)
 	return found;
 }
 
-static int put_block(struct import *import, struct client_connection *connection, uint64_t index, const void *block, struct error *err)
+static int put_block(struct import *import, struct client_connection *connection, uint64_t index,
+	const void *block, struct error *err)
 {
 	struct arena *arena ARENA_SCOPED = arena_create();
 	struct digest digest;
@@ -105,13 +107,18 @@ static int put_block(struct import *import, struct client_connection *connection
 		{ "x-amz-checksum-algorithm", "SHA256" },
 		{ 0 },
 	};
-	const struct client_rest rest = { .service = "ebs", .method = "PUT",
-		.path = arena_printf(arena, "/snapshots/%s/blocks/%" PRIu64, import->snapshot_id, index), .headers = headers, .body = block,
-		.body_size = DISK_BLOCK_SIZE, .body_digest = &digest };
+	const struct client_rest rest = { .service = "ebs",
+		.method = "PUT",
+		.path = arena_printf(arena, "/snapshots/%s/blocks/%" PRIu64, import->snapshot_id, index),
+		.headers = headers,
+		.body = block,
+		.body_size = DISK_BLOCK_SIZE,
+		.body_digest = &digest };
 	return client_call_rest(connection, &rest, CLIENT_REPEAT, NULL, err);
 }
 
-static int put_blocks(struct import *import, struct client_connection *connection, void *block, struct error *err)
+static int put_blocks(
+	struct import *import, struct client_connection *connection, void *block, struct error *err)
 {
 	for (uint64_t index; take_block(import, &index);) {
 		bool zero;
@@ -153,10 +160,12 @@ static void *work(void *context)
 /* Called with the lock. */
 static void draw_bar(const struct import *import)
 {
-	uint64_t count = disk_file_block_count(import->disk), at = import->next < count ? import->next : count;
+	uint64_t count = disk_file_block_count(import->disk),
+		 at = import->next < count ? import->next : count;
 	unsigned full = (unsigned)(at * BAR_WIDTH / count);
-	fprintf(stderr, "\r[%.*s%*s] %3u%%  %" PRIu64 " MiB written ", (int)full, "##############################", (int)(BAR_WIDTH - full), "",
-		(unsigned)(at * 100 / count), import->put / 2);
+	fprintf(stderr, "\r[%.*s%*s] %3u%%  %" PRIu64 " MiB written ", (int)full,
+		"##############################", (int)(BAR_WIDTH - full), "", (unsigned)(at * 100 / count),
+		import->put / 2);
 	fflush(stderr);
 }
 
@@ -210,13 +219,19 @@ static int start_snapshot(struct import *import, int64_t size_gib, struct error 
 {
 	char token[37];
 	const struct client_pair headers[] = { { "content-type", "application/json" }, { 0 } };
-	json_t *answer, *body = json_pack("{s:I, s:s, s:s, s:i}", "VolumeSize", (json_int_t)size_gib, "ClientToken", text_uuid(token), "Description",
-		"Made by amid import", "Timeout", UPLOAD_TIMEOUT_MINUTES);
+	json_t *answer,
+		*body = json_pack("{s:I, s:s, s:s, s:i}", "VolumeSize", (json_int_t)size_gib, "ClientToken",
+			text_uuid(token), "Description", "Made by amid import", "Timeout",
+			UPLOAD_TIMEOUT_MINUTES);
 	char *text = json_dumps(body, JSON_COMPACT);
 	json_decref(body);
 	if (!text)
 		return error_set(err, ERROR_INTERNAL, "cannot make a request");
-	const struct client_rest rest = { .service = "ebs", .method = "POST", .path = "/snapshots", .headers = headers, .body = text,
+	const struct client_rest rest = { .service = "ebs",
+		.method = "POST",
+		.path = "/snapshots",
+		.headers = headers,
+		.body = text,
 		.body_size = strlen(text) };
 	int result = client_call_rest(import->connection, &rest, CLIENT_REPEAT, &answer, err);
 	free(text);
@@ -226,7 +241,8 @@ static int start_snapshot(struct import *import, int64_t size_gib, struct error 
 	if (id && text_starts_with(id, "snap-") && strspn(id + 5, "0123456789abcdef") == strlen(id + 5))
 		import->snapshot_id = arena_strdup(import->arena, id);
 	json_decref(answer);
-	return import->snapshot_id ? 0 : error_set(err, ERROR_INVALID, "the service's answer has no snapshot id");
+	return import->snapshot_id ? 0
+				   : error_set(err, ERROR_INVALID, "the service's answer has no snapshot id");
 }
 
 /* Amazon completes a snapshot after it has answered; amid before. */
@@ -235,22 +251,28 @@ static int wait_completed(struct import *import, struct error *err)
 	const struct client_pair parameters[] = { { "SnapshotId.1", import->snapshot_id }, { 0 } };
 	struct buffer answer BUFFER_SCOPED = { 0 };
 	for (;;) {
-		if (client_call_ec2(import->connection, "DescribeSnapshots", parameters, CLIENT_REPEAT, &answer, err))
+		if (client_call_ec2(
+			    import->connection, "DescribeSnapshots", parameters, CLIENT_REPEAT, &answer, err))
 			return -1;
 		const char *state = client_find_element(import->arena, buffer_text(&answer), "status");
 		if (state && strcmp(state, "completed") == 0)
 			return 0;
 		if (!state || strcmp(state, "pending") != 0)
-			return error_set(err, ERROR_INVALID, "the snapshot %s is %s", import->snapshot_id, state ? state : "gone");
+			return error_set(err, ERROR_INVALID, "the snapshot %s is %s", import->snapshot_id,
+				state ? state : "gone");
 		nanosleep(&(struct timespec){ .tv_nsec = POLL_MS * 1000000L }, NULL);
 	}
 }
 
 static int complete_snapshot(struct import *import, struct error *err)
 {
-	const struct client_pair headers[] = { { "x-amz-changedblockscount", arena_printf(import->arena, "%" PRIu64, import->put) }, { 0 } };
-	const struct client_rest rest = { .service = "ebs", .method = "POST",
-		.path = arena_printf(import->arena, "/snapshots/completion/%s", import->snapshot_id), .headers = headers };
+	const struct client_pair headers[] = {
+		{ "x-amz-changedblockscount", arena_printf(import->arena, "%" PRIu64, import->put) }, { 0 }
+	};
+	const struct client_rest rest = { .service = "ebs",
+		.method = "POST",
+		.path = arena_printf(import->arena, "/snapshots/completion/%s", import->snapshot_id),
+		.headers = headers };
 	json_t *answer;
 	if (client_call_rest(import->connection, &rest, CLIENT_REPEAT, &answer, err))
 		return -1;
@@ -286,19 +308,24 @@ static int register_image(struct import *import, const char **image_id, struct e
 /* Better to hear it before than after the upload. RegisterImage still decides. */
 static int check_name(struct import *import, struct error *err)
 {
-	const struct client_pair parameters[] = { { "Owner.1", "self" }, { "Filter.1.Name", "name" }, { "Filter.1.Value.1", import->settings->name }, { 0 } };
+	const struct client_pair parameters[] = { { "Owner.1", "self" }, { "Filter.1.Name", "name" },
+		{ "Filter.1.Value.1", import->settings->name }, { 0 } };
 	struct buffer answer BUFFER_SCOPED = { 0 };
 	if (client_call_ec2(import->connection, "DescribeImages", parameters, CLIENT_REPEAT, &answer, err))
 		return -1;
 	const char *taken = client_find_element(import->arena, buffer_text(&answer), "imageId");
-	return taken ? error_set(err, ERROR_INVALID, "the name %s is that of %s", import->settings->name, taken) : 0;
+	return taken
+		? error_set(err, ERROR_INVALID, "the name %s is that of %s", import->settings->name, taken)
+		: 0;
 }
 
 static int publish(struct import *import, const char *image_id, struct error *err)
 {
-	const struct client_pair parameters[] = { { "ImageId", image_id }, { "LaunchPermission.Add.1.Group", "all" }, { 0 } };
+	const struct client_pair parameters[] = { { "ImageId", image_id },
+		{ "LaunchPermission.Add.1.Group", "all" }, { 0 } };
 	struct buffer answer BUFFER_SCOPED = { 0 };
-	if (client_call_ec2(import->connection, "ModifyImageAttribute", parameters, CLIENT_REPEAT, &answer, err))
+	if (client_call_ec2(
+		    import->connection, "ModifyImageAttribute", parameters, CLIENT_REPEAT, &answer, err))
 		return error_prefix(err, "%s was registered, but not made public", image_id);
 	return 0;
 }
@@ -310,7 +337,8 @@ static void delete_snapshot(struct import *import)
 	struct buffer answer BUFFER_SCOPED = { 0 };
 	struct error err;
 	if (client_call_ec2(import->connection, "DeleteSnapshot", parameters, CLIENT_ONCE, &answer, &err))
-		fprintf(stderr, "amid import: the snapshot %s is left: %s\n", import->snapshot_id, err.message);
+		fprintf(stderr, "amid import: the snapshot %s is left: %s\n", import->snapshot_id,
+			err.message);
 }
 
 static int choose_size(const struct import *import, int64_t *size_gib, struct error *err)
@@ -319,7 +347,8 @@ static int choose_size(const struct import *import, int64_t *size_gib, struct er
 	int64_t least = (int64_t)((size + (UINT64_C(1) << GIB_SHIFT) - 1) >> GIB_SHIFT);
 	*size_gib = import->settings->size_gib ? import->settings->size_gib : least;
 	if (*size_gib < least)
-		return error_set(err, ERROR_INVALID, "--size %" PRId64 " is too small: the disk in %s needs %" PRId64 " GiB", *size_gib,
+		return error_set(err, ERROR_INVALID,
+			"--size %" PRId64 " is too small: the disk in %s needs %" PRId64 " GiB", *size_gib,
 			import->settings->file, least);
 	return 0;
 }
@@ -328,11 +357,14 @@ static int make_image(struct import *import, const char **image_id, struct error
 {
 	const struct settings *settings = import->settings;
 	int64_t size_gib;
-	if (disk_file_open(settings->file, settings->format, &import->disk, err) || choose_size(import, &size_gib, err) ||
-		client_open(settings->endpoint, &import->client, err) || client_connect(import->client, &import->connection, err) ||
-		check_name(import, err) || start_snapshot(import, size_gib, err))
+	if (disk_file_open(settings->file, settings->format, &import->disk, err) ||
+		choose_size(import, &size_gib, err) ||
+		client_open(settings->endpoint, &import->client, err) ||
+		client_connect(import->client, &import->connection, err) || check_name(import, err) ||
+		start_snapshot(import, size_gib, err))
 		return -1;
-	if (put_disk(import, err) || complete_snapshot(import, err) || register_image(import, image_id, err)) {
+	if (put_disk(import, err) || complete_snapshot(import, err) ||
+		register_image(import, image_id, err)) {
 		delete_snapshot(import);
 		return -1;
 	}
@@ -342,7 +374,10 @@ static int make_image(struct import *import, const char **image_id, struct error
 static int run(const struct settings *settings)
 {
 	struct arena *arena ARENA_SCOPED = arena_create();
-	struct import import = { .settings = settings, .arena = arena, .lock = PTHREAD_MUTEX_INITIALIZER, .ended = PTHREAD_COND_INITIALIZER };
+	struct import import = { .settings = settings,
+		.arena = arena,
+		.lock = PTHREAD_MUTEX_INITIALIZER,
+		.ended = PTHREAD_COND_INITIALIZER };
 	const char *image_id = NULL;
 	struct error err;
 	signal(SIGPIPE, SIG_IGN); /* a connection that the server closes is an error of its call */
@@ -379,9 +414,13 @@ static int read_option(int option, struct settings *settings)
 		return 0;
 	case 'f':
 		settings->format = optarg;
-		return strcmp(optarg, "raw") == 0 || strcmp(optarg, "qcow2") == 0 ? 0 : 1 + wrong_use("--format is raw or qcow2");
+		return strcmp(optarg, "raw") == 0 || strcmp(optarg, "qcow2") == 0
+			? 0
+			: 1 + wrong_use("--format is raw or qcow2");
 	case 's':
-		return read_size(optarg, &settings->size_gib) ? 0 : 1 + wrong_use("--size is a number of GiB from 1 to 65536");
+		return read_size(optarg, &settings->size_gib)
+			? 0
+			: 1 + wrong_use("--size is a number of GiB from 1 to 65536");
 	case 'a':
 		settings->architecture = optarg;
 		return 0;
@@ -407,7 +446,9 @@ static int read_option(int option, struct settings *settings)
 
 int command_import(int argc, char **argv)
 {
-	struct settings settings = { .architecture = "x86_64", .boot_mode = "legacy-bios", .root_device_name = "/dev/sda1" };
+	struct settings settings = {
+		.architecture = "x86_64", .boot_mode = "legacy-bios", .root_device_name = "/dev/sda1"
+	};
 	for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
 		int end = read_option(option, &settings);
 		if (end)

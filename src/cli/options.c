@@ -21,7 +21,8 @@ char *options_default_data(struct arena *arena)
 	return arena_printf(arena, "%s/.local/share/amid", home && *home ? home : ".");
 }
 
-int options_find_part(const char *built, const char *installed, struct arena *arena, char **path, struct error *err)
+int options_find_part(
+	const char *built, const char *installed, struct arena *arena, char **path, struct error *err)
 {
 	char program[PATH_MAX];
 	ssize_t size = readlink("/proc/self/exe", program, sizeof program - 1);
@@ -33,7 +34,8 @@ int options_find_part(const char *built, const char *installed, struct arena *ar
 	char *second = arena_printf(arena, "%s/../%s", folder, installed);
 	*path = access(first, R_OK) == 0 ? first : second;
 	if (access(*path, R_OK))
-		return error_set(err, ERROR_NOT_FOUND, "neither %s nor %s is there: is amid built or installed whole?", first, second);
+		return error_set(err, ERROR_NOT_FOUND,
+			"neither %s nor %s is there: is amid built or installed whole?", first, second);
 	return 0;
 }
 

@@ -9,7 +9,8 @@ char *options_default_data(struct arena *arena);
 /*
  * A part of amid beside the running program: in a build folder, or below the installation's prefix. `built` is relative to the folder of the program, `installed` to PREFIX. ERROR_NOT_FOUND names both places.
  */
-int options_find_part(const char *built, const char *installed, struct arena *arena, char **path, struct error *err);
+int options_find_part(
+	const char *built, const char *installed, struct arena *arena, char **path, struct error *err);
 /* An absolute form of a path that need not exist. */
 char *options_absolute(struct arena *arena, const char *path);
 /* "amid COMMAND: MESSAGE" on standard error; returns `status`. */

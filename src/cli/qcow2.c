@@ -44,7 +44,7 @@ struct qcow2 {
 	uint64_t size;
 	unsigned version;
 	unsigned cluster_bits;
-	uint64_t *l1; /* offsets of L2 tables; 0: none */
+	uint64_t *l1;      /* offsets of L2 tables; 0: none */
 	uint64_t l1_count; /* as many as the size needs */
 };
 
@@ -80,11 +80,14 @@ static int check_features(const uint8_t *header, struct error *err)
 	if (features & INCOMPATIBLE_CORRUPT)
 		return error_set(err, ERROR_CORRUPT, "it is marked as corrupt");
 	if (features & INCOMPATIBLE_COMPRESSION)
-		return error_set(err, ERROR_UNSUPPORTED, "its compression is not zlib, which is not supported yet");
+		return error_set(
+			err, ERROR_UNSUPPORTED, "its compression is not zlib, which is not supported yet");
 	if (features & INCOMPATIBLE_EXTENDED_L2)
-		return error_set(err, ERROR_UNSUPPORTED, "it has extended L2 entries, which are not supported yet");
+		return error_set(
+			err, ERROR_UNSUPPORTED, "it has extended L2 entries, which are not supported yet");
 	if (features & ~INCOMPATIBLE_DIRTY)
-		return error_set(err, ERROR_UNSUPPORTED, "it has unknown incompatible features (0x%" PRIx64 ")", features);
+		return error_set(err, ERROR_UNSUPPORTED,
+			"it has unknown incompatible features (0x%" PRIx64 ")", features);
 	return 0;
 }
 
@@ -96,7 +99,8 @@ static int check_header(struct qcow2 *qcow2, const uint8_t *header, size_t size,
 	if (qcow2->version != 2 && qcow2->version != 3)
 		return error_set(err, ERROR_UNSUPPORTED, "its version %u is neither 2 nor 3", qcow2->version);
 	if (get(header + 8, 8) || get(header + 16, 4))
-		return error_set(err, ERROR_UNSUPPORTED, "it has a backing file; flatten it first (qemu-img convert)");
+		return error_set(
+			err, ERROR_UNSUPPORTED, "it has a backing file; flatten it first (qemu-img convert)");
 	if (get(header + 32, 4))
 		return error_set(err, ERROR_UNSUPPORTED, "it is encrypted");
 	if (qcow2->version == 3 && (size < HEADER_V3 || get(header + 100, 4) < HEADER_V3))
@@ -108,7 +112,8 @@ static int check_header(struct qcow2 *qcow2, const uint8_t *header, size_t size,
 		return error_set(err, ERROR_CORRUPT, "its cluster size is 2^%u", qcow2->cluster_bits);
 	qcow2->size = get(header + 24, 8);
 	if (qcow2->size == 0 || qcow2->size > QCOW2_SIZE_MAX)
-		return error_set(err, ERROR_UNSUPPORTED, "its disk has %" PRIu64 " bytes, which is none or more than 64 TiB", qcow2->size);
+		return error_set(err, ERROR_UNSUPPORTED,
+			"its disk has %" PRIu64 " bytes, which is none or more than 64 TiB", qcow2->size);
 	return 0;
 }
 
@@ -117,16 +122,22 @@ static int read_l1(struct qcow2 *qcow2, uint64_t offset, uint64_t entries, struc
 	qcow2->l1_count = ((qcow2->size - 1) >> l2_bits(qcow2)) + 1;
 	uint64_t bytes = qcow2->l1_count * sizeof *qcow2->l1;
 	if (entries < qcow2->l1_count || bytes > L1_BYTES_MAX)
-		return error_set(err, ERROR_CORRUPT, "its L1 table of %" PRIu64 " entries is not of a disk of %" PRIu64 " bytes", entries, qcow2->size);
+		return error_set(err, ERROR_CORRUPT,
+			"its L1 table of %" PRIu64 " entries is not of a disk of %" PRIu64 " bytes", entries,
+			qcow2->size);
 	if (offset % cluster_size(qcow2) || offset > qcow2->file_size || bytes > qcow2->file_size - offset)
-		return error_set(err, ERROR_CORRUPT, "its L1 table at %" PRIu64 " is not within the file", offset);
+		return error_set(
+			err, ERROR_CORRUPT, "its L1 table at %" PRIu64 " is not within the file", offset);
 	qcow2->l1 = memory_alloc(bytes);
 	if (file_pread_full(qcow2->fd, qcow2->l1, bytes, (off_t)offset))
 		return error_set_errno(err, errno, "cannot read its L1 table");
 	for (uint64_t i = 0; i < qcow2->l1_count; i++) {
 		uint64_t entry = get((const uint8_t *)&qcow2->l1[i], 8) & OFFSET_MASK;
-		if (entry && (entry % cluster_size(qcow2) || entry > qcow2->file_size || cluster_size(qcow2) > qcow2->file_size - entry))
-			return error_set(err, ERROR_CORRUPT, "its L2 table at %" PRIu64 " is not within the file", entry);
+		if (entry &&
+			(entry % cluster_size(qcow2) || entry > qcow2->file_size ||
+				cluster_size(qcow2) > qcow2->file_size - entry))
+			return error_set(err, ERROR_CORRUPT,
+				"its L2 table at %" PRIu64 " is not within the file", entry);
 		qcow2->l1[i] = entry;
 	}
 	return 0;
@@ -209,27 +220,38 @@ static int find_entry(const struct qcow2 *qcow2, uint64_t offset, uint64_t *entr
 }
 
 /* Inflates a whole cluster. The stream need not end where the cluster does. */
-static int inflate_cluster(const struct qcow2 *qcow2, const uint8_t *packed, size_t packed_size, uint8_t *cluster, uint64_t at, struct error *err)
+static int inflate_cluster(const struct qcow2 *qcow2, const uint8_t *packed, size_t packed_size,
+	uint8_t *cluster, uint64_t at, struct error *err)
 {
-	z_stream stream = { .next_in = packed, .avail_in = (unsigned)packed_size, .next_out = cluster, .avail_out = (unsigned)cluster_size(qcow2) };
+	z_stream stream = { .next_in = packed,
+		.avail_in = (unsigned)packed_size,
+		.next_out = cluster,
+		.avail_out = (unsigned)cluster_size(qcow2) };
 	if (inflateInit2(&stream, -DEFLATE_WINDOW_BITS) != Z_OK)
 		return error_set(err, ERROR_INTERNAL, "zlib cannot be set up");
 	int result = inflate(&stream, Z_FINISH);
-	bool whole = stream.avail_out == 0 && (result == Z_STREAM_END || result == Z_BUF_ERROR || result == Z_OK);
+	bool whole =
+		stream.avail_out == 0 && (result == Z_STREAM_END || result == Z_BUF_ERROR || result == Z_OK);
 	inflateEnd(&stream);
-	return whole ? 0 : error_set(err, ERROR_CORRUPT, "its compressed cluster at %" PRIu64 " is damaged", at);
+	return whole ? 0
+		     : error_set(err, ERROR_CORRUPT, "its compressed cluster at %" PRIu64 " is damaged", at);
 }
 
-static int read_compressed(const struct qcow2 *qcow2, uint64_t entry, uint64_t within, void *data, size_t size, struct error *err)
+static int read_compressed(const struct qcow2 *qcow2, uint64_t entry, uint64_t within, void *data,
+	size_t size, struct error *err)
 {
 	unsigned offset_bits = 62 - (qcow2->cluster_bits - 8);
 	uint64_t at = entry & ((UINT64_C(1) << offset_bits) - 1);
 	uint64_t sectors = ((entry & (ENTRY_COMPRESSED - 1)) >> offset_bits) + 1;
 	size_t packed_size = (size_t)(sectors * SECTOR - at % SECTOR); /* at most twice a cluster */
 	if (at >= qcow2->file_size)
-		return error_set(err, ERROR_CORRUPT, "its compressed cluster at %" PRIu64 " is not within the file", at);
+		return error_set(err, ERROR_CORRUPT,
+			"its compressed cluster at %" PRIu64 " is not within the file", at);
 	uint8_t *packed = memory_alloc(packed_size), *cluster = memory_alloc(cluster_size(qcow2));
-	int result = read_file(qcow2, at, packed, packed_size, err) || inflate_cluster(qcow2, packed, packed_size, cluster, at, err) ? -1 : 0;
+	int result = read_file(qcow2, at, packed, packed_size, err) ||
+			inflate_cluster(qcow2, packed, packed_size, cluster, at, err)
+		? -1
+		: 0;
 	if (result == 0)
 		memcpy(data, cluster + within, size);
 	free(packed);
@@ -238,7 +260,8 @@ static int read_compressed(const struct qcow2 *qcow2, uint64_t entry, uint64_t w
 }
 
 /* A piece that lies within one cluster. */
-static int read_piece(const struct qcow2 *qcow2, uint64_t offset, void *data, size_t size, bool *empty, struct error *err)
+static int read_piece(
+	const struct qcow2 *qcow2, uint64_t offset, void *data, size_t size, bool *empty, struct error *err)
 {
 	uint64_t entry, within = offset & (cluster_size(qcow2) - 1);
 	if (find_entry(qcow2, offset, &entry, err))
@@ -255,12 +278,14 @@ static int read_piece(const struct qcow2 *qcow2, uint64_t offset, void *data, si
 	return read_file(qcow2, at + within, data, size, err);
 }
 
-int qcow2_read(const struct qcow2 *qcow2, uint64_t offset, void *data, size_t size, bool *empty, struct error *err)
+int qcow2_read(
+	const struct qcow2 *qcow2, uint64_t offset, void *data, size_t size, bool *empty, struct error *err)
 {
 	size_t filled = 0; /* bytes of `data` that have their content */
 	*empty = true;
 	for (size_t done = 0; done < size;) {
-		uint64_t at = offset + done, left_in_cluster = cluster_size(qcow2) - (at & (cluster_size(qcow2) - 1));
+		uint64_t at = offset + done,
+			 left_in_cluster = cluster_size(qcow2) - (at & (cluster_size(qcow2) - 1));
 		size_t piece = left_in_cluster < size - done ? (size_t)left_in_cluster : size - done;
 		bool nothing = true;
 		if (at < qcow2->size && qcow2->size - at < piece)

@@ -20,9 +20,10 @@ struct qcow2;
 bool qcow2_is(const void *start, size_t size);
 /* `fd` stays the caller's and must outlive it. ERROR_UNSUPPORTED: a kind of qcow2 that is refused; ERROR_CORRUPT: not a sound one. */
 int qcow2_open(int fd, struct qcow2 **qcow2, struct error *err);
-void qcow2_close(struct qcow2 *qcow2); /* NULL is legal */
+void qcow2_close(struct qcow2 *qcow2);          /* NULL is legal */
 uint64_t qcow2_size(const struct qcow2 *qcow2); /* of the disk, in bytes */
 /* The first offset at or after `offset` that may hold data; the disk's size if there is none. Looks at the top table only. */
 uint64_t qcow2_next(const struct qcow2 *qcow2, uint64_t offset);
 /* Reads `size` bytes at `offset` of the disk, zeros behind its end. *empty: they are all zeros because nothing is there, and `data` was not touched. */
-int qcow2_read(const struct qcow2 *qcow2, uint64_t offset, void *data, size_t size, bool *empty, struct error *err);
+int qcow2_read(
+	const struct qcow2 *qcow2, uint64_t offset, void *data, size_t size, bool *empty, struct error *err);

@@ -50,7 +50,8 @@ static int run_script(const char *script, const char *disk, const char *cache, s
 		_exit(127);
 	}
 	int status = -1;
-	if (child < 0 || waitpid(child, &status, 0) != child || !WIFEXITED(status) || WEXITSTATUS(status) != 0)
+	if (child < 0 || waitpid(child, &status, 0) != child || !WIFEXITED(status) ||
+		WEXITSTATUS(status) != 0)
 		return error_set(err, ERROR_INTERNAL, "%s failed", script);
 	return 0;
 }
@@ -60,7 +61,8 @@ static int build_disk(struct quickstart *quickstart, char **disk, struct error *
 	struct arena *arena = quickstart->arena;
 	char *name = arena_printf(arena, "build-%s.sh", quickstart->image), *script;
 	char *cache = arena_printf(arena, "%s/quickstart", quickstart->data);
-	if (options_find_part(arena_printf(arena, "../images/%s", name), arena_printf(arena, "share/amid/images/%s", name), arena, &script, err) ||
+	if (options_find_part(arena_printf(arena, "../images/%s", name),
+		    arena_printf(arena, "share/amid/images/%s", name), arena, &script, err) ||
 		file_make_folder(cache, 0755, err))
 		return -1;
 	*disk = arena_printf(arena, "%s/%s.raw", cache, quickstart->image);
@@ -80,11 +82,14 @@ static int import_disk(struct quickstart *quickstart, char *disk)
 	unsetenv("AWS_ACCESS_KEY_ID");
 	unsetenv("AWS_SECRET_ACCESS_KEY");
 	unsetenv("AWS_SESSION_TOKEN");
-	setenv("AWS_SHARED_CREDENTIALS_FILE", arena_printf(quickstart->arena, "%s/platform-credentials", quickstart->data), 1);
+	setenv("AWS_SHARED_CREDENTIALS_FILE",
+		arena_printf(quickstart->arena, "%s/platform-credentials", quickstart->data), 1);
 	if (quickstart->endpoint)
 		setenv("AWS_ENDPOINT_URL", quickstart->endpoint, 1);
-	char command[] = "import", name_option[] = "--name", description_option[] = "--description", public_option[] = "--public";
-	char *arguments[] = { command, disk, name_option, name, description_option, description, public_option, NULL };
+	char command[] = "import", name_option[] = "--name", description_option[] = "--description",
+	     public_option[] = "--public";
+	char *arguments[] = { command, disk, name_option, name, description_option, description,
+		public_option, NULL };
 	optind = 0; /* getopt starts anew */
 	return command_import(7, arguments);
 }
@@ -104,8 +109,10 @@ int command_quickstart(int argc, char **argv)
 			return 2;
 		*(option == 'd' ? &quickstart.data : &quickstart.endpoint) = optarg;
 	}
-	if (optind + 1 != argc || (strcmp(argv[optind], "tiny") != 0 && strcmp(argv[optind], "debian-12") != 0))
-		return options_fail("quickstart", 2, "name one image, tiny or debian-12; see amid quickstart --help");
+	if (optind + 1 != argc ||
+		(strcmp(argv[optind], "tiny") != 0 && strcmp(argv[optind], "debian-12") != 0))
+		return options_fail(
+			"quickstart", 2, "name one image, tiny or debian-12; see amid quickstart --help");
 	quickstart.image = argv[optind];
 	quickstart.data = options_absolute(arena, quickstart.data);
 	if (build_disk(&quickstart, &disk, &err))

@@ -46,7 +46,8 @@ static int wrong_use(const char *option, const char *value)
 static bool is_region_name(const char *name)
 {
 	size_t size = strlen(name);
-	return size >= 3 && size <= 32 && strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-") == size && *name != '-';
+	return size >= 3 && size <= 32 && strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-") == size &&
+		*name != '-';
 }
 
 /* 0, or an exit status + 1 to end with. */
@@ -130,7 +131,9 @@ int command_serve(int argc, char **argv)
 {
 	struct arena *arena ARENA_SCOPED = arena_create();
 	const char *regions = "us-east-1";
-	struct amid_config config = { .data = options_default_data(arena), .listen = "127.0.0.1:4566", .compute = &compute_driver_qemu };
+	struct amid_config config = { .data = options_default_data(arena),
+		.listen = "127.0.0.1:4566",
+		.compute = &compute_driver_qemu };
 	struct error err;
 	for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
 		int end = read_option(option, &config, &regions);

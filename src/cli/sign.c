@@ -38,7 +38,8 @@ static char *list_names(struct arena *arena, const struct sign_header *headers, 
 	return arena_strdup(arena, buffer_text(&names));
 }
 
-static void hash_canonical(const struct sign_request *request, const struct sign_header *headers, const char *names, struct digest *digest)
+static void hash_canonical(const struct sign_request *request, const struct sign_header *headers,
+	const char *names, struct digest *digest)
 {
 	struct buffer text BUFFER_SCOPED = { 0 };
 	char hex[2 * DIGEST_SIZE + 1];
@@ -54,7 +55,8 @@ static void mac_text(const void *key, size_t key_size, const char *text, struct 
 	digest_hmac_sha256(key, key_size, text, strlen(text), mac);
 }
 
-static void derive_key(const struct sign_credentials *credentials, const char *date, const char *service, struct digest *key)
+static void derive_key(
+	const struct sign_credentials *credentials, const char *date, const char *service, struct digest *key)
 {
 	struct buffer secret BUFFER_SCOPED = { 0 };
 	struct digest step;
@@ -67,20 +69,24 @@ static void derive_key(const struct sign_credentials *credentials, const char *d
 	OPENSSL_cleanse(&step, sizeof step);
 }
 
-char *sign_authorization(struct arena *arena, const struct sign_credentials *credentials, const struct sign_request *request, const char *timestamp)
+char *sign_authorization(struct arena *arena, const struct sign_credentials *credentials,
+	const struct sign_request *request, const char *timestamp)
 {
-	struct sign_header *headers = arena_memdup(arena, request->headers, request->header_count * sizeof *headers);
+	struct sign_header *headers =
+		arena_memdup(arena, request->headers, request->header_count * sizeof *headers);
 	const char *date = arena_strndup(arena, timestamp, DATE_SIZE);
 	struct digest canonical, key, mac;
 	char hex[2 * DIGEST_SIZE + 1];
 	qsort(headers, request->header_count, sizeof *headers, compare_headers);
 	const char *names = list_names(arena, headers, request->header_count);
-	const char *scope = arena_printf(arena, "%s/%s/%s/aws4_request", date, credentials->region, request->service);
+	const char *scope =
+		arena_printf(arena, "%s/%s/%s/aws4_request", date, credentials->region, request->service);
 	hash_canonical(request, headers, names, &canonical);
-	const char *text = arena_printf(arena, "AWS4-HMAC-SHA256\n%s\n%s\n%s", timestamp, scope, text_hex(canonical.bytes, DIGEST_SIZE, hex));
+	const char *text = arena_printf(arena, "AWS4-HMAC-SHA256\n%s\n%s\n%s", timestamp, scope,
+		text_hex(canonical.bytes, DIGEST_SIZE, hex));
 	derive_key(credentials, date, request->service, &key);
 	mac_text(key.bytes, DIGEST_SIZE, text, &mac);
 	OPENSSL_cleanse(&key, sizeof key);
-	return arena_printf(arena, "AWS4-HMAC-SHA256 Credential=%s/%s, SignedHeaders=%s, Signature=%s", credentials->access_key_id, scope, names,
-		text_hex(mac.bytes, DIGEST_SIZE, hex));
+	return arena_printf(arena, "AWS4-HMAC-SHA256 Credential=%s/%s, SignedHeaders=%s, Signature=%s",
+		credentials->access_key_id, scope, names, text_hex(mac.bytes, DIGEST_SIZE, hex));
 }

@@ -8,14 +8,15 @@
 #include "base/digest.h"
 
 struct sign_header {
-	const char *name; /* lower case */
+	const char *name;  /* lower case */
 	const char *value; /* without blanks at its ends */
 };
 
 struct sign_request {
 	const char *method;
 	const char *path; /* of unreserved characters and '/' only, so that it is its own encoded form */
-	const struct sign_header *headers; /* all that are signed, "host" and "x-amz-date" among them, in any order */
+	const struct sign_header
+		*headers; /* all that are signed, "host" and "x-amz-date" among them, in any order */
 	size_t header_count;
 	const struct digest *body; /* SHA-256 of the body */
 	const char *service;
@@ -31,4 +32,5 @@ struct sign_credentials {
 /* "20261121T070000Z", for the header x-amz-date. */
 char *sign_timestamp(struct arena *arena, int64_t now_ms);
 /* The value of the header Authorization. `timestamp` is what x-amz-date says. */
-char *sign_authorization(struct arena *arena, const struct sign_credentials *credentials, const struct sign_request *request, const char *timestamp);
+char *sign_authorization(struct arena *arena, const struct sign_credentials *credentials,
+	const struct sign_request *request, const char *timestamp);

@@ -32,12 +32,14 @@ static void print_table(json_t *status)
 {
 	json_t *region;
 	size_t i;
-	printf("%-16s %7s %10s %8s %10s %16s %12s %18s\n", "region", "images", "snapshots", "volumes", "instances", "store bytes", "objects",
-		"available bytes");
+	printf("%-16s %7s %10s %8s %10s %16s %12s %18s\n", "region", "images", "snapshots", "volumes",
+		"instances", "store bytes", "objects", "available bytes");
 	json_array_foreach(json_object_get(status, "regions"), i, region)
-		printf("%-16s %7lld %10lld %8lld %10lld %16lld %12lld %18lld\n", json_string_value(json_object_get(region, "region")),
-			figure(region, "images"), figure(region, "snapshots"), figure(region, "volumes"), figure(region, "instances"),
-			figure(region, "store_bytes"), figure(region, "store_objects"), figure(region, "store_available"));
+		printf("%-16s %7lld %10lld %8lld %10lld %16lld %12lld %18lld\n",
+			json_string_value(json_object_get(region, "region")), figure(region, "images"),
+			figure(region, "snapshots"), figure(region, "volumes"), figure(region, "instances"),
+			figure(region, "store_bytes"), figure(region, "store_objects"),
+			figure(region, "store_available"));
 }
 
 /* The region that a client would use: AWS_REGION, else the server's first. */
@@ -46,8 +48,10 @@ static int print_field(json_t *status, const char *name, struct error *err)
 	const char *wanted = getenv("AWS_REGION");
 	json_t *region, *regions = json_object_get(status, "regions");
 	size_t i;
-	json_array_foreach(regions, i, region) {
-		if (wanted && *wanted && strcmp(wanted, json_string_value(json_object_get(region, "region"))) != 0)
+	json_array_foreach(regions, i, region)
+	{
+		if (wanted && *wanted &&
+			strcmp(wanted, json_string_value(json_object_get(region, "region"))) != 0)
 			continue;
 		if (!json_is_integer(json_object_get(region, name)))
 			return error_set(err, ERROR_INVALID, "there is no field %s", name);

@@ -21,7 +21,8 @@ enum machine_state {
 };
 
 struct machine_disk {
-	const char *device_id; /* the volume's id: the disk's serial (as AWS: "vol0123...", without the dash, for nvme and virtio) and its node name */
+	const char *
+		device_id; /* the volume's id: the disk's serial (as AWS: "vol0123...", without the dash, for nvme and virtio) and its node name */
 	const char *nbd_socket; /* Unix socket of its volume server */
 	const char *export_name;
 	bool nvme; /* else virtio-blk */
@@ -34,7 +35,7 @@ struct machine_nic {
 };
 
 struct machine_spec {
-	const char *id; /* instance id */
+	const char *id;            /* instance id */
 	const char *instance_type; /* SMBIOS product name */
 	unsigned vcpus;
 	unsigned memory_mib;
@@ -43,14 +44,15 @@ struct machine_spec {
 	unsigned disk_count;
 	const struct machine_nic *nics;
 	unsigned nic_count;
-	const char *folder; /* of this machine, made by the caller, mode 0700: console log, sockets, pid file */
+	const char
+		*folder; /* of this machine, made by the caller, mode 0700: console log, sockets, pid file */
 };
 
 enum machine_event {
-	EVENT_MACHINE_RESET, /* the guest rebooted */
+	EVENT_MACHINE_RESET,     /* the guest rebooted */
 	EVENT_MACHINE_SHUT_DOWN, /* the guest powered off */
-	EVENT_MACHINE_GONE, /* the process ended for any other reason */
-	EVENT_MACHINE_AGENT, /* the guest agent's channel was opened by the guest */
+	EVENT_MACHINE_GONE,      /* the process ended for any other reason */
+	EVENT_MACHINE_AGENT,     /* the guest agent's channel was opened by the guest */
 };
 /* Called from a driver's thread; must be quick and must not call the driver. */
 typedef void compute_listener(void *context, const char *machine_id, enum machine_event event);
@@ -58,14 +60,15 @@ typedef void compute_listener(void *context, const char *machine_id, enum machin
 struct compute_driver {
 	const char *name;
 	/* `state_folder` durable, `runtime_folder` on a tmpfs for sockets (short path). */
-	int (*open)(const char *state_folder, const char *runtime_folder, compute_listener *listener, void *context,
-		struct compute **compute, struct error *err);
+	int (*open)(const char *state_folder, const char *runtime_folder, compute_listener *listener,
+		void *context, struct compute **compute, struct error *err);
 	void (*close)(struct compute *compute); /* machines go on */
 
 	/* Starts the machine's process; returns when its monitor answers (the guest is then at its first instructions). A machine already running is a success. */
 	int (*start)(struct compute *compute, const struct machine_spec *spec, struct error *err);
 	/* What became of it. Takes up machines of an earlier amid (connects to their monitor and watches them). */
-	int (*state)(struct compute *compute, const char *id, const char *folder, enum machine_state *state, struct error *err);
+	int (*state)(struct compute *compute, const char *id, const char *folder, enum machine_state *state,
+		struct error *err);
 	/* Asks the guest to shut down (ACPI power button). EVENT_MACHINE_SHUT_DOWN follows, if the guest listens. */
 	int (*power_button)(struct compute *compute, const char *id, struct error *err);
 	/* Ends the process at once; returns when it is gone. Fine if it is. */
@@ -74,18 +77,22 @@ struct compute_driver {
 	int (*reset)(struct compute *compute, const char *id, struct error *err);
 
 	/* Hot-plug. attach: returns when the guest has the device on its bus. detach: asks the guest to let it go and waits up to timeout_ms for that (ERROR_TIMEOUT). Repeating either is a success. */
-	int (*attach_disk)(struct compute *compute, const char *id, const struct machine_disk *disk, struct error *err);
-	int (*detach_disk)(struct compute *compute, const char *id, const char *device_id, int timeout_ms, struct error *err);
+	int (*attach_disk)(
+		struct compute *compute, const char *id, const struct machine_disk *disk, struct error *err);
+	int (*detach_disk)(struct compute *compute, const char *id, const char *device_id, int timeout_ms,
+		struct error *err);
 	/* Tells the guest of a disk's new size. */
-	int (*resize_disk)(struct compute *compute, const char *id, const char *device_id, uint64_t size, struct error *err);
+	int (*resize_disk)(struct compute *compute, const char *id, const char *device_id, uint64_t size,
+		struct error *err);
 
 	/* Through the guest agent: ERROR_NOT_FOUND if the guest has none running, ERROR_TIMEOUT if it does not answer within timeout_ms. *count: file systems frozen. */
-	int (*freeze_file_systems)(struct compute *compute, const char *id, int timeout_ms, int *count, struct error *err);
+	int (*freeze_file_systems)(
+		struct compute *compute, const char *id, int timeout_ms, int *count, struct error *err);
 	int (*thaw_file_systems)(struct compute *compute, const char *id, struct error *err);
 
 	/* The newest `limit` bytes of what the machine wrote to its serial console over its life (kept after its end, until its folder is removed), in the arena. */
-	int (*console)(struct compute *compute, const char *id, const char *folder, size_t limit, struct arena *arena, char **data, size_t *size,
-		int64_t *modified_ms, struct error *err);
+	int (*console)(struct compute *compute, const char *id, const char *folder, size_t limit,
+		struct arena *arena, char **data, size_t *size, int64_t *modified_ms, struct error *err);
 };
 
 extern const struct compute_driver compute_driver_qemu;

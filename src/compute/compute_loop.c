@@ -23,7 +23,7 @@ struct compute_loop_source {
 	int fd;
 	const struct compute_loop_handler *handler;
 	void *context;
-	bool removed, calling;            /* under the lock; `release` runs once removed && !calling */
+	bool removed, calling; /* under the lock; `release` runs once removed && !calling */
 	struct compute_loop_source *next, **link; /* in loop->sources, or (next only) in loop->removed */
 };
 
@@ -188,8 +188,8 @@ void compute_loop_destroy(struct compute_loop *loop)
 	free_loop(loop);
 }
 
-int compute_loop_add(struct compute_loop *loop, int fd, const struct compute_loop_handler *handler, void *context,
-	struct compute_loop_source **result, struct error *err)
+int compute_loop_add(struct compute_loop *loop, int fd, const struct compute_loop_handler *handler,
+	void *context, struct compute_loop_source **result, struct error *err)
 {
 	struct compute_loop_source *source = memory_alloc(sizeof *source);
 	*source = (struct compute_loop_source){ .fd = fd, .handler = handler, .context = context };

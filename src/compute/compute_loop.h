@@ -23,8 +23,8 @@ int compute_loop_create(struct compute_loop **loop, struct error *err);
 void compute_loop_destroy(struct compute_loop *loop);
 
 /* Watches `fd` (EPOLLIN), which then belongs to the loop and is closed after the source was removed. On failure nothing is taken over. */
-int compute_loop_add(struct compute_loop *loop, int fd, const struct compute_loop_handler *handler, void *context,
-	struct compute_loop_source **source, struct error *err);
+int compute_loop_add(struct compute_loop *loop, int fd, const struct compute_loop_handler *handler,
+	void *context, struct compute_loop_source **source, struct error *err);
 /*
  * No new call of `ready` begins after this; one that runs on the loop's thread may still end. Does not wait, so it may be called with locks held that `ready`
  * takes; `release` may run inside of it. Once for each source.

@@ -59,7 +59,8 @@ static int start_trimming(struct compute *compute, struct error *err)
 	compute->trim_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
 	if (compute->trim_fd < 0 || timerfd_settime(compute->trim_fd, 0, &interval, NULL))
 		return error_set_errno(err, errno, "cannot make a timer");
-	return compute_loop_add(compute->loop, compute->trim_fd, &trim_handler, compute, &compute->trim_source, err);
+	return compute_loop_add(
+		compute->loop, compute->trim_fd, &trim_handler, compute, &compute->trim_source, err);
 }
 
 static bool may_drop_capabilities(void)

@@ -28,7 +28,7 @@ struct compute {
 	void *context;
 	struct compute_loop *loop;
 	struct compute_loop_source *trim_source; /* a timer */
-	int trim_fd;                     /* the source's */
+	int trim_fd;                             /* the source's */
 	struct acceleration *acceleration;
 	bool privileged;
 	pthread_mutex_t lock;
@@ -45,8 +45,8 @@ struct machine {
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
 	struct compute_loop_source *end_source; /* its pidfd; NULL once it ended */
-	bool destroying;                /* its end is our own doing: no event */
-	char *awaited_device;           /* detach waits until this one is deleted */
+	bool destroying;                        /* its end is our own doing: no event */
+	char *awaited_device;                   /* detach waits until this one is deleted */
 	bool device_deleted, unplug_refused;
 };
 

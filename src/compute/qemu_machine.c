@@ -151,7 +151,8 @@ static int watch_end(struct machine *machine, struct error *err)
 	}
 	struct compute_loop_source *source;
 	pthread_mutex_lock(&machine->lock);
-	int failed = compute_loop_add(machine->compute->loop, fd, &end_handler, ref_machine(machine), &source, err);
+	int failed = compute_loop_add(
+		machine->compute->loop, fd, &end_handler, ref_machine(machine), &source, err);
 	machine->end_source = failed ? NULL : source;
 	pthread_mutex_unlock(&machine->lock);
 	if (!failed)

@@ -240,8 +240,8 @@ static int wait_greeting(struct qmp *qmp, int timeout_ms, struct error *err)
 	return error_set(err, ERROR_TIMEOUT, "the monitor gave no greeting within %d ms", timeout_ms);
 }
 
-int qmp_open(struct compute_loop *loop, int fd, int timeout_ms, const struct qmp_listener *listener, void *context,
-	struct qmp **result, struct error *err)
+int qmp_open(struct compute_loop *loop, int fd, int timeout_ms, const struct qmp_listener *listener,
+	void *context, struct qmp **result, struct error *err)
 {
 	struct qmp *qmp = create_qmp(listener, context);
 	qmp->loop = loop;

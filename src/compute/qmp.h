@@ -24,8 +24,8 @@ struct qmp_listener {
  * Takes over a connected socket (also on failure; `release` is then called), waits for the greeting and leaves negotiation mode. Everything within timeout_ms.
  * ERROR_TIMEOUT; ERROR_UNAVAILABLE if the other side closes or speaks something else.
  */
-int qmp_open(struct compute_loop *loop, int fd, int timeout_ms, const struct qmp_listener *listener, void *context,
-	struct qmp **qmp, struct error *err);
+int qmp_open(struct compute_loop *loop, int fd, int timeout_ms, const struct qmp_listener *listener,
+	void *context, struct qmp **qmp, struct error *err);
 /* Commands under way fail with ERROR_UNAVAILABLE. No event is delivered after a call of the listener that may be running. NULL is legal. */
 void qmp_close(struct qmp *qmp);
 

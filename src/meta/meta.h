@@ -20,7 +20,7 @@ struct meta_batch;
 /* What every record's C struct begins with (apigen puts it there); filled by meta, not part of the body. */
 struct record {
 	const char *account; /* "" for records that belong to no account */
-	const char *region; /* "" for global ones */
+	const char *region;  /* "" for global ones */
 	const char *id;
 	int64_t version; /* 0: not stored yet */
 };
@@ -52,27 +52,27 @@ int meta_open(const char *path, struct meta **meta, struct error *err);
 void meta_close(struct meta *meta); /* commits what is queued; NULL is legal */
 
 /* Reads one record into a struct in the arena; *found (a pointer to the kind's C struct) is NULL if there is none: that is a success. */
-int meta_get(struct meta *meta, const struct record_kind *kind, const char *account, const char *region, const char *id,
-	struct arena *arena, void *found, struct error *err);
+int meta_get(struct meta *meta, const struct record_kind *kind, const char *account, const char *region,
+	const char *id, struct arena *arena, void *found, struct error *err);
 /* The same, whoever owns it: id alone (ids are unique within a kind; if several accounts have it, that is an error). region NULL: any. */
-int meta_get_any(struct meta *meta, const struct record_kind *kind, const char *region, const char *id, struct arena *arena,
-	void *found, struct error *err);
+int meta_get_any(struct meta *meta, const struct record_kind *kind, const char *region, const char *id,
+	struct arena *arena, void *found, struct error *err);
 
 /* Which records to list; NULL fields do not restrict. Ordered by id. */
 struct meta_query {
 	const char *account;
 	const char *region;
-	const char *index; /* name of a declared index ... */
-	const char *value; /* ... and the value sought; both or neither */
+	const char *index;    /* name of a declared index ... */
+	const char *value;    /* ... and the value sought; both or neither */
 	const char *after_id; /* only ids behind this one */
-	size_t limit; /* 0: all */
+	size_t limit;         /* 0: all */
 };
 struct meta_rows {
 	void **items; /* each a pointer to the kind's C struct */
 	size_t count;
 };
-int meta_list(struct meta *meta, const struct record_kind *kind, const struct meta_query *query, struct arena *arena,
-	struct meta_rows *rows, struct error *err);
+int meta_list(struct meta *meta, const struct record_kind *kind, const struct meta_query *query,
+	struct arena *arena, struct meta_rows *rows, struct error *err);
 
 /*
  * A batch of changes, all or nothing. Records given to it are encoded at once, so they may change afterwards. meta_batch_create needs no cleanup: it lives in the arena.
@@ -99,8 +99,8 @@ struct meta_change {
 	const char *kind, *account, *region, *id;
 	bool deleted;
 };
-int meta_changes_after(struct meta *meta, int64_t sequence, size_t limit, struct arena *arena, struct meta_change **changes,
-	size_t *count, struct error *err);
+int meta_changes_after(struct meta *meta, int64_t sequence, size_t limit, struct arena *arena,
+	struct meta_change **changes, size_t *count, struct error *err);
 /* The newest sequence number that is durable. */
 int64_t meta_last_change(struct meta *meta);
 /* Called on the writer thread after each group commit, once a changed record and before the commits return; must be quick and must not call meta. One listener. */
@@ -109,5 +109,5 @@ void meta_set_listener(struct meta *meta, meta_listener *listener, void *context
 /* Forgets every record of an account (POST /_amid/reset), logging each as deleted; kinds named in `keep` (NULL-terminated) stay. */
 int meta_forget_account(struct meta *meta, const char *account, const char *const *keep, struct error *err);
 /* sqlite's own integrity check plus: every index row matches its record. Lines as in store.h. */
-int meta_check(struct meta *meta, void (*report)(void *context, const char *line), void *context, uint64_t *faults,
-	struct error *err);
+int meta_check(struct meta *meta, void (*report)(void *context, const char *line), void *context,
+	uint64_t *faults, struct error *err);

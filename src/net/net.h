@@ -21,8 +21,8 @@ enum { NET_PROTOCOL_ALL = -1 }; /* else the IP protocol number: 1 ICMP, 6 TCP, 1
 struct net_rule {
 	int protocol;
 	int from_port, to_port; /* TCP, UDP; -1: all. ICMP: type and code, -1: all */
-	uint32_t peer_address; /* network of the other side ... */
-	int peer_prefix; /* ... and its prefix length; -1: peer_group instead */
+	uint32_t peer_address;  /* network of the other side ... */
+	int peer_prefix;        /* ... and its prefix length; -1: peer_group instead */
 	const char *peer_group; /* any interface that is in that security group */
 };
 struct net_group {
@@ -39,12 +39,12 @@ struct net_interface {
 	uint32_t gateway; /* of its subnet */
 	uint32_t subnet_address;
 	int subnet_prefix;
-	uint32_t public_address; /* in 127.0.0.0/8; 0: none */
-	const char *hostname; /* sent by DHCP */
+	uint32_t public_address;   /* in 127.0.0.0/8; 0: none */
+	const char *hostname;      /* sent by DHCP */
 	const char *const *groups; /* ids, NULL-terminated */
 };
 struct net_vpc {
-	const char *id; /* "vpc-..." ; the namespace's name is derived from it */
+	const char *id;     /* "vpc-..." ; the namespace's name is derived from it */
 	const char *domain; /* DHCP domain name */
 	const struct net_group *groups;
 	unsigned group_count;
@@ -64,13 +64,15 @@ struct net_callbacks {
 
 /* Needs CAP_NET_ADMIN and CAP_SYS_ADMIN: ERROR_UNSUPPORTED says so if they are missing. `name` tells apart several amids on one host (derived from the data folder). */
 int net_open(const char *name, const struct net_callbacks *callbacks, struct net **net, struct error *err);
-void net_close(struct net *net); /* namespaces, taps and rules stay; DHCP, IMDS and public addresses stop until the next start */
+void net_close(struct
+	net *net); /* namespaces, taps and rules stay; DHCP, IMDS and public addresses stop until the next start */
 
 /* Makes the VPC as described: namespace, taps (missing ones made, others removed), routes, rules, DHCP table, public addresses. */
 int net_vpc_apply(struct net *net, const struct net_vpc *vpc, struct error *err);
 /* Removes the VPC's namespace and everything in it. Fine if missing. */
 int net_vpc_remove(struct net *net, const char *vpc_id, struct error *err);
 /* Opens an interface's tap for a machine; the caller closes it. The VPC must have been applied with that interface. */
-int net_tap_open(struct net *net, const char *vpc_id, const char *interface_id, int *tap_fd, struct error *err);
+int net_tap_open(
+	struct net *net, const char *vpc_id, const char *interface_id, int *tap_fd, struct error *err);
 /* Removes what belongs to `name` but to none of the listed VPCs (NULL-terminated ids): leftovers of a reset. */
 int net_remove_others(struct net *net, const char *const *vpc_ids, struct error *err);

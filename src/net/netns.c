@@ -113,7 +113,8 @@ static int prepare_folder(struct error *err)
 		return 0;
 	if (errno != EINVAL) /* EINVAL: it is no mount point yet */
 		return error_set_errno(err, errno, "cannot share the mount point %s", folder);
-	if (mount(folder, folder, "none", MS_BIND | MS_REC, NULL) || mount("", folder, "none", MS_SHARED | MS_REC, NULL))
+	if (mount(folder, folder, "none", MS_BIND | MS_REC, NULL) ||
+		mount("", folder, "none", MS_SHARED | MS_REC, NULL))
 		return error_set_errno(err, errno, "cannot make %s a mount point", folder);
 	return 0;
 }

@@ -86,21 +86,28 @@ enum shape_kind {
 	SHAPE_MAP,
 };
 
-enum shape_location { LOCATION_BODY, LOCATION_URI, LOCATION_QUERY, LOCATION_HEADER, LOCATION_PAYLOAD /* the raw body, a blob */ };
+enum shape_location {
+	LOCATION_BODY,
+	LOCATION_URI,
+	LOCATION_QUERY,
+	LOCATION_HEADER,
+	LOCATION_PAYLOAD /* the raw body, a blob */
+};
 
 struct shape;
 
 struct shape_member {
-	const char *name; /* the model's, "ImageIds": also the JSON name unless wire_name differs */
+	const char *name;      /* the model's, "ImageIds": also the JSON name unless wire_name differs */
 	const char *wire_name; /* in answers (XML element, JSON key), and in query requests */
-	const char *query_name; /* in ec2-query requests: "ImageId"; NULL: as wire_name with its first letter capitalised */
+	const char *
+		query_name; /* in ec2-query requests: "ImageId"; NULL: as wire_name with its first letter capitalised */
 	const struct shape *shape;
-	uint32_t offset; /* in the C struct */
+	uint32_t offset;  /* in the C struct */
 	uint8_t location; /* enum shape_location; header, uri and query names are in wire_name */
 	bool required;
 	bool flattened; /* list without a wrapper element */
 	bool idempotency_token;
-	bool sensitive; /* never logged */
+	bool sensitive;  /* never logged */
 	bool keep_empty; /* in query requests: an empty value is a value (all others count as absent) */
 	const char *timestamp_format; /* "iso8601", "unixTimestamp", "rfc822"; NULL: the protocol's own */
 };
@@ -113,23 +120,25 @@ struct shape {
 	uint16_t member_count;
 	const struct shape *element; /* of a list; the value of a map */
 	const char *element_name; /* XML element of a list's items, NULL: "member" (query) or "item" (ec2) */
-	uint32_t value_offset; /* of a map's value in its entry */
+	uint32_t value_offset;    /* of a map's value in its entry */
 	const char *const *enum_values; /* NULL-terminated; NULL: any string */
 	bool has_min, has_max;
-	int64_t min, max; /* of a number's value, a string's length, a list's count */
+	int64_t min, max;    /* of a number's value, a string's length, a list's count */
 	const char *pattern; /* what the model says; informative */
 };
 
 /* How one API operation is spoken. */
 struct shape_operation {
 	const char *name; /* "DescribeImages" */
-	const struct shape *input; /* never NULL in generated tables: a structure without members stands for none */
+	const struct shape
+		*input; /* never NULL in generated tables: a structure without members stands for none */
 	const struct shape *output; /* likewise */
-	const char *http_method; /* rest protocols */
-	const char *http_uri; /* "/snapshots/{snapshotId}/blocks/{blockIndex}" */
-	int http_status; /* of success; 0: 200 */
+	const char *http_method;    /* rest protocols */
+	const char *http_uri;       /* "/snapshots/{snapshotId}/blocks/{blockIndex}" */
+	int http_status;            /* of success; 0: 200 */
 	const char *result_wrapper; /* query protocol: "GetCallerIdentityResult"; NULL: none */
 };
 
 /* The shapes of plain scalars that no model shape describes further. */
-extern const struct shape shape_string, shape_integer, shape_long, shape_float, shape_double, shape_boolean, shape_timestamp, shape_blob;
+extern const struct shape shape_string, shape_integer, shape_long, shape_float, shape_double, shape_boolean,
+	shape_timestamp, shape_blob;

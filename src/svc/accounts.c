@@ -27,28 +27,40 @@ static char *random_account_id(struct arena *arena)
 {
 	uint64_t random;
 	text_random_bytes(&random, sizeof random);
-	return arena_printf(arena, "%012llu", (unsigned long long)(random % 900000000000ULL + 100000000000ULL));
+	return arena_printf(
+		arena, "%012llu", (unsigned long long)(random % 900000000000ULL + 100000000000ULL));
 }
 
-static int write_credentials(struct amid *amid, const char *file, const char *key_id, const char *secret, struct arena *arena, struct error *err)
+static int write_credentials(struct amid *amid, const char *file, const char *key_id, const char *secret,
+	struct arena *arena, struct error *err)
 {
 	char *path = arena_printf(arena, "%s/%s", amid->config->data, file);
-	char *text = arena_printf(arena, "[default]\naws_access_key_id = %s\naws_secret_access_key = %s\n", key_id, secret);
+	char *text = arena_printf(
+		arena, "[default]\naws_access_key_id = %s\naws_secret_access_key = %s\n", key_id, secret);
 	return file_replace(path, text, strlen(text), 0600, err);
 }
 
 /* The account with its root key; the credentials file comes first, so that a crash in between leaves no account that nobody can use. */
-static int create_account(struct amid *amid, const char *id, const char *name, const char *alias, const char *credentials_file, struct error *err)
+static int create_account(struct amid *amid, const char *id, const char *name, const char *alias,
+	const char *credentials_file, struct error *err)
 {
 	struct arena *arena ARENA_SCOPED = arena_create();
 	uint8_t random[30];
 	text_random_bytes(random, sizeof random);
-	struct account_record account = { .record = { .account = "", .region = "", .id = id }, .name = name, .alias = alias,
+	struct account_record account = { .record = { .account = "", .region = "", .id = id },
+		.name = name,
+		.alias = alias,
 		.created = some_timestamp(clock_now_ms()) };
-	struct access_key_record key = { .record = { .account = id, .region = "", .id = random_key_id(arena) },
-		.secret = text_base64(arena, random, sizeof random), .principal_arn = arena_printf(arena, "arn:aws:iam::%s:root", id),
-		.principal_id = id, .status = "Active", .created = account.created };
-	if (credentials_file && write_credentials(amid, credentials_file, key.record.id, key.secret, arena, err))
+	struct access_key_record key = {
+		.record = { .account = id, .region = "", .id = random_key_id(arena) },
+		.secret = text_base64(arena, random, sizeof random),
+		.principal_arn = arena_printf(arena, "arn:aws:iam::%s:root", id),
+		.principal_id = id,
+		.status = "Active",
+		.created = account.created
+	};
+	if (credentials_file &&
+		write_credentials(amid, credentials_file, key.record.id, key.secret, arena, err))
 		return -1;
 	struct meta_batch *batch = meta_batch_create(amid->meta, arena);
 	meta_batch_put(batch, &record_account, &account);
@@ -77,7 +89,8 @@ static int ensure_networks(struct amid *amid, struct arena *arena, struct error 
 		return -1;
 	for (size_t i = 0; i < rows.count; i++)
 		for (unsigned r = 0; r < amid->region_count; r++)
-			if (network_ensure_default(amid, ((struct account_record *)rows.items[i])->record.id, amid->regions[r].name, err))
+			if (network_ensure_default(amid, ((struct account_record *)rows.items[i])->record.id,
+				    amid->regions[r].name, err))
 				return -1;
 	return 0;
 }
@@ -90,16 +103,21 @@ int accounts_prepare(struct amid *amid, bool *first_start, struct error *err)
 		return -1;
 	*first_start = !has_account(&rows, ACCOUNT_PLATFORM);
 	/* the platform's account comes last: while it is missing, the first start is not over */
-	if (*first_start && rows.count == 0 && create_account(amid, random_account_id(arena), "root", NULL, "root-credentials", err))
+	if (*first_start && rows.count == 0 &&
+		create_account(amid, random_account_id(arena), "root", NULL, "root-credentials", err))
 		return -1;
-	if (*first_start && create_account(amid, ACCOUNT_PLATFORM, "amid platform", ALIAS_PLATFORM, "platform-credentials", err))
+	if (*first_start &&
+		create_account(
+			amid, ACCOUNT_PLATFORM, "amid platform", ALIAS_PLATFORM, "platform-credentials", err))
 		return -1;
-	if (amid->config->auth_any && !has_account(&rows, ACCOUNT_ANY) && create_account(amid, ACCOUNT_ANY, "any", NULL, NULL, err))
+	if (amid->config->auth_any && !has_account(&rows, ACCOUNT_ANY) &&
+		create_account(amid, ACCOUNT_ANY, "any", NULL, NULL, err))
 		return -1;
 	return ensure_networks(amid, arena, err);
 }
 
-int accounts_lookup(void *context, const char *access_key_id, struct arena *arena, struct door_identity *identity, struct error *err)
+int accounts_lookup(void *context, const char *access_key_id, struct arena *arena,
+	struct door_identity *identity, struct error *err)
 {
 	struct amid *amid = context;
 	struct access_key_record *key;
@@ -107,7 +125,9 @@ int accounts_lookup(void *context, const char *access_key_id, struct arena *aren
 		return -1;
 	if (!key || strcmp(key->status, "Active") != 0)
 		return error_set(err, ERROR_NOT_FOUND, "no active access key %s", access_key_id);
-	*identity = (struct door_identity){ .account = key->record.account, .secret = key->secret, .principal_arn = key->principal_arn,
+	*identity = (struct door_identity){ .account = key->record.account,
+		.secret = key->secret,
+		.principal_arn = key->principal_arn,
 		.principal_id = key->principal_id };
 	return 0;
 }
@@ -120,7 +140,8 @@ int accounts_reset(struct amid *amid, const char *account, struct error *err)
 	struct meta_query query = { .account = account };
 	struct meta_rows instances, volumes;
 	if (meta_list(amid->meta, &record_instance, &query, arena, &instances, err) ||
-		meta_list(amid->meta, &record_volume, &query, arena, &volumes, err) || meta_forget_account(amid->meta, account, kept, err))
+		meta_list(amid->meta, &record_volume, &query, arena, &volumes, err) ||
+		meta_forget_account(amid->meta, account, kept, err))
 		return -1;
 	for (size_t i = 0; i < instances.count; i++)
 		work_enqueue(amid->work, "instance", ((struct record *)instances.items[i])->id);

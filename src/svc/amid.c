@@ -16,10 +16,12 @@ struct amid_region *amid_find_region(struct amid *amid, const char *name)
 bool amid_is_zone(const struct amid_region *region, const char *zone)
 {
 	size_t size = strlen(region->name);
-	return strncmp(zone, region->name, size) == 0 && zone[size] >= 'a' && zone[size] <= 'c' && !zone[size + 1];
+	return strncmp(zone, region->name, size) == 0 && zone[size] >= 'a' && zone[size] <= 'c' &&
+		!zone[size + 1];
 }
 
-struct volume_server_paths amid_volume_paths(struct amid *amid, struct amid_region *region, const char *volume_id, struct arena *arena)
+struct volume_server_paths amid_volume_paths(
+	struct amid *amid, struct amid_region *region, const char *volume_id, struct arena *arena)
 {
 	return (struct volume_server_paths){
 		.id = volume_id,
@@ -40,7 +42,8 @@ static pthread_mutex_t *offline_lock(struct amid *amid, const char *volume_id)
 	return &amid->offline_locks[hash % AMID_OFFLINE_LOCKS];
 }
 
-int amid_open_volume(struct amid *amid, struct amid_region *region, const struct volume_server_paths *paths, struct volume **volume, struct error *err)
+int amid_open_volume(struct amid *amid, struct amid_region *region, const struct volume_server_paths *paths,
+	struct volume **volume, struct error *err)
 {
 	pthread_mutex_lock(offline_lock(amid, paths->id));
 	if (volume_open(paths->volume_folder, paths->runtime_folder, region->store, volume, err) == 0)

@@ -17,13 +17,13 @@
 
 /* What the operator chose. Texts live as long as the process. */
 struct amid_config {
-	const char *data; /* absolute path of the data folder */
-	const char *listen; /* "127.0.0.1:4566" */
+	const char *data;                      /* absolute path of the data folder */
+	const char *listen;                    /* "127.0.0.1:4566" */
 	const char *tls_certificate, *tls_key; /* files; NULL: plain HTTP */
 	bool auth_any;
 	const struct compute_driver *compute;
 	const char *const *regions; /* NULL-terminated; the first is the default */
-	const char *plugin; /* path of the nbdkit plugin */
+	const char *plugin;         /* path of the nbdkit plugin */
 };
 
 /* A region has a store of its own; nothing is shared between regions but the accounts. */
@@ -31,9 +31,9 @@ struct amid_region {
 	const char *name;
 	struct store *store;
 	const char *store_folder;
-	const char *volumes_folder; /* a folder for each volume */
+	const char *volumes_folder;   /* a folder for each volume */
 	const char *instances_folder; /* a folder for each instance */
-	const char *uploads_folder; /* journals of unfinished EBS direct snapshots */
+	const char *uploads_folder;   /* journals of unfinished EBS direct snapshots */
 	/*
 	 * Held for reading while a volume is given a new base tree (its root published in a record, then put into the volume's manifest), for writing while garbage collection lists the roots: so a root is
 	 * seen in the one or in the other place.
@@ -52,13 +52,14 @@ struct amid {
 	struct net *net; /* NULL with the dry driver */
 	/* Held while amid itself has a volume open, by the volume's id: threads wait for each other instead of failing at the folder's lock. Taken under roots_lock where both are needed. */
 	pthread_mutex_t offline_locks[AMID_OFFLINE_LOCKS];
-	pthread_mutex_t network_lock; /* from reading a VPC's description to applying it, so that the newest wins */
-	struct imds *imds; /* NULL with the dry driver */
+	pthread_mutex_t
+		network_lock; /* from reading a VPC's description to applying it, so that the newest wins */
+	struct imds *imds;    /* NULL with the dry driver */
 	struct uploads *uploads;
 	struct work *work;
 	struct server_watch *server_watch; /* NULL with the dry driver */
-	const char *runtime_folder; /* on a tmpfs: live maps and sockets */
-	uint8_t token_key[32]; /* random at each start: IMDSv2 and paging tokens */
+	const char *runtime_folder;        /* on a tmpfs: live maps and sockets */
+	uint8_t token_key[32];             /* random at each start: IMDSv2 and paging tokens */
 };
 
 /* The account of callers with --auth any, and the owner of the Quick Start images. */
@@ -71,12 +72,14 @@ struct amid_region *amid_find_region(struct amid *amid, const char *name);
 /* Whether `zone` is one of the region's Availability Zones (REGIONa, REGIONb, REGIONc). */
 bool amid_is_zone(const struct amid_region *region, const char *zone);
 /* Paths of a volume and of its server, for src/volume/server.h; the texts are the arena's. */
-struct volume_server_paths amid_volume_paths(struct amid *amid, struct amid_region *region, const char *volume_id, struct arena *arena);
+struct volume_server_paths amid_volume_paths(
+	struct amid *amid, struct amid_region *region, const char *volume_id, struct arena *arena);
 /*
  * Opens a volume that no server has open, for the length of an operation; waits while another thread has it. ERROR_CONFLICT if a server has just been started. On success amid_close_volume must follow, on the same
  * thread, before another volume is opened.
  */
-int amid_open_volume(struct amid *amid, struct amid_region *region, const struct volume_server_paths *paths, struct volume **volume, struct error *err);
+int amid_open_volume(struct amid *amid, struct amid_region *region, const struct volume_server_paths *paths,
+	struct volume **volume, struct error *err);
 void amid_close_volume(struct amid *amid, const struct volume_server_paths *paths, struct volume *volume);
 /* The folder of an instance's machine. */
 char *amid_instance_folder(struct amid_region *region, const char *instance_id, struct arena *arena);

@@ -81,18 +81,23 @@ static int check_images(struct check *check, const char *region, struct error *e
 		for (size_t j = 0; j < image->block_devices.count; j++) {
 			struct snapshot_record *snapshot = NULL;
 			const char *id = image->block_devices.items[j].snapshot;
-			if (id && meta_get_any(check->meta, &record_snapshot, region, id, check->arena, &snapshot, err))
+			if (id &&
+				meta_get_any(check->meta, &record_snapshot, region, id, check->arena,
+					&snapshot, err))
 				return -1;
 			if (id && !snapshot)
 				fault(check, "%s: its snapshot %s does not exist", image->record.id, id);
-			else if (id && strcmp(image->state, "available") == 0 && strcmp(snapshot->state, "completed") != 0)
-				fault(check, "%s: available, but its snapshot %s is %s", image->record.id, id, snapshot->state);
+			else if (id && strcmp(image->state, "available") == 0 &&
+				strcmp(snapshot->state, "completed") != 0)
+				fault(check, "%s: available, but its snapshot %s is %s", image->record.id, id,
+					snapshot->state);
 		}
 	}
 	return 0;
 }
 
-static int check_volume_records(struct check *check, const char *region, struct store *store, struct error *err)
+static int check_volume_records(
+	struct check *check, const char *region, struct store *store, struct error *err)
 {
 	struct meta_rows rows;
 	struct meta_query query = { .region = region };
@@ -104,10 +109,12 @@ static int check_volume_records(struct check *check, const char *region, struct 
 		check_root(check, store, volume->record.id, volume->base);
 		if (!volume->attachment)
 			continue;
-		if (meta_get_any(check->meta, &record_instance, region, volume->attachment->instance, check->arena, &instance, err))
+		if (meta_get_any(check->meta, &record_instance, region, volume->attachment->instance,
+			    check->arena, &instance, err))
 			return -1;
 		if (!instance)
-			fault(check, "%s: attached to %s, which does not exist", volume->record.id, volume->attachment->instance);
+			fault(check, "%s: attached to %s, which does not exist", volume->record.id,
+				volume->attachment->instance);
 	}
 	return 0;
 }
@@ -123,7 +130,8 @@ static bool is_unfinished(struct check *check, const char *id)
 		(!volume || strcmp(volume->state, "creating") == 0 || strcmp(volume->state, "deleting") == 0);
 }
 
-static int check_volume_folders(struct check *check, const char *folder, struct store *store, struct error *err)
+static int check_volume_folders(
+	struct check *check, const char *folder, struct store *store, struct error *err)
 {
 	DIR *listing = opendir(folder);
 	if (!listing)
@@ -158,10 +166,13 @@ static int check_region(struct check *check, const char *region, struct error *e
 	uint64_t faults = 0;
 	if (store_open(arena_printf(check->arena, "%s/store", folder), &store, err))
 		return -1;
-	int result = store_check(store, check->report, check->context, &faults, err) || check_snapshots(check, region, store, err) ||
-			check_images(check, region, err) || check_volume_records(check, region, store, err) ||
-			check_volume_folders(check, arena_printf(check->arena, "%s/volumes", folder), store, err)
-		? -1 : 0;
+	int result = store_check(store, check->report, check->context, &faults, err) ||
+			check_snapshots(check, region, store, err) || check_images(check, region, err) ||
+			check_volume_records(check, region, store, err) ||
+			check_volume_folders(
+				check, arena_printf(check->arena, "%s/volumes", folder), store, err)
+		? -1
+		: 0;
 	*check->faults += faults;
 	store_close(store);
 	return result;
@@ -184,17 +195,22 @@ static int check_regions(struct check *check, struct error *err)
 int check_data(const char *data, check_report *report, void *context, uint64_t *faults, struct error *err)
 {
 	struct arena *arena ARENA_SCOPED = arena_create();
-	struct check check = { .data = data, .report = report, .context = context, .faults = faults, .arena = arena };
+	struct check check = {
+		.data = data, .report = report, .context = context, .faults = faults, .arena = arena
+	};
 	int lock FILE_SCOPED = open(arena_printf(arena, "%s/lock", data), O_RDWR | O_CLOEXEC);
 	*faults = 0;
 	if (lock < 0)
 		return error_set_errno(err, errno, "there is no data of amid in %s", data);
 	if (flock(lock, LOCK_EX | LOCK_NB))
-		return error_set(err, ERROR_CONFLICT, "a server uses the data folder %s: stop it first", data);
+		return error_set(
+			err, ERROR_CONFLICT, "a server uses the data folder %s: stop it first", data);
 	if (meta_open(arena_printf(arena, "%s/meta.db", data), &check.meta, err))
 		return -1;
 	uint64_t meta_faults = 0;
-	int result = meta_check(check.meta, report, context, &meta_faults, err) || check_regions(&check, err) ? -1 : 0;
+	int result = meta_check(check.meta, report, context, &meta_faults, err) || check_regions(&check, err)
+		? -1
+		: 0;
 	*faults += meta_faults;
 	meta_close(check.meta);
 	return result;

@@ -3,10 +3,13 @@
  *	GET  /_amid/health   {"status":"ok"}: for everybody
  *	GET  /_amid/status   regions with the bytes and objects of their stores, and what runs
  *	POST /_amid/reset    forgets everything of the caller's account; only with --auth any
+ *	GET  /_amid/clock    {"now_ms":N}: milliseconds since 1970 UTC by amid's clock
+ *	POST /_amid/clock    {"advance_ms":N} moves amid's clock forward, and whatever waits for a time follows; only with --auth any
  */
 #pragma once
 
 #include "aws/door.h"
 
 /* door_extra; `context` is the struct amid. */
-int extra_answer(void *context, struct call *call, const struct http_request *http, struct http_response *response, struct error *err);
+int extra_answer(void *context, struct call *call, const struct http_request *http,
+	struct http_response *response, struct error *err);

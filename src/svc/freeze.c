@@ -4,7 +4,8 @@
 #include "base/banned.h"
 
 /* One after the other: nothing writes to any of them. */
-static int freeze_offline(struct amid *amid, struct amid_region *region, const struct volume_server_paths *paths, unsigned count, uint64_t *layers, struct error *err)
+static int freeze_offline(struct amid *amid, struct amid_region *region,
+	const struct volume_server_paths *paths, unsigned count, uint64_t *layers, struct error *err)
 {
 	for (unsigned i = 0; i < count; i++) {
 		struct volume *volume;
@@ -20,8 +21,8 @@ static int freeze_offline(struct amid *amid, struct amid_region *region, const s
 	return 0;
 }
 
-int freeze_volumes(struct amid *amid, struct amid_region *region, const char *const *volume_ids, unsigned count, struct arena *arena, uint64_t *layers,
-	struct error *err)
+int freeze_volumes(struct amid *amid, struct amid_region *region, const char *const *volume_ids,
+	unsigned count, struct arena *arena, uint64_t *layers, struct error *err)
 {
 	if (!count)
 		return 0;

@@ -9,8 +9,8 @@ struct instance_type {
 	unsigned cores;
 	unsigned memory_mib;
 	const char *hypervisor; /* "nitro" or "xen" */
-	bool nvme_ebs; /* EBS volumes appear as NVMe (nitro) */
-	bool paravirtual; /* takes PV images */
+	bool nvme_ebs;          /* EBS volumes appear as NVMe (nitro) */
+	bool paravirtual;       /* takes PV images */
 	bool current_generation;
 	bool burstable;
 	bool free_tier;

@@ -8,5 +8,6 @@
 int network_ensure_default(struct amid *amid, const char *account, const char *region, struct error *err);
 /* Its ids, in the arena. `zone_index` 0, 1, 2 for a, b, c. */
 char *network_default_vpc_id(const char *account, const char *region, struct arena *arena);
-char *network_default_subnet_id(const char *account, const char *region, unsigned zone_index, struct arena *arena);
+char *network_default_subnet_id(
+	const char *account, const char *region, unsigned zone_index, struct arena *arena);
 char *network_default_group_id(const char *account, const char *region, struct arena *arena);

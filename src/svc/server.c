@@ -60,12 +60,16 @@ static int make_runtime_folder(struct server *server, struct error *err)
 	char hex[2 * DIGEST_SIZE + 1];
 	digest_sha256(real, strlen(real), &digest);
 	free(real);
-	amid->runtime_folder = arena_printf(server->arena, "/dev/shm/amid-%.10s", text_hex(digest.bytes, DIGEST_SIZE, hex));
+	amid->runtime_folder =
+		arena_printf(server->arena, "/dev/shm/amid-%.10s", text_hex(digest.bytes, DIGEST_SIZE, hex));
 	return file_make_folder(amid->runtime_folder, 0700, err) ||
-			file_make_folder(arena_printf(server->arena, "%s/maps", amid->runtime_folder), 0700, err) ||
-			file_make_folder(arena_printf(server->arena, "%s/s", amid->runtime_folder), 0700, err) ||
+			file_make_folder(
+				arena_printf(server->arena, "%s/maps", amid->runtime_folder), 0700, err) ||
+			file_make_folder(
+				arena_printf(server->arena, "%s/s", amid->runtime_folder), 0700, err) ||
 			file_make_folder(arena_printf(server->arena, "%s/m", amid->runtime_folder), 0700, err)
-		? -1 : 0;
+		? -1
+		: 0;
 }
 
 static int open_region(struct server *server, const char *name, struct amid_region *region, struct error *err)
@@ -83,9 +87,12 @@ static int open_region(struct server *server, const char *name, struct amid_regi
 	pthread_rwlockattr_setkind_np(&attributes, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
 	pthread_rwlock_init(&region->roots_lock, &attributes);
 	pthread_rwlockattr_destroy(&attributes);
-	return file_make_folder(region->volumes_folder, 0700, err) || file_make_folder(region->instances_folder, 0700, err) ||
-			file_make_folder(region->uploads_folder, 0700, err) || store_open(region->store_folder, &region->store, err)
-		? -1 : 0;
+	return file_make_folder(region->volumes_folder, 0700, err) ||
+			file_make_folder(region->instances_folder, 0700, err) ||
+			file_make_folder(region->uploads_folder, 0700, err) ||
+			store_open(region->store_folder, &region->store, err)
+		? -1
+		: 0;
 }
 
 static int open_regions(struct server *server, struct error *err)
@@ -96,7 +103,8 @@ static int open_regions(struct server *server, struct error *err)
 		count++;
 	amid->regions = arena_alloc_array(server->arena, count, sizeof *amid->regions);
 	for (; amid->region_count < count; amid->region_count++)
-		if (open_region(server, amid->config->regions[amid->region_count], &amid->regions[amid->region_count], err))
+		if (open_region(server, amid->config->regions[amid->region_count],
+			    &amid->regions[amid->region_count], err))
 			return error_prefix(err, "region %s", amid->config->regions[amid->region_count]);
 	return 0;
 }
@@ -127,13 +135,15 @@ static int open_parts(struct server *server, struct error *err)
 	for (unsigned i = 0; i < AMID_OFFLINE_LOCKS; i++)
 		pthread_mutex_init(&amid->offline_locks[i], NULL);
 	if (lock_data(server, err) || make_runtime_folder(server, err) ||
-		meta_open(arena_printf(server->arena, "%s/meta.db", data), &amid->meta, err) || open_regions(server, err) ||
-		accounts_prepare(amid, &server->first_start, err) || open_network(server, err))
+		meta_open(arena_printf(server->arena, "%s/meta.db", data), &amid->meta, err) ||
+		open_regions(server, err) || accounts_prepare(amid, &server->first_start, err) ||
+		open_network(server, err))
 		return -1;
 	char *state_folder = arena_printf(server->arena, "%s/compute", data);
 	char *machines = arena_printf(server->arena, "%s/m", amid->runtime_folder);
 	if (file_make_folder(state_folder, 0700, err) ||
-		amid->config->compute->open(state_folder, machines, control_machine_event, amid, &amid->compute, err))
+		amid->config->compute->open(
+			state_folder, machines, control_machine_event, amid, &amid->compute, err))
 		return -1;
 	return uploads_open(amid, &amid->uploads, err) || control_open(amid, err) ? -1 : 0;
 }

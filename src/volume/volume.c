@@ -68,8 +68,9 @@ static int give_name(const char *unfinished, const char *folder, struct error *e
 {
 	if (rename(unfinished, folder) == 0)
 		return 0;
-	return errno == EEXIST || errno == ENOTEMPTY ? error_set(err, ERROR_DUPLICATE, "volume %s exists already", folder)
-						     : error_set_errno(err, errno, "cannot make %s", folder);
+	return errno == EEXIST || errno == ENOTEMPTY
+		? error_set(err, ERROR_DUPLICATE, "volume %s exists already", folder)
+		: error_set_errno(err, errno, "cannot make %s", folder);
 }
 
 int volume_create(const char *folder, uint64_t size, const struct digest *base, struct error *err)

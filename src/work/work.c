@@ -80,7 +80,8 @@ static struct item *earliest_waiting(struct work *work)
 		return NULL;
 	for (unsigned i = 0; i < BUCKETS; i++)
 		for (struct item *item = work->buckets[i]; item; item = item->next)
-			if (!item->running && item->due_ms != INT64_MAX && (!earliest || item->due_ms < earliest->due_ms))
+			if (!item->running && item->due_ms != INT64_MAX &&
+				(!earliest || item->due_ms < earliest->due_ms))
 				earliest = item;
 	return earliest;
 }
@@ -106,8 +107,8 @@ static int64_t run_item(struct work *work, struct item *item)
 		if (delay_ms > LONGEST_PAUSE_MS)
 			delay_ms = LONGEST_PAUSE_MS;
 		item->failures++;
-		log_warning("controller-failed", "failures=%u again_ms=%lld error=\"%s\"", item->failures, (long long)delay_ms,
-			err.message);
+		log_warning("controller-failed", "failures=%u again_ms=%lld error=\"%s\"", item->failures,
+			(long long)delay_ms, err.message);
 	}
 	log_set_context(NULL);
 	return delay_ms;
@@ -151,7 +152,8 @@ static void *run_worker(void *argument)
 	return NULL;
 }
 
-int work_open(const struct work_kind *kinds, unsigned threads, void *context, struct work **result, struct error *err)
+int work_open(const struct work_kind *kinds, unsigned threads, void *context, struct work **result,
+	struct error *err)
 {
 	struct work *work = memory_alloc(sizeof *work);
 	work->kinds = kinds;

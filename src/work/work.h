@@ -22,7 +22,8 @@ struct work_kind {
 };
 
 /* Starts `threads` workers. `kinds` ends with a NULL name and stays the caller's. */
-int work_open(const struct work_kind *kinds, unsigned threads, void *context, struct work **work, struct error *err);
+int work_open(const struct work_kind *kinds, unsigned threads, void *context, struct work **work,
+	struct error *err);
 /* Waits for the functions that are running; no other is run any more. Whoever may still enqueue something can go on doing so, in vain, until work_close. */
 void work_stop(struct work *work);
 /* Stops, if that was not done, and gives up the queue. NULL is legal. */

@@ -30,7 +30,8 @@ int capture_find(struct instance_view *view, struct image_record **image, struct
 }
 
 /* The image's snapshots that wait for a layer. */
-static int list_waiting(struct instance_view *view, struct image_record *image, struct snapshot_record ***snapshots, unsigned *count, struct error *err)
+static int list_waiting(struct instance_view *view, struct image_record *image,
+	struct snapshot_record ***snapshots, unsigned *count, struct error *err)
 {
 	struct meta_rows rows;
 	struct meta_query query = { .index = "image", .value = image->record.id };
@@ -47,8 +48,9 @@ static int list_waiting(struct instance_view *view, struct image_record *image, 
 	return 0;
 }
 
-static int record_layers(struct instance_view *view, struct image_record *image, struct snapshot_record **snapshots, unsigned count,
-	const uint64_t *layers, const char *consistency, struct error *err)
+static int record_layers(struct instance_view *view, struct image_record *image,
+	struct snapshot_record **snapshots, unsigned count, const uint64_t *layers, const char *consistency,
+	struct error *err)
 {
 	struct meta_batch *batch = meta_batch_create(view->amid->meta, view->arena);
 	for (unsigned i = 0; i < count; i++) {
@@ -62,7 +64,8 @@ static int record_layers(struct instance_view *view, struct image_record *image,
 	return meta_commit(view->amid->meta, batch, err);
 }
 
-int capture_now(struct instance_view *view, struct image_record *image, bool machine_live, bool clean, struct error *err)
+int capture_now(struct instance_view *view, struct image_record *image, bool machine_live, bool clean,
+	struct error *err)
 {
 	const struct compute_driver *driver = view->amid->config->compute;
 	const char *instance_id = view->instance->record.id;
@@ -77,7 +80,8 @@ int capture_now(struct instance_view *view, struct image_record *image, bool mac
 	int frozen_systems = 0;
 	struct error agent = { 0 };
 	bool frozen = machine_live &&
-		driver->freeze_file_systems(view->amid->compute, instance_id, FREEZE_MS, &frozen_systems, &agent) == 0;
+		driver->freeze_file_systems(
+			view->amid->compute, instance_id, FREEZE_MS, &frozen_systems, &agent) == 0;
 	int64_t begun_ms = clock_monotonic_ms();
 	int result = freeze_volumes(view->amid, view->region, volume_ids, count, view->arena, layers, err);
 	int64_t freeze_ms = clock_monotonic_ms() - begun_ms;
@@ -85,10 +89,12 @@ int capture_now(struct instance_view *view, struct image_record *image, bool mac
 		log_warning("thaw-failed", "instance=%s error=\"%s\"", instance_id, agent.message);
 	if (result)
 		return -1;
-	const char *consistency = clean ? "application" : frozen && frozen_systems > 0 ? "filesystem" : "crash";
+	const char *consistency = clean        ? "application"
+		: frozen && frozen_systems > 0 ? "filesystem"
+					       : "crash";
 	if (record_layers(view, image, snapshots, count, layers, consistency, err))
 		return -1;
-	log_info("image-captured", "image=%s instance=%s volumes=%u consistency=%s freeze_ms=%lld", image->record.id, instance_id, count,
-		consistency, (long long)freeze_ms);
+	log_info("image-captured", "image=%s instance=%s volumes=%u consistency=%s freeze_ms=%lld",
+		image->record.id, instance_id, count, consistency, (long long)freeze_ms);
 	return 0;
 }

@@ -71,11 +71,14 @@ static int add_manifest_roots(struct root_list *list, struct error *err)
 		struct volume_info info;
 		if (!text_starts_with(entry->d_name, "vol-"))
 			continue;
-		result = volume_inspect(arena_printf(list->arena, "%s/%s", list->region->volumes_folder, entry->d_name), &info, err);
+		result = volume_inspect(
+			arena_printf(list->arena, "%s/%s", list->region->volumes_folder, entry->d_name),
+			&info, err);
 		if (result == 0)
 			add_root(list, &info.base);
 		else if (err->code == ERROR_NOT_FOUND)
-			result = 0; /* just being made or removed: it holds nothing that its record does not name */
+			result =
+				0; /* just being made or removed: it holds nothing that its record does not name */
 	}
 	closedir(folder);
 	return result;

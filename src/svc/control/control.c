@@ -72,7 +72,8 @@ static int scan(struct amid *amid, const struct record_kind *kind, struct error 
 /*
  * Folders are looked at too: one without a record is what a crash, or a reset, has left. The whole folder is listed before the first controller is woken, so that nothing that they make is taken for such a thing.
  */
-static int scan_folder(struct amid *amid, const char *kind, const char *path, const char *prefix, struct error *err)
+static int scan_folder(
+	struct amid *amid, const char *kind, const char *path, const char *prefix, struct error *err)
 {
 	struct arena *arena ARENA_SCOPED = arena_create();
 	char **names = NULL;
@@ -89,11 +90,22 @@ static int scan_folder(struct amid *amid, const char *kind, const char *path, co
 	return 0;
 }
 
+int control_look_again(struct amid *amid, struct error *err)
+{
+	const struct record_kind *scanned[] = { &record_instance, &record_volume, &record_image };
+	for (size_t i = 0; i < sizeof scanned / sizeof *scanned; i++)
+		if (scan(amid, scanned[i], err))
+			return -1;
+	work_enqueue(amid->work, "client_tokens", "all");
+	return 0;
+}
+
 int control_open(struct amid *amid, struct error *err)
 {
 	if (work_open(kinds, WORKERS, amid, &amid->work, err))
 		return -1;
-	if (amid->config->compute != &compute_driver_dry && server_watch_open(amid->work, &amid->server_watch, err))
+	if (amid->config->compute != &compute_driver_dry &&
+		server_watch_open(amid->work, &amid->server_watch, err))
 		return -1;
 	meta_set_listener(amid->meta, on_change, amid);
 	if (network_take_up(amid, err))
@@ -103,11 +115,8 @@ int control_open(struct amid *amid, struct error *err)
 		if (scan_folder(amid, "volume", amid->regions[i].volumes_folder, "vol-", err) ||
 			scan_folder(amid, "instance", amid->regions[i].instances_folder, "i-", err))
 			return -1;
-	const struct record_kind *scanned[] = { &record_instance, &record_volume, &record_image };
-	for (size_t i = 0; i < sizeof scanned / sizeof *scanned; i++)
-		if (scan(amid, scanned[i], err))
-			return -1;
-	work_enqueue(amid->work, "client_tokens", "all");
+	if (control_look_again(amid, err))
+		return -1;
 	for (unsigned i = 0; i < amid->region_count; i++)
 		work_enqueue_after(amid->work, "collect", amid->regions[i].name, COLLECT_DELAY_MS);
 	return 0;

@@ -12,5 +12,7 @@ int control_open(struct amid *amid, struct error *err);
 void control_stop(struct amid *amid);
 /* After the machines' driver was closed: gives up the rest. */
 void control_close(struct amid *amid);
+/* Looks at everything once more: the clock was moved. */
+int control_look_again(struct amid *amid, struct error *err);
 /* compute_listener: an event of a machine wakes its instance's controller. `context` is the struct amid. */
 void control_machine_event(void *context, const char *machine_id, enum machine_event event);

@@ -70,6 +70,7 @@ int control_image(void *context, const char *id, int64_t *again_ms, struct error
 	meta_batch_put(batch, &record_image, image);
 	if (meta_commit(amid->meta, batch, err))
 		return -1;
-	log_info("image-settled", "image=%s state=%s consistency=%s", id, state, image->consistency ? image->consistency : "-");
+	log_info("image-settled", "image=%s state=%s consistency=%s", id, state,
+		image->consistency ? image->consistency : "-");
 	return 0;
 }

@@ -48,7 +48,8 @@ static int compare_attachments(const void *a, const void *b, void *root_device_n
 	const struct volume_record *const *left = a, *const *right = b;
 	const char *root = root_device_name;
 	const char *left_device = (*left)->attachment->device, *right_device = (*right)->attachment->device;
-	bool left_root = root && strcmp(left_device, root) == 0, right_root = root && strcmp(right_device, root) == 0;
+	bool left_root = root && strcmp(left_device, root) == 0,
+	     right_root = root && strcmp(right_device, root) == 0;
 	return left_root != right_root ? (left_root ? -1 : 1) : strcmp(left_device, right_device);
 }
 
@@ -85,7 +86,9 @@ static int fail_launch(struct instance_view *view, const struct error *why, stru
 	struct instance_record *instance = view->instance;
 	bool started_again = instance->restart && strcmp(instance->restart, "start") == 0;
 	log_error("launch-failed", "again=%d error=\"%s\"", started_again, why->message);
-	set_reason(view, why->code == ERROR_NO_SPACE ? "Server.InsufficientVolumeCapacity" : "Server.InternalError", why->message);
+	set_reason(view,
+		why->code == ERROR_NO_SPACE ? "Server.InsufficientVolumeCapacity" : "Server.InternalError",
+		why->message);
 	instance->state = started_again ? "stopping" : "shutting-down";
 	instance->force_stop = some_boolean(true);
 	return commit_instance(view, err);
@@ -107,8 +110,8 @@ static int launch(struct instance_view *view, struct error *err)
 	put_attached(view, batch);
 	if (meta_commit(view->amid->meta, batch, err))
 		return -1;
-	log_info("instance-running", "type=%s image=%s volumes=%u ms=%lld", instance->instance_type, instance->image, view->volume_count,
-		(long long)(clock_monotonic_ms() - begun_ms));
+	log_info("instance-running", "type=%s image=%s volumes=%u ms=%lld", instance->instance_type,
+		instance->image, view->volume_count, (long long)(clock_monotonic_ms() - begun_ms));
 	return 0;
 }
 
@@ -116,7 +119,8 @@ static int launch(struct instance_view *view, struct error *err)
  * Presses the power button until the guest has shut down. *down: it has (or the machine is gone); else *again_ms says when to look again. After `limit_ms` the machine is ended by force, and *clean says
  * whether the guest had the chance to shut down. The record keeps since when the guest is asked.
  */
-static int bring_down(struct instance_view *view, int64_t limit_ms, bool *down, bool *clean, int64_t *again_ms, struct error *err)
+static int bring_down(struct instance_view *view, int64_t limit_ms, bool *down, bool *clean,
+	int64_t *again_ms, struct error *err)
 {
 	enum machine_state state;
 	struct instance_record *instance = view->instance;
@@ -141,7 +145,8 @@ static int bring_down(struct instance_view *view, int64_t limit_ms, bool *down, 
 	if (waited_ms >= limit_ms || boolean_or(instance->force_stop, false)) {
 		log_warning("power-cut", "waited_ms=%lld", (long long)waited_ms);
 		*down = true;
-		return view->amid->config->compute->destroy(view->amid->compute, instance->record.id, view->folder, err);
+		return view->amid->config->compute->destroy(
+			view->amid->compute, instance->record.id, view->folder, err);
 	}
 	*again_ms = limit_ms - waited_ms < PRESS_AGAIN_MS ? limit_ms - waited_ms : PRESS_AGAIN_MS;
 	return view->amid->config->compute->power_button(view->amid->compute, instance->record.id, err);
@@ -155,7 +160,9 @@ static int bring_up(struct instance_view *view, struct error *err)
 	if (machine_get_state(view, &state, err))
 		return -1;
 	if (state != MACHINE_RUNNING &&
-		(view->amid->config->compute->destroy(view->amid->compute, instance->record.id, view->folder, err) || machine_launch(view, err)))
+		(view->amid->config->compute->destroy(
+			 view->amid->compute, instance->record.id, view->folder, err) ||
+			machine_launch(view, err)))
 		return -1;
 	instance->restart = NULL;
 	instance->stop_requested.set = false;
@@ -164,7 +171,8 @@ static int bring_up(struct instance_view *view, struct error *err)
 }
 
 /* A restart: RebootInstances, or the capture of an image with a reboot (`image`, else NULL). */
-static int restart(struct instance_view *view, struct image_record *image, int64_t *again_ms, struct error *err)
+static int restart(
+	struct instance_view *view, struct image_record *image, int64_t *again_ms, struct error *err)
 {
 	struct instance_record *instance = view->instance;
 	bool down, clean;
@@ -190,7 +198,8 @@ static int follow_guest(struct instance_view *view, struct error *err)
 	return commit_instance(view, err);
 }
 
-static int finish_attachment(struct instance_view *view, struct volume_record *volume, bool attached, struct error *err)
+static int finish_attachment(
+	struct instance_view *view, struct volume_record *volume, bool attached, struct error *err)
 {
 	struct meta_batch *batch = meta_batch_create(view->amid->meta, view->arena);
 	if (attached) {
@@ -225,7 +234,8 @@ static int settle_attachments_offline(struct instance_view *view, struct error *
 {
 	for (unsigned i = 0; i < view->volume_count; i++) {
 		const char *state = view->volumes[i]->attachment->state;
-		if (strcmp(state, "attached") != 0 && finish_attachment(view, view->volumes[i], strcmp(state, "attaching") == 0, err))
+		if (strcmp(state, "attached") != 0 &&
+			finish_attachment(view, view->volumes[i], strcmp(state, "attaching") == 0, err))
 			return -1;
 	}
 	return 0;
@@ -266,7 +276,8 @@ static int stop(struct instance_view *view, int64_t *again_ms, struct error *err
 	if (!down)
 		return 0;
 	struct image_record *image;
-	if (capture_find(view, &image, err) || (image && capture_now(view, image, false, clean, err)) || machine_end(view, err))
+	if (capture_find(view, &image, err) || (image && capture_now(view, image, false, clean, err)) ||
+		machine_end(view, err))
 		return -1;
 	instance->state = "stopped";
 	instance->restart = NULL;
@@ -275,7 +286,8 @@ static int stop(struct instance_view *view, int64_t *again_ms, struct error *err
 	if (commit_instance(view, err))
 		return -1;
 	log_info("instance-stopped", "clean=%d", clean);
-	return network_apply(view->amid, instance->record.account, instance->record.region, instance->vpc, err);
+	return network_apply(
+		view->amid, instance->record.account, instance->record.region, instance->vpc, err);
 }
 
 static bool keeps_volume(const struct instance_view *view)
@@ -292,7 +304,8 @@ static int commit_terminated(struct instance_view *view, struct error *err)
 	struct meta_batch *batch = meta_batch_create(view->amid->meta, view->arena);
 	for (unsigned i = 0; i < view->volume_count; i++) {
 		struct volume_record *volume = view->volumes[i];
-		volume->state = boolean_or(volume->attachment->delete_on_termination, false) ? "deleting" : "available";
+		volume->state = boolean_or(volume->attachment->delete_on_termination, false) ? "deleting"
+											     : "available";
 		volume->attachment = NULL;
 		meta_batch_put(batch, &record_volume, volume);
 	}
@@ -315,11 +328,12 @@ static int terminate(struct instance_view *view, int64_t *again_ms, struct error
 			return 0;
 	}
 	struct image_record *image;
-	if (machine_end(view, err) || capture_find(view, &image, err) || (image && capture_now(view, image, false, clean, err)) ||
-		commit_terminated(view, err))
+	if (machine_end(view, err) || capture_find(view, &image, err) ||
+		(image && capture_now(view, image, false, clean, err)) || commit_terminated(view, err))
 		return -1;
 	log_info("instance-terminated", "clean=%d", clean);
-	return network_apply(view->amid, instance->record.account, instance->record.region, instance->vpc, err);
+	return network_apply(
+		view->amid, instance->record.account, instance->record.region, instance->vpc, err);
 }
 
 /* A terminated instance can be seen for an hour, as in AWS. */
@@ -371,7 +385,8 @@ static int remove_leftovers(struct instance_view *view, const char *id, struct e
 		char *folder = amid_instance_folder(&view->amid->regions[i], id, view->arena);
 		if (access(folder, F_OK))
 			continue;
-		if (view->amid->config->compute->destroy(view->amid->compute, id, folder, err) || file_remove_tree(folder, err))
+		if (view->amid->config->compute->destroy(view->amid->compute, id, folder, err) ||
+			file_remove_tree(folder, err))
 			return -1;
 		log_info("instance-removed", "id=%s", id);
 	}

@@ -39,7 +39,8 @@ int machine_get_state(struct instance_view *view, enum machine_state *state, str
 int machine_attach(struct instance_view *view, struct volume_record *volume, struct error *err);
 int machine_detach(struct instance_view *view, struct volume_record *volume, struct error *err);
 /* Makes the volume's folder if it is missing. */
-int machine_prepare_volume(struct amid *amid, struct amid_region *region, const struct volume_record *volume, struct arena *arena, struct error *err);
+int machine_prepare_volume(struct amid *amid, struct amid_region *region, const struct volume_record *volume,
+	struct arena *arena, struct error *err);
 
 /* capture.c: the image that waits for this instance to be captured (the oldest), NULL if none. */
 int capture_find(struct instance_view *view, struct image_record **image, struct error *err);
@@ -47,9 +48,11 @@ int capture_find(struct instance_view *view, struct image_record **image, struct
  * Freezes all volumes that the image takes at one instant and records which layers its snapshots are. `machine_live`: the guest runs now (its file systems are frozen through its agent for that moment). `clean`: the guest has shut down
  * by itself.
  */
-int capture_now(struct instance_view *view, struct image_record *image, bool machine_live, bool clean, struct error *err);
+int capture_now(struct instance_view *view, struct image_record *image, bool machine_live, bool clean,
+	struct error *err);
 
 /* network.c: applies the description of a VPC as the metadata has it now. Fine with the dry driver (does nothing). */
-int network_apply(struct amid *amid, const char *account, const char *region, const char *vpc_id, struct error *err);
+int network_apply(
+	struct amid *amid, const char *account, const char *region, const char *vpc_id, struct error *err);
 /* At the start: takes up the networks of the instances that are up (metadata service, DHCP, public addresses end with amid), and removes those that belong to nobody any more. */
 int network_take_up(struct amid *amid, struct error *err);

@@ -21,28 +21,34 @@ static bool is_dry(const struct amid *amid)
 	return amid->config->compute == &compute_driver_dry;
 }
 
-int machine_prepare_volume(struct amid *amid, struct amid_region *region, const struct volume_record *volume, struct arena *arena, struct error *err)
+int machine_prepare_volume(struct amid *amid, struct amid_region *region, const struct volume_record *volume,
+	struct arena *arena, struct error *err)
 {
 	struct volume_server_paths paths = amid_volume_paths(amid, region, volume->record.id, arena);
 	struct digest base = { 0 };
 	if (volume->base && *volume->base && text_unhex(volume->base, base.bytes, DIGEST_SIZE))
-		return error_set(err, ERROR_CORRUPT, "volume %s has an unreadable base digest: %s", volume->record.id, volume->base);
+		return error_set(err, ERROR_CORRUPT, "volume %s has an unreadable base digest: %s",
+			volume->record.id, volume->base);
 	uint64_t size = (uint64_t)volume->size_gib.value << 30;
-	if (volume_create(paths.volume_folder, size, digest_is_zero(&base) ? NULL : &base, err) && err->code != ERROR_DUPLICATE)
+	if (volume_create(paths.volume_folder, size, digest_is_zero(&base) ? NULL : &base, err) &&
+		err->code != ERROR_DUPLICATE)
 		return -1;
 	return 0;
 }
 
-static int start_volume(struct instance_view *view, const struct volume_record *volume, struct machine_disk *disk, struct error *err)
+static int start_volume(struct instance_view *view, const struct volume_record *volume,
+	struct machine_disk *disk, struct error *err)
 {
 	if (machine_prepare_volume(view->amid, view->region, volume, view->arena, err))
 		return error_prefix(err, "volume %s", volume->record.id);
-	struct volume_server_paths paths = amid_volume_paths(view->amid, view->region, volume->record.id, view->arena);
+	struct volume_server_paths paths =
+		amid_volume_paths(view->amid, view->region, volume->record.id, view->arena);
 	*disk = (struct machine_disk){
 		.device_id = volume->record.id,
 		.nbd_socket = arena_printf(view->arena, "%s/%s.nbd", paths.socket_folder, volume->record.id),
 		.export_name = volume->record.id,
-		.boot = view->instance->root_device_name && strcmp(volume->attachment->device, view->instance->root_device_name) == 0,
+		.boot = view->instance->root_device_name &&
+			strcmp(volume->attachment->device, view->instance->root_device_name) == 0,
 	};
 	struct process server;
 	if (is_dry(view->amid))
@@ -57,7 +63,8 @@ int machine_serve_volumes(struct instance_view *view, struct error *err)
 	for (unsigned i = 0; i < view->volume_count; i++) {
 		struct machine_disk disk;
 		/* one that is being attached is not the machine's yet; one that is being detached may be */
-		if (strcmp(view->volumes[i]->attachment->state, "attaching") != 0 && start_volume(view, view->volumes[i], &disk, err))
+		if (strcmp(view->volumes[i]->attachment->state, "attaching") != 0 &&
+			start_volume(view, view->volumes[i], &disk, err))
 			return -1;
 	}
 	return 0;
@@ -77,7 +84,8 @@ static void *open_tap(void *context)
 	struct tap_opening *opening = context;
 	struct amid *amid = opening->view->amid;
 	const struct instance_record *instance = opening->view->instance;
-	opening->failed = network_apply(amid, instance->record.account, instance->record.region, instance->vpc, &opening->err) ||
+	opening->failed = network_apply(amid, instance->record.account, instance->record.region,
+				  instance->vpc, &opening->err) ||
 		net_tap_open(amid->net, instance->vpc, instance->interface, &opening->fd, &opening->err);
 	return NULL;
 }
@@ -138,7 +146,8 @@ int machine_launch(struct instance_view *view, struct error *err)
 
 int machine_end(struct instance_view *view, struct error *err)
 {
-	if (view->amid->config->compute->destroy(view->amid->compute, view->instance->record.id, view->folder, err))
+	if (view->amid->config->compute->destroy(
+		    view->amid->compute, view->instance->record.id, view->folder, err))
 		return -1;
 	for (unsigned i = 0; i < view->volume_count; i++) {
 		struct volume_server_paths paths =
@@ -151,7 +160,8 @@ int machine_end(struct instance_view *view, struct error *err)
 
 int machine_get_state(struct instance_view *view, enum machine_state *state, struct error *err)
 {
-	return view->amid->config->compute->state(view->amid->compute, view->instance->record.id, view->folder, state, err);
+	return view->amid->config->compute->state(
+		view->amid->compute, view->instance->record.id, view->folder, state, err);
 }
 
 int machine_attach(struct instance_view *view, struct volume_record *volume, struct error *err)
@@ -159,13 +169,16 @@ int machine_attach(struct instance_view *view, struct volume_record *volume, str
 	struct machine_disk disk;
 	if (start_volume(view, volume, &disk, err))
 		return -1;
-	return view->amid->config->compute->attach_disk(view->amid->compute, view->instance->record.id, &disk, err);
+	return view->amid->config->compute->attach_disk(
+		view->amid->compute, view->instance->record.id, &disk, err);
 }
 
 int machine_detach(struct instance_view *view, struct volume_record *volume, struct error *err)
 {
-	struct volume_server_paths paths = amid_volume_paths(view->amid, view->region, volume->record.id, view->arena);
-	if (view->amid->config->compute->detach_disk(view->amid->compute, view->instance->record.id, volume->record.id, DETACH_MS, err))
+	struct volume_server_paths paths =
+		amid_volume_paths(view->amid, view->region, volume->record.id, view->arena);
+	if (view->amid->config->compute->detach_disk(
+		    view->amid->compute, view->instance->record.id, volume->record.id, DETACH_MS, err))
 		return -1;
 	return volume_server_stop(&paths, SERVER_STOP_MS, err);
 }

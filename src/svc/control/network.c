@@ -55,7 +55,8 @@ static int protocol_number(const char *name)
 }
 
 /* IPv6 rules have no meaning here: guests have no IPv6 address. */
-static void add_rule(struct vpc_builder *builder, const struct record_security_rule *rule, struct net_rule **rules, size_t *count)
+static void add_rule(struct vpc_builder *builder, const struct record_security_rule *rule,
+	struct net_rule **rules, size_t *count)
 {
 	struct net_rule net = {
 		.protocol = protocol_number(rule->protocol),
@@ -80,8 +81,11 @@ static struct net_group describe_group(struct vpc_builder *builder, const struct
 		else
 			add_rule(builder, rule, &ingress, &ingress_count);
 	}
-	return (struct net_group){ .id = group->record.id, .ingress = ingress, .ingress_count = (unsigned)ingress_count,
-		.egress = egress, .egress_count = (unsigned)egress_count };
+	return (struct net_group){ .id = group->record.id,
+		.ingress = ingress,
+		.ingress_count = (unsigned)ingress_count,
+		.egress = egress,
+		.egress_count = (unsigned)egress_count };
 }
 
 static bool has_interface(const struct instance_record *instance)
@@ -90,7 +94,8 @@ static bool has_interface(const struct instance_record *instance)
 		strcmp(instance->state, "stopping") == 0 || strcmp(instance->state, "shutting-down") == 0;
 }
 
-static struct net_interface describe_interface(struct vpc_builder *builder, const struct instance_record *instance)
+static struct net_interface describe_interface(
+	struct vpc_builder *builder, const struct instance_record *instance)
 {
 	struct net_interface interface = {
 		.id = instance->interface,
@@ -104,7 +109,8 @@ static struct net_interface describe_interface(struct vpc_builder *builder, cons
 			parse_cidr(subnet->cidr, &interface.subnet_address, &interface.subnet_prefix);
 	}
 	interface.gateway = interface.subnet_address + 1; /* as in AWS: the subnet's second address */
-	char *hostname = arena_printf(builder->arena, "ip-%s", text_equal(instance->private_address, NULL) ? "" : instance->private_address);
+	char *hostname = arena_printf(builder->arena, "ip-%s",
+		text_equal(instance->private_address, NULL) ? "" : instance->private_address);
 	for (char *p = hostname; *p; p++)
 		if (*p == '.')
 			*p = '-';
@@ -119,24 +125,30 @@ static struct net_interface describe_interface(struct vpc_builder *builder, cons
 static int describe_vpc(struct vpc_builder *builder, struct net_vpc *vpc, struct error *err)
 {
 	struct meta *meta = builder->amid->meta;
-	struct meta_query in_vpc = { .account = builder->account, .region = builder->region, .index = "vpc", .value = builder->vpc_id };
+	struct meta_query in_vpc = { .account = builder->account,
+		.region = builder->region,
+		.index = "vpc",
+		.value = builder->vpc_id };
 	struct meta_rows groups, instances;
 	if (meta_list(meta, &record_security_group, &in_vpc, builder->arena, &groups, err) ||
 		meta_list(meta, &record_subnet, &in_vpc, builder->arena, &builder->subnets, err) ||
 		meta_list(meta, &record_instance, &in_vpc, builder->arena, &instances, err))
 		return -1;
-	struct net_group *net_groups = arena_alloc_array(builder->arena, groups.count + 1, sizeof *net_groups);
+	struct net_group *net_groups =
+		arena_alloc_array(builder->arena, groups.count + 1, sizeof *net_groups);
 	for (size_t i = 0; i < groups.count; i++)
 		net_groups[i] = describe_group(builder, groups.items[i]);
-	struct net_interface *interfaces = arena_alloc_array(builder->arena, instances.count + 1, sizeof *interfaces);
+	struct net_interface *interfaces =
+		arena_alloc_array(builder->arena, instances.count + 1, sizeof *interfaces);
 	unsigned interface_count = 0;
 	for (size_t i = 0; i < instances.count; i++)
 		if (has_interface(instances.items[i]))
 			interfaces[interface_count++] = describe_interface(builder, instances.items[i]);
 	*vpc = (struct net_vpc){
 		.id = builder->vpc_id,
-		.domain = strcmp(builder->region, "us-east-1") == 0 ? "ec2.internal"
-								    : arena_printf(builder->arena, "%s.compute.internal", builder->region),
+		.domain = strcmp(builder->region, "us-east-1") == 0
+			? "ec2.internal"
+			: arena_printf(builder->arena, "%s.compute.internal", builder->region),
 		.groups = net_groups,
 		.group_count = (unsigned)groups.count,
 		.interfaces = interfaces,
@@ -145,18 +157,22 @@ static int describe_vpc(struct vpc_builder *builder, struct net_vpc *vpc, struct
 	return 0;
 }
 
-int network_apply(struct amid *amid, const char *account, const char *region, const char *vpc_id, struct error *err)
+int network_apply(
+	struct amid *amid, const char *account, const char *region, const char *vpc_id, struct error *err)
 {
 	if (!amid->net)
 		return 0;
 	struct arena *arena ARENA_SCOPED = arena_create();
-	struct vpc_builder builder = { .amid = amid, .arena = arena, .account = account, .region = region, .vpc_id = vpc_id };
+	struct vpc_builder builder = {
+		.amid = amid, .arena = arena, .account = account, .region = region, .vpc_id = vpc_id
+	};
 	struct net_vpc vpc;
 	pthread_mutex_lock(&amid->network_lock);
 	int result = describe_vpc(&builder, &vpc, err);
 	/* a VPC without a guest needs no namespace */
 	if (result == 0)
-		result = vpc.interface_count ? net_vpc_apply(amid->net, &vpc, err) : net_vpc_remove(amid->net, vpc_id, err);
+		result = vpc.interface_count ? net_vpc_apply(amid->net, &vpc, err)
+					     : net_vpc_remove(amid->net, vpc_id, err);
 	pthread_mutex_unlock(&amid->network_lock);
 	return result;
 }
@@ -196,7 +212,8 @@ int network_take_up(struct amid *amid, struct error *err)
 		const struct instance_record *instance = rows.items[i];
 		if (!has_interface(instance) || is_listed(ids, count, instance->vpc))
 			continue;
-		if (network_apply(amid, instance->record.account, instance->record.region, instance->vpc, err))
+		if (network_apply(
+			    amid, instance->record.account, instance->record.region, instance->vpc, err))
 			return -1;
 		*ARENA_APPEND(arena, ids, count) = instance->vpc;
 	}
@@ -217,11 +234,15 @@ int control_security_group(void *context, const char *id, int64_t *again_ms, str
 		return -1;
 	if (!group)
 		return 0;
-	struct meta_query in_vpc = { .account = group->record.account, .region = group->record.region, .index = "vpc", .value = group->vpc };
+	struct meta_query in_vpc = { .account = group->record.account,
+		.region = group->record.region,
+		.index = "vpc",
+		.value = group->vpc };
 	if (meta_list(amid->meta, &record_instance, &in_vpc, arena, &instances, err))
 		return -1;
 	for (size_t i = 0; i < instances.count; i++)
 		if (has_interface(instances.items[i]))
-			return network_apply(amid, group->record.account, group->record.region, group->vpc, err);
+			return network_apply(
+				amid, group->record.account, group->record.region, group->vpc, err);
 	return 0;
 }

@@ -30,7 +30,8 @@ static int compare_layers(const void *a, const void *b)
 }
 
 /* Snapshots of the volume whose layer is known, not failed: those to be sealed, and those whose rebase is due. */
-static int list_layered(struct volume_view *view, struct snapshot_record ***snapshots, size_t *count, struct error *err)
+static int list_layered(
+	struct volume_view *view, struct snapshot_record ***snapshots, size_t *count, struct error *err)
 {
 	struct meta_rows rows;
 	struct meta_query query = { .index = "volume", .value = view->volume->record.id };
@@ -73,9 +74,11 @@ static int commit_snapshot(struct volume_view *view, struct snapshot_record *sna
 }
 
 /* A seal that can never succeed is told to the snapshot's owner. */
-static int fail_snapshot(struct volume_view *view, struct snapshot_record *snapshot, const struct error *why, struct error *err)
+static int fail_snapshot(struct volume_view *view, struct snapshot_record *snapshot, const struct error *why,
+	struct error *err)
 {
-	log_error("snapshot-failed", "snapshot=%s volume=%s error=\"%s\"", snapshot->record.id, view->volume->record.id, why->message);
+	log_error("snapshot-failed", "snapshot=%s volume=%s error=\"%s\"", snapshot->record.id,
+		view->volume->record.id, why->message);
 	snapshot->state = "error";
 	snapshot->state_message = arena_strdup(view->arena, why->message);
 	snapshot->layer.set = false;
@@ -83,7 +86,8 @@ static int fail_snapshot(struct volume_view *view, struct snapshot_record *snaps
 }
 
 /* Under the roots lock: the root goes into the record first and then into the manifest. */
-static int publish_and_rebase(struct volume_view *view, struct snapshot_record *snapshot, const struct digest *root, struct error *err)
+static int publish_and_rebase(struct volume_view *view, struct snapshot_record *snapshot,
+	const struct digest *root, struct error *err)
 {
 	uint64_t layer = (uint64_t)snapshot->layer.value;
 	if (commit_snapshot(view, snapshot, err) || rebase(view, layer, root, err))
@@ -92,7 +96,8 @@ static int publish_and_rebase(struct volume_view *view, struct snapshot_record *
 	return commit_snapshot(view, snapshot, err);
 }
 
-static int finish_snapshot(struct volume_view *view, struct snapshot_record *snapshot, const struct digest *root, struct error *err)
+static int finish_snapshot(struct volume_view *view, struct snapshot_record *snapshot,
+	const struct digest *root, struct error *err)
 {
 	pthread_rwlock_rdlock(&view->region->roots_lock);
 	int result = publish_and_rebase(view, snapshot, root, err);
@@ -108,8 +113,8 @@ static int seal_snapshot(struct volume_view *view, struct snapshot_record *snaps
 	int64_t begun_ms = clock_monotonic_ms();
 	if (store_session_open(view->region->store, &session, err))
 		return -1;
-	if (volume_seal(view->paths.volume_folder, view->paths.runtime_folder, (uint64_t)snapshot->layer.value, view->region->store, session,
-		&root, &sealed, err)) {
+	if (volume_seal(view->paths.volume_folder, view->paths.runtime_folder,
+		    (uint64_t)snapshot->layer.value, view->region->store, session, &root, &sealed, err)) {
 		store_session_close(session);
 		struct error why = *err;
 		bool hopeless = why.code == ERROR_CORRUPT || why.code == ERROR_NO_SPACE;
@@ -124,9 +129,9 @@ static int seal_snapshot(struct volume_view *view, struct snapshot_record *snaps
 	int result = finish_snapshot(view, snapshot, &root, err);
 	store_session_close(session);
 	if (result == 0)
-		log_info("snapshot-completed", "snapshot=%s changed_blocks=%llu added_bytes=%llu ms=%lld", snapshot->record.id,
-			(unsigned long long)sealed.changed_blocks, (unsigned long long)sealed.bytes_added,
-			(long long)(clock_monotonic_ms() - begun_ms));
+		log_info("snapshot-completed", "snapshot=%s changed_blocks=%llu added_bytes=%llu ms=%lld",
+			snapshot->record.id, (unsigned long long)sealed.changed_blocks,
+			(unsigned long long)sealed.bytes_added, (long long)(clock_monotonic_ms() - begun_ms));
 	return result;
 }
 
@@ -135,7 +140,8 @@ static int repeat_rebase(struct volume_view *view, struct snapshot_record *snaps
 {
 	struct digest root;
 	if (!snapshot->root || text_unhex(snapshot->root, root.bytes, DIGEST_SIZE))
-		return error_set(err, ERROR_CORRUPT, "snapshot %s has no readable root digest", snapshot->record.id);
+		return error_set(
+			err, ERROR_CORRUPT, "snapshot %s has no readable root digest", snapshot->record.id);
 	return finish_snapshot(view, snapshot, &root, err);
 }
 
@@ -147,7 +153,8 @@ static int seal_all(struct volume_view *view, struct error *err)
 		return -1;
 	for (size_t i = 0; i < count; i++) {
 		bool completed = strcmp(snapshots[i]->state, "completed") == 0;
-		if (completed ? repeat_rebase(view, snapshots[i], err) : seal_snapshot(view, snapshots[i], err))
+		if (completed ? repeat_rebase(view, snapshots[i], err)
+			      : seal_snapshot(view, snapshots[i], err))
 			return -1;
 	}
 	return 0;
@@ -203,7 +210,8 @@ static int remove_leftovers(struct volume_view *view, const char *id, struct err
 		struct volume_server_paths paths = amid_volume_paths(view->amid, region, id, view->arena);
 		if (access(paths.volume_folder, F_OK))
 			continue;
-		if (volume_server_stop(&paths, 5000, err) || volume_remove(paths.volume_folder, paths.runtime_folder, err))
+		if (volume_server_stop(&paths, 5000, err) ||
+			volume_remove(paths.volume_folder, paths.runtime_folder, err))
 			return -1;
 		log_info("volume-removed", "id=%s", id);
 		work_enqueue(view->amid->work, "collect", region->name);

@@ -10,19 +10,22 @@
 int ebs_find_snapshot(struct call *call, const char *id, struct snapshot_record **snapshot, struct error *err)
 {
 	if (ec2_check_id(id, "snap", ERROR_VALIDATION, err) ||
-		meta_get(call->amid->meta, &record_snapshot, call->account, call->region, id, call->arena, snapshot, err))
+		meta_get(call->amid->meta, &record_snapshot, call->account, call->region, id, call->arena,
+			snapshot, err))
 		return -1;
 	if (!*snapshot)
 		return error_set(err, ERROR_RESOURCE_NOT_FOUND, "The snapshot '%s' does not exist.", id);
 	return 0;
 }
 
-int ebs_find_completed(struct call *call, const char *id, struct snapshot_record **snapshot, struct error *err)
+int ebs_find_completed(
+	struct call *call, const char *id, struct snapshot_record **snapshot, struct error *err)
 {
 	if (ebs_find_snapshot(call, id, snapshot, err))
 		return -1;
 	if (strcmp((*snapshot)->state, "completed") != 0)
-		return error_set(err, ERROR_VALIDATION, "The snapshot '%s' is %s, not completed.", id, (*snapshot)->state);
+		return error_set(err, ERROR_VALIDATION, "The snapshot '%s' is %s, not completed.", id,
+			(*snapshot)->state);
 	return 0;
 }
 
@@ -31,7 +34,8 @@ uint64_t ebs_block_count(const struct snapshot_record *snapshot)
 	return (uint64_t)integer_or(snapshot->volume_size_gib, 0) * (1024 * 1024 * 1024 / STORE_BLOCK_SIZE);
 }
 
-int ebs_parse_checksum(struct call *call, const char *text, const char *algorithm, struct digest *checksum, struct error *err)
+int ebs_parse_checksum(struct call *call, const char *text, const char *algorithm, struct digest *checksum,
+	struct error *err)
 {
 	size_t size;
 	if (!text_equal(algorithm, "SHA256"))

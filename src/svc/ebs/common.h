@@ -8,10 +8,13 @@
 #include "svc/amid.h"
 
 /* The caller's own snapshot: ValidationException if the id is malformed, ResourceNotFoundException if there is none. */
-int ebs_find_snapshot(struct call *call, const char *id, struct snapshot_record **snapshot, struct error *err);
+int ebs_find_snapshot(
+	struct call *call, const char *id, struct snapshot_record **snapshot, struct error *err);
 /* The same, and it must be completed (ValidationException). */
-int ebs_find_completed(struct call *call, const char *id, struct snapshot_record **snapshot, struct error *err);
+int ebs_find_completed(
+	struct call *call, const char *id, struct snapshot_record **snapshot, struct error *err);
 /* The number of blocks of the snapshot's volume. */
 uint64_t ebs_block_count(const struct snapshot_record *snapshot);
 /* A checksum as the API writes it: Base64 of a SHA-256. ValidationException. `algorithm` NULL is refused too. */
-int ebs_parse_checksum(struct call *call, const char *text, const char *algorithm, struct digest *checksum, struct error *err);
+int ebs_parse_checksum(struct call *call, const char *text, const char *algorithm, struct digest *checksum,
+	struct error *err);

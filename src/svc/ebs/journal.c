@@ -35,7 +35,7 @@ struct journal {
 	int fd;
 	pthread_mutex_t lock; /* of what follows */
 	pthread_cond_t synced_more;
-	uint64_t tail; /* where the next record goes */
+	uint64_t tail;   /* where the next record goes */
 	uint64_t filled; /* the size of the file */
 	uint64_t synced; /* what lies before is durable */
 	bool syncing;
@@ -65,7 +65,10 @@ static bool decode(const uint8_t *record, uint64_t number, struct journal_entry 
 	uint32_t flags = (uint32_t)wire_get(record + 44, 4);
 	if (!(flags & FLAG_RECORD) || (uint32_t)wire_get(record + CRC_AT, 4) != record_crc(record, number))
 		return false;
-	*entry = (struct journal_entry){ .index = wire_get(record, 8), .number = number, .added = (uint32_t)wire_get(record + 40, 4), .zero = flags & FLAG_ZERO };
+	*entry = (struct journal_entry){ .index = wire_get(record, 8),
+		.number = number,
+		.added = (uint32_t)wire_get(record + 40, 4),
+		.zero = flags & FLAG_ZERO };
 	memcpy(entry->digest.bytes, record + 8, DIGEST_SIZE);
 	return true;
 }
@@ -85,19 +88,22 @@ static int check_header(const struct journal *journal, const char *snapshot_id, 
 	if (file_pread_full(journal->fd, found, sizeof found, 0) && errno != ENODATA)
 		return error_set_errno(err, errno, "cannot read %s", journal->path);
 	if (journal->filled < RECORD_SIZE || memcmp(found, wanted, sizeof found) != 0)
-		return error_set(err, ERROR_CORRUPT, "%s is not the journal of %s", journal->path, snapshot_id);
+		return error_set(
+			err, ERROR_CORRUPT, "%s is not the journal of %s", journal->path, snapshot_id);
 	return 0;
 }
 
 /* Hands the records up to `end`, or to the first that is not whole, to `visit` (may be NULL); *tail is behind the last. */
-static int read_records(const struct journal *journal, uint64_t end, void (*visit)(void *context, const struct journal_entry *entry), void *context,
-	uint64_t *tail, struct error *err)
+static int read_records(const struct journal *journal, uint64_t end,
+	void (*visit)(void *context, const struct journal_entry *entry), void *context, uint64_t *tail,
+	struct error *err)
 {
 	uint8_t chunk[FILL_SIZE];
 	uint64_t at = RECORD_SIZE;
 	*tail = at;
 	while (at + RECORD_SIZE <= end) {
-		size_t size = end - at < FILL_SIZE ? (size_t)(end - at) / RECORD_SIZE * RECORD_SIZE : FILL_SIZE;
+		size_t size =
+			end - at < FILL_SIZE ? (size_t)(end - at) / RECORD_SIZE * RECORD_SIZE : FILL_SIZE;
 		if (file_pread_full(journal->fd, chunk, size, (off_t)at))
 			return error_set_errno(err, errno, "cannot read %s", journal->path);
 		for (size_t i = 0; i < size; i += RECORD_SIZE) {
@@ -150,7 +156,8 @@ int journal_open(const char *path, const char *snapshot_id, struct journal **res
 	*journal = (struct journal){ .path = memory_strdup(path), .fd = -1 };
 	pthread_mutex_init(&journal->lock, NULL);
 	pthread_cond_init(&journal->synced_more, NULL);
-	if (open_file(journal, snapshot_id, err) || check_header(journal, snapshot_id, err) || cut_torn_end(journal, err)) {
+	if (open_file(journal, snapshot_id, err) || check_header(journal, snapshot_id, err) ||
+		cut_torn_end(journal, err)) {
 		journal_close(journal);
 		return -1;
 	}
@@ -214,7 +221,10 @@ static int append_locked(struct journal *journal, const struct journal_entry *en
 		else
 			sync_to_tail(journal);
 	}
-	return journal->synced >= upto ? 0 : error_set(err, ERROR_INTERNAL, "%s could not be synced to disk and takes no more blocks", journal->path);
+	return journal->synced >= upto
+		? 0
+		: error_set(err, ERROR_INTERNAL, "%s could not be synced to disk and takes no more blocks",
+			  journal->path);
 }
 
 int journal_append(struct journal *journal, const struct journal_entry *entry, struct error *err)
@@ -263,11 +273,13 @@ int journal_load(struct journal *journal, struct journal_entry **entries, size_t
 	pthread_mutex_unlock(&journal->lock);
 	struct loading loading = { .capacity = end / RECORD_SIZE - 1 };
 	if (failed)
-		return error_set(err, ERROR_INTERNAL, "%s could not be synced to disk: what it holds is unknown", journal->path);
+		return error_set(err, ERROR_INTERNAL,
+			"%s could not be synced to disk: what it holds is unknown", journal->path);
 	loading.entries = memory_alloc((loading.capacity + 1) * sizeof *loading.entries);
 	int result = read_records(journal, end, load_entry, &loading, &tail, err);
 	if (result == 0 && tail != end)
-		result = error_set(err, ERROR_CORRUPT, "%s is damaged at byte %llu", journal->path, (unsigned long long)tail);
+		result = error_set(err, ERROR_CORRUPT, "%s is damaged at byte %llu", journal->path,
+			(unsigned long long)tail);
 	if (result) {
 		free(loading.entries);
 		return -1;

@@ -19,11 +19,11 @@
 struct journal;
 
 struct journal_entry {
-	uint64_t index; /* of the block in the snapshot */
+	uint64_t index;  /* of the block in the snapshot */
 	uint64_t number; /* of the record in the journal; of two records for one block, the later counts */
 	struct digest digest; /* of the block's bytes */
-	uint32_t added; /* bytes that the block added to the store */
-	bool zero; /* the block is all zeros, and so not in the store */
+	uint32_t added;       /* bytes that the block added to the store */
+	bool zero;            /* the block is all zeros, and so not in the store */
 };
 
 /* Opens the journal of a snapshot, making it (durably) if it is missing; cuts off a torn end. ERROR_CORRUPT if it is another snapshot's, or no journal. */

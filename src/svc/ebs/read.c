@@ -20,7 +20,7 @@ struct walk {
 	struct call *call;
 	struct amid_region *region;
 	struct tree *first, *second; /* `first` NULL: all blocks of the second */
-	const char *subject; /* what the list is of; a page token is good for no other */
+	const char *subject;         /* what the list is of; a page token is good for no other */
 	struct page page;
 	uint64_t index; /* where it goes on */
 	uint64_t end;
@@ -34,11 +34,13 @@ static void walk_close(struct walk *walk)
 }
 #define WALK_SCOPED __attribute__((cleanup(walk_close)))
 
-static int open_tree(struct walk *walk, const struct snapshot_record *snapshot, struct tree **tree, struct error *err)
+static int open_tree(
+	struct walk *walk, const struct snapshot_record *snapshot, struct tree **tree, struct error *err)
 {
 	struct digest root;
 	if (!snapshot->root || text_unhex(snapshot->root, root.bytes, DIGEST_SIZE))
-		return error_set(err, ERROR_CORRUPT, "snapshot %s has no readable root digest", snapshot->record.id);
+		return error_set(
+			err, ERROR_CORRUPT, "snapshot %s has no readable root digest", snapshot->record.id);
 	return tree_open(walk->region->store, &root, tree, err);
 }
 
@@ -48,30 +50,39 @@ static const char *page_id(const struct walk *walk, uint64_t index)
 	return arena_printf(walk->call->arena, "%s#%012" PRIu64, walk->subject, index);
 }
 
-static int find_start(struct walk *walk, struct shape_integer max_results, struct shape_integer starting, const char *next_token, struct error *err)
+static int find_start(struct walk *walk, struct shape_integer max_results, struct shape_integer starting,
+	const char *next_token, struct error *err)
 {
-	static const struct page_rules rules = { .max = PAGE_MAX, .fallback = PAGE_MAX, .bad_token = ERROR_VALIDATION };
+	static const struct page_rules rules = {
+		.max = PAGE_MAX, .fallback = PAGE_MAX, .bad_token = ERROR_VALIDATION
+	};
 	walk->index = (uint64_t)integer_or(starting, 0);
-	if (page_open(walk->call, walk->call->amid->token_key, &rules, max_results, next_token, &walk->page, err))
+	if (page_open(walk->call, walk->call->amid->token_key, &rules, max_results, next_token, &walk->page,
+		    err))
 		return -1;
 	if (!walk->page.after)
 		return 0;
 	size_t size = strlen(walk->subject);
 	int64_t last;
-	if (strncmp(walk->page.after, walk->subject, size) != 0 || walk->page.after[size] != '#' || text_parse_int64(walk->page.after + size + 1, &last))
+	if (strncmp(walk->page.after, walk->subject, size) != 0 || walk->page.after[size] != '#' ||
+		text_parse_int64(walk->page.after + size + 1, &last))
 		return error_set(err, ERROR_VALIDATION, "The page token is another list's.");
 	walk->index = (uint64_t)last + 1;
 	return 0;
 }
 
-static int walk_open(struct walk *walk, const struct snapshot_record *first, const struct snapshot_record *second, struct error *err)
+static int walk_open(struct walk *walk, const struct snapshot_record *first,
+	const struct snapshot_record *second, struct error *err)
 {
 	walk->region = amid_find_region(walk->call->amid, walk->call->region);
 	walk->expires_ms = clock_now_ms() + TOKEN_LIFETIME_MS;
 	walk->end = ebs_block_count(second);
 	if (first && ebs_block_count(first) > walk->end)
 		walk->end = ebs_block_count(first);
-	return (first && open_tree(walk, first, &walk->first, err)) || open_tree(walk, second, &walk->second, err) ? -1 : 0;
+	return (first && open_tree(walk, first, &walk->first, err)) ||
+			open_tree(walk, second, &walk->second, err)
+		? -1
+		: 0;
 }
 
 /* The next block of the list; *found is false at its end, or at the end of the page. */
@@ -81,31 +92,36 @@ static int walk_next(struct walk *walk, struct digest *a, struct digest *b, bool
 	*a = (struct digest){ 0 };
 	if (walk->index >= walk->end)
 		return 0;
-	int result = walk->first ? tree_next_difference(walk->first, walk->second, &walk->index, a, b, found, err) :
-		tree_next(walk->second, &walk->index, b, found, err);
+	int result = walk->first
+		? tree_next_difference(walk->first, walk->second, &walk->index, a, b, found, err)
+		: tree_next(walk->second, &walk->index, b, found, err);
 	if (result == 0 && *found && !page_take(&walk->page, page_id(walk, walk->index)))
 		*found = false;
 	return result;
 }
 
-int ebs_list_snapshot_blocks(struct call *call, const struct ebs_ListSnapshotBlocksRequest *request, struct ebs_ListSnapshotBlocksResponse *result,
-	struct error *err)
+int ebs_list_snapshot_blocks(struct call *call, const struct ebs_ListSnapshotBlocksRequest *request,
+	struct ebs_ListSnapshotBlocksResponse *result, struct error *err)
 {
 	struct snapshot_record *snapshot;
 	struct walk walk WALK_SCOPED = { .call = call, .subject = request->snapshot_id };
 	struct digest none, block;
 	bool found;
-	if (ebs_find_completed(call, request->snapshot_id, &snapshot, err) || walk_open(&walk, NULL, snapshot, err) ||
-		find_start(&walk, request->max_results, request->starting_block_index, request->next_token, err))
+	if (ebs_find_completed(call, request->snapshot_id, &snapshot, err) ||
+		walk_open(&walk, NULL, snapshot, err) ||
+		find_start(
+			&walk, request->max_results, request->starting_block_index, request->next_token, err))
 		return -1;
 	for (;; walk.index++) {
 		if (walk_next(&walk, &none, &block, &found, err))
 			return -1;
 		if (!found)
 			break;
-		struct ebs_Block *item = ARENA_APPEND(call->arena, result->blocks.items, result->blocks.count);
+		struct ebs_Block *item =
+			ARENA_APPEND(call->arena, result->blocks.items, result->blocks.count);
 		item->block_index = some_integer((int64_t)walk.index);
-		item->block_token = token_make(call, request->snapshot_id, walk.index, &block, walk.expires_ms);
+		item->block_token =
+			token_make(call, request->snapshot_id, walk.index, &block, walk.expires_ms);
 	}
 	result->blocks.set = true;
 	result->expiry_time = some_timestamp(walk.expires_ms);
@@ -115,31 +131,37 @@ int ebs_list_snapshot_blocks(struct call *call, const struct ebs_ListSnapshotBlo
 	return 0;
 }
 
-static const char *token_or_none(const struct walk *walk, const struct snapshot_record *snapshot, const struct digest *block)
+static const char *token_or_none(
+	const struct walk *walk, const struct snapshot_record *snapshot, const struct digest *block)
 {
 	if (!snapshot || digest_is_zero(block))
 		return NULL;
 	return token_make(walk->call, snapshot->record.id, walk->index, block, walk->expires_ms);
 }
 
-int ebs_list_changed_blocks(struct call *call, const struct ebs_ListChangedBlocksRequest *request, struct ebs_ListChangedBlocksResponse *result,
-	struct error *err)
+int ebs_list_changed_blocks(struct call *call, const struct ebs_ListChangedBlocksRequest *request,
+	struct ebs_ListChangedBlocksResponse *result, struct error *err)
 {
 	struct snapshot_record *first = NULL, *second;
 	struct walk walk WALK_SCOPED = { .call = call };
 	struct digest a, b;
 	bool found;
-	walk.subject = arena_printf(call->arena, "%s..%s", request->first_snapshot_id ? request->first_snapshot_id : "", request->second_snapshot_id);
-	if ((request->first_snapshot_id && ebs_find_completed(call, request->first_snapshot_id, &first, err)) ||
-		ebs_find_completed(call, request->second_snapshot_id, &second, err) || walk_open(&walk, first, second, err) ||
-		find_start(&walk, request->max_results, request->starting_block_index, request->next_token, err))
+	walk.subject = arena_printf(call->arena, "%s..%s",
+		request->first_snapshot_id ? request->first_snapshot_id : "", request->second_snapshot_id);
+	if ((request->first_snapshot_id &&
+		    ebs_find_completed(call, request->first_snapshot_id, &first, err)) ||
+		ebs_find_completed(call, request->second_snapshot_id, &second, err) ||
+		walk_open(&walk, first, second, err) ||
+		find_start(
+			&walk, request->max_results, request->starting_block_index, request->next_token, err))
 		return -1;
 	for (;; walk.index++) {
 		if (walk_next(&walk, &a, &b, &found, err))
 			return -1;
 		if (!found)
 			break;
-		struct ebs_ChangedBlock *item = ARENA_APPEND(call->arena, result->changed_blocks.items, result->changed_blocks.count);
+		struct ebs_ChangedBlock *item =
+			ARENA_APPEND(call->arena, result->changed_blocks.items, result->changed_blocks.count);
 		item->block_index = some_integer((int64_t)walk.index);
 		item->first_block_token = token_or_none(&walk, first, &a);
 		item->second_block_token = token_or_none(&walk, second, &b);
@@ -153,19 +175,21 @@ int ebs_list_changed_blocks(struct call *call, const struct ebs_ListChangedBlock
 }
 
 /* The token has the block's digest; the snapshot's existence is what keeps the block. */
-int ebs_get_snapshot_block(struct call *call, const struct ebs_GetSnapshotBlockRequest *request, struct ebs_GetSnapshotBlockResponse *result,
-	struct error *err)
+int ebs_get_snapshot_block(struct call *call, const struct ebs_GetSnapshotBlockRequest *request,
+	struct ebs_GetSnapshotBlockResponse *result, struct error *err)
 {
 	struct snapshot_record *snapshot;
 	struct digest digest;
 	size_t size;
 	if (ebs_find_completed(call, request->snapshot_id, &snapshot, err) ||
-		token_read(call, request->block_token, request->snapshot_id, (uint64_t)request->block_index.value, &digest, err))
+		token_read(call, request->block_token, request->snapshot_id,
+			(uint64_t)request->block_index.value, &digest, err))
 		return -1;
 	uint8_t *data = arena_alloc(call->arena, STORE_BLOCK_SIZE);
 	if (store_get(amid_find_region(call->amid, call->region)->store, &digest, data, &size, err)) {
 		if (err->code == ERROR_NOT_FOUND) /* deleted, and its space given back, since we looked */
-			return error_set(err, ERROR_RESOURCE_NOT_FOUND, "The snapshot '%s' does not exist.", request->snapshot_id);
+			return error_set(err, ERROR_RESOURCE_NOT_FOUND, "The snapshot '%s' does not exist.",
+				request->snapshot_id);
 		return -1;
 	}
 	result->data_length = some_integer((int64_t)size);

@@ -15,10 +15,18 @@
 #include "svc/amid.h"
 #include "base/banned.h"
 
-enum { VERSION = 1, EXPIRY_AT = 1, DIGEST_AT = 9, MAC_AT = DIGEST_AT + DIGEST_SIZE, MAC_SIZE = 16, TOKEN_SIZE = MAC_AT + MAC_SIZE };
+enum {
+	VERSION = 1,
+	EXPIRY_AT = 1,
+	DIGEST_AT = 9,
+	MAC_AT = DIGEST_AT + DIGEST_SIZE,
+	MAC_SIZE = 16,
+	TOKEN_SIZE = MAC_AT + MAC_SIZE
+};
 
 /* Texts are ended by NUL, which none of them can hold, so that no two tuples read the same. */
-static void mac_of(const struct call *call, const uint8_t *token, const char *snapshot_id, uint64_t index, struct digest *mac)
+static void mac_of(const struct call *call, const uint8_t *token, const char *snapshot_id, uint64_t index,
+	struct digest *mac)
 {
 	const char *const texts[] = { "block", call->account, call->region, snapshot_id };
 	struct buffer input BUFFER_SCOPED = { 0 };
@@ -31,7 +39,8 @@ static void mac_of(const struct call *call, const uint8_t *token, const char *sn
 	digest_hmac_sha256(call->amid->token_key, sizeof call->amid->token_key, input.data, input.size, mac);
 }
 
-const char *token_make(const struct call *call, const char *snapshot_id, uint64_t index, const struct digest *block, int64_t expires_ms)
+const char *token_make(const struct call *call, const char *snapshot_id, uint64_t index,
+	const struct digest *block, int64_t expires_ms)
 {
 	uint8_t token[TOKEN_SIZE] = { VERSION };
 	struct digest mac;
@@ -42,7 +51,8 @@ const char *token_make(const struct call *call, const char *snapshot_id, uint64_
 	return text_base64(call->arena, token, sizeof token);
 }
 
-int token_read(const struct call *call, const char *text, const char *snapshot_id, uint64_t index, struct digest *block, struct error *err)
+int token_read(const struct call *call, const char *text, const char *snapshot_id, uint64_t index,
+	struct digest *block, struct error *err)
 {
 	size_t size;
 	struct digest mac;
@@ -55,7 +65,8 @@ int token_read(const struct call *call, const char *text, const char *snapshot_i
 		token = NULL;
 	}
 	if (!token)
-		return error_set(err, ERROR_VALIDATION, "The block token is not valid for block %" PRIu64 " of %s.", index, snapshot_id);
+		return error_set(err, ERROR_VALIDATION,
+			"The block token is not valid for block %" PRIu64 " of %s.", index, snapshot_id);
 	if ((int64_t)wire_get(token + EXPIRY_AT, 8) <= clock_now_ms())
 		return error_set(err, ERROR_VALIDATION, "The block token has expired.");
 	memcpy(block->bytes, token + DIGEST_AT, DIGEST_SIZE);

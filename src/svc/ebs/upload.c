@@ -31,7 +31,8 @@ static struct upload *make_upload(struct uploads *uploads, const struct snapshot
 	*upload = (struct upload){
 		.magic = UPLOAD_MAGIC,
 		.region = amid_find_region(uploads->amid, snapshot->record.region),
-		.timeout_ms = integer_or(snapshot->upload_timeout_minutes, TIMEOUT_FALLBACK_MINUTES) * MINUTE_MS,
+		.timeout_ms =
+			integer_or(snapshot->upload_timeout_minutes, TIMEOUT_FALLBACK_MINUTES) * MINUTE_MS,
 		.used_ms = clock_now_ms(),
 		.users = 1,
 	};
@@ -117,10 +118,12 @@ void upload_end(struct uploads *uploads, struct upload *upload)
 /*
  * Whether the record still waits for blocks. It is asked when an upload is opened: the caller's look at the record may be older than the end of an upload that has left the table since.
  */
-static int check_pending(struct uploads *uploads, const struct upload *upload, struct arena *arena, bool *pending, struct error *err)
+static int check_pending(struct uploads *uploads, const struct upload *upload, struct arena *arena,
+	bool *pending, struct error *err)
 {
 	struct snapshot_record *snapshot;
-	if (meta_get(uploads->amid->meta, &record_snapshot, upload->account, upload->region->name, upload->id, arena, &snapshot, err))
+	if (meta_get(uploads->amid->meta, &record_snapshot, upload->account, upload->region->name, upload->id,
+		    arena, &snapshot, err))
 		return -1;
 	*pending = snapshot && strcmp(snapshot->state, "pending") == 0;
 	return 0;
@@ -140,18 +143,20 @@ int upload_prepare(struct uploads *uploads, struct upload *upload, struct error 
 		return error_set(err, ERROR_CONFLICT, "%s is no longer being written", upload->id);
 	if (!upload->session && store_session_open(upload->region->store, &upload->session, err))
 		return -1;
-	return journal_open(upload_journal_path(upload->region, upload->id, arena), upload->id, &upload->journal, err);
+	return journal_open(
+		upload_journal_path(upload->region, upload->id, arena), upload->id, &upload->journal, err);
 }
 
-static int commit(struct uploads *uploads, const struct snapshot_record *snapshot, struct arena *arena, struct error *err)
+static int commit(struct uploads *uploads, const struct snapshot_record *snapshot, struct arena *arena,
+	struct error *err)
 {
 	struct meta_batch *batch = meta_batch_create(uploads->amid->meta, arena);
 	meta_batch_put(batch, &record_snapshot, snapshot);
 	return meta_commit(uploads->amid->meta, batch, err);
 }
 
-int upload_fail(struct uploads *uploads, struct upload *upload, struct snapshot_record *snapshot, const char *message, struct arena *arena,
-	struct error *err)
+int upload_fail(struct uploads *uploads, struct upload *upload, struct snapshot_record *snapshot,
+	const char *message, struct arena *arena, struct error *err)
 {
 	snapshot->state = "error";
 	snapshot->state_message = message;
@@ -179,11 +184,15 @@ static int lock_prepared(struct uploads *uploads, struct upload *upload, struct 
 	}
 }
 
-static int put_locked(struct uploads *uploads, struct upload *upload, uint64_t index, const struct digest *digest, const void *data, struct error *err)
+static int put_locked(struct uploads *uploads, struct upload *upload, uint64_t index,
+	const struct digest *digest, const void *data, struct error *err)
 {
 	uint64_t added = 0;
-	struct journal_entry entry = { .index = index, .digest = *digest, .zero = digest_equal(digest, &uploads->zero_block) };
-	if (!entry.zero && (store_put(upload->session, STORE_BLOCK, digest, data, STORE_BLOCK_SIZE, &added, err) ||
+	struct journal_entry entry = {
+		.index = index, .digest = *digest, .zero = digest_equal(digest, &uploads->zero_block)
+	};
+	if (!entry.zero &&
+		(store_put(upload->session, STORE_BLOCK, digest, data, STORE_BLOCK_SIZE, &added, err) ||
 			store_sync(upload->region->store, err)))
 		return -1;
 	entry.added = (uint32_t)added;
@@ -193,8 +202,8 @@ static int put_locked(struct uploads *uploads, struct upload *upload, uint64_t i
 	return 0;
 }
 
-int upload_put(struct uploads *uploads, const struct snapshot_record *snapshot, uint64_t index, const struct digest *digest, const void *data,
-	struct error *err)
+int upload_put(struct uploads *uploads, const struct snapshot_record *snapshot, uint64_t index,
+	const struct digest *digest, const void *data, struct error *err)
 {
 	struct upload *upload = upload_take(uploads, snapshot);
 	int result = lock_prepared(uploads, upload, err);
@@ -206,8 +215,8 @@ int upload_put(struct uploads *uploads, const struct snapshot_record *snapshot, 
 	return result;
 }
 
-static int complete_locked(struct uploads *uploads, struct upload *upload, struct snapshot_record *snapshot, const struct upload_claim *claim,
-	struct arena *arena, struct error *err)
+static int complete_locked(struct uploads *uploads, struct upload *upload, struct snapshot_record *snapshot,
+	const struct upload_claim *claim, struct arena *arena, struct error *err)
 {
 	struct upload_tree tree;
 	char hex[2 * DIGEST_SIZE + 1];
@@ -220,13 +229,14 @@ static int complete_locked(struct uploads *uploads, struct upload *upload, struc
 	snapshot->added_bytes = some_integer((int64_t)tree.added_bytes);
 	if (commit(uploads, snapshot, arena, err))
 		return -1;
-	log_info("upload-completed", "snapshot=%s added_bytes=%llu", upload->id, (unsigned long long)tree.added_bytes);
+	log_info("upload-completed", "snapshot=%s added_bytes=%llu", upload->id,
+		(unsigned long long)tree.added_bytes);
 	upload_end(uploads, upload);
 	return 0;
 }
 
-int upload_complete(struct uploads *uploads, struct snapshot_record *snapshot, const struct upload_claim *claim, struct arena *arena,
-	struct error *err)
+int upload_complete(struct uploads *uploads, struct snapshot_record *snapshot,
+	const struct upload_claim *claim, struct arena *arena, struct error *err)
 {
 	struct upload *upload = upload_take(uploads, snapshot);
 	pthread_rwlock_wrlock(&upload->lock);
@@ -239,7 +249,8 @@ int upload_complete(struct uploads *uploads, struct snapshot_record *snapshot, c
 /*
  * An upload of an earlier run: no session protects its blocks any more, so they are put into a tree, and its root into the record, before anything is collected.
  */
-static int restore_locked(struct uploads *uploads, struct upload *upload, struct snapshot_record *snapshot, struct arena *arena, struct error *err)
+static int restore_locked(struct uploads *uploads, struct upload *upload, struct snapshot_record *snapshot,
+	struct arena *arena, struct error *err)
 {
 	struct upload_tree tree;
 	char hex[2 * DIGEST_SIZE + 1];
@@ -280,7 +291,8 @@ static int restore_region(struct uploads *uploads, struct amid_region *region, s
 static bool is_known(struct uploads *uploads, const char *name)
 {
 	for (const struct upload *upload = uploads->first; upload; upload = upload->next)
-		if (text_starts_with(name, upload->id) && strcmp(name + strlen(upload->id), JOURNAL_SUFFIX) == 0)
+		if (text_starts_with(name, upload->id) &&
+			strcmp(name + strlen(upload->id), JOURNAL_SUFFIX) == 0)
 			return true;
 	return false;
 }
@@ -316,7 +328,8 @@ int uploads_open(struct amid *amid, struct uploads **result, struct error *err)
 	pthread_cond_init(&uploads->changed, &attributes);
 	pthread_condattr_destroy(&attributes);
 	for (unsigned i = 0; i < amid->region_count; i++) {
-		if (restore_region(uploads, &amid->regions[i], err) || remove_strays(uploads, &amid->regions[i], err)) {
+		if (restore_region(uploads, &amid->regions[i], err) ||
+			remove_strays(uploads, &amid->regions[i], err)) {
 			uploads_close(uploads);
 			return error_prefix(err, "region %s", amid->regions[i].name);
 		}

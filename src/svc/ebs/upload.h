@@ -22,16 +22,17 @@ void upload_watch(struct uploads *uploads, const struct snapshot_record *snapsho
 /*
  * Puts a block of STORE_BLOCK_SIZE bytes, whose digest the caller has computed, and waits until it is durable. ERROR_CONFLICT: the upload ended meanwhile; look at the record again.
  */
-int upload_put(struct uploads *uploads, const struct snapshot_record *snapshot, uint64_t index, const struct digest *digest, const void *data,
-	struct error *err);
+int upload_put(struct uploads *uploads, const struct snapshot_record *snapshot, uint64_t index,
+	const struct digest *digest, const void *data, struct error *err);
 
 /* What the client believes to have written. */
 struct upload_claim {
 	int64_t changed_blocks; /* different block indexes put; negative: not said */
-	const struct digest *checksum; /* SHA-256 over the SHA-256s of the blocks put, in order of their index; NULL: not said */
+	const struct digest *
+		checksum; /* SHA-256 over the SHA-256s of the blocks put, in order of their index; NULL: not said */
 };
 /*
  * Checks the claim (ERROR_VALIDATION), makes the tree and commits the snapshot as completed. *snapshot is changed. ERROR_CONFLICT: the record was changed meanwhile.
  */
-int upload_complete(struct uploads *uploads, struct snapshot_record *snapshot, const struct upload_claim *claim, struct arena *arena,
-	struct error *err);
+int upload_complete(struct uploads *uploads, struct snapshot_record *snapshot,
+	const struct upload_claim *claim, struct arena *arena, struct error *err);

@@ -32,7 +32,7 @@ struct upload {
 struct uploads {
 	struct amid *amid;
 	struct digest zero_block; /* the digest of a block of zeros */
-	pthread_mutex_t lock; /* of what follows */
+	pthread_mutex_t lock;     /* of what follows */
 	struct upload *first;
 	bool closing;
 	pthread_cond_t changed; /* something to watch, or closing */
@@ -49,19 +49,19 @@ int upload_prepare(struct uploads *uploads, struct upload *upload, struct error 
 /* Closes and removes the journal; the upload is over. Its record must not be pending any more. */
 void upload_end(struct uploads *uploads, struct upload *upload);
 /* Makes the record `error` and ends the upload. */
-int upload_fail(struct uploads *uploads, struct upload *upload, struct snapshot_record *snapshot, const char *message, struct arena *arena,
-	struct error *err);
+int upload_fail(struct uploads *uploads, struct upload *upload, struct snapshot_record *snapshot,
+	const char *message, struct arena *arena, struct error *err);
 char *upload_journal_path(const struct amid_region *region, const char *id, struct arena *arena);
 
 /* upload_tree.c */
 struct upload_tree {
 	struct digest root;
 	uint64_t added_bytes; /* by the blocks put and the pages made */
-	uint64_t full_bytes; /* of all blocks that are not zeros */
+	uint64_t full_bytes;  /* of all blocks that are not zeros */
 };
 /* Makes the tree of the snapshot's root and what the journal says; the claim may be NULL. Called with upload->lock held for writing. */
-int upload_make_tree(struct upload *upload, const struct snapshot_record *snapshot, const struct upload_claim *claim, struct upload_tree *tree,
-	struct error *err);
+int upload_make_tree(struct upload *upload, const struct snapshot_record *snapshot,
+	const struct upload_claim *claim, struct upload_tree *tree, struct error *err);
 
 /* upload_watch.c */
 int upload_watcher_start(struct uploads *uploads, struct error *err);

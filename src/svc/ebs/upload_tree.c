@@ -14,15 +14,16 @@ struct making {
 	struct upload *upload;
 	struct journal_entry *entries;
 	size_t count;
-	uint64_t size; /* of the disk, in bytes */
+	uint64_t size;     /* of the disk, in bytes */
 	struct tree *base; /* NULL: empty */
 };
 
 static int check_claim(const struct making *making, const struct upload_claim *claim, struct error *err)
 {
 	if (claim->changed_blocks >= 0 && (uint64_t)claim->changed_blocks != making->count)
-		return error_set(err, ERROR_VALIDATION, "ChangedBlocksCount is %lld, but %zu blocks were written to %s", (long long)claim->changed_blocks,
-			making->count, making->upload->id);
+		return error_set(err, ERROR_VALIDATION,
+			"ChangedBlocksCount is %lld, but %zu blocks were written to %s",
+			(long long)claim->changed_blocks, making->count, making->upload->id);
 	if (!claim->checksum)
 		return 0;
 	struct buffer sums BUFFER_SCOPED = { 0 };
@@ -31,7 +32,8 @@ static int check_claim(const struct making *making, const struct upload_claim *c
 		buffer_append(&sums, making->entries[i].digest.bytes, DIGEST_SIZE);
 	digest_sha256(sums.data ? sums.data : "", sums.size, &total);
 	if (!digest_equal(&total, claim->checksum))
-		return error_set(err, ERROR_VALIDATION, "The checksum does not match the blocks written to %s", making->upload->id);
+		return error_set(err, ERROR_VALIDATION,
+			"The checksum does not match the blocks written to %s", making->upload->id);
 	return 0;
 }
 
@@ -41,7 +43,8 @@ static int open_base(struct making *making, const char *hex, struct error *err)
 	if (!hex || !*hex)
 		return 0;
 	if (text_unhex(hex, root.bytes, DIGEST_SIZE))
-		return error_set(err, ERROR_CORRUPT, "the root digest of %s is unreadable", making->upload->id);
+		return error_set(
+			err, ERROR_CORRUPT, "the root digest of %s is unreadable", making->upload->id);
 	return tree_open(making->upload->region->store, &root, &making->base, err);
 }
 
@@ -84,10 +87,11 @@ static int count_blocks(const struct making *making, struct upload_tree *tree, s
 	return result;
 }
 
-int upload_make_tree(struct upload *upload, const struct snapshot_record *snapshot, const struct upload_claim *claim, struct upload_tree *tree,
-	struct error *err)
+int upload_make_tree(struct upload *upload, const struct snapshot_record *snapshot,
+	const struct upload_claim *claim, struct upload_tree *tree, struct error *err)
 {
-	struct making making = { .upload = upload, .size = (uint64_t)integer_or(snapshot->volume_size_gib, 0) << GIB_SHIFT };
+	struct making making = { .upload = upload,
+		.size = (uint64_t)integer_or(snapshot->volume_size_gib, 0) << GIB_SHIFT };
 	*tree = (struct upload_tree){ 0 };
 	int result = journal_load(upload->journal, &making.entries, &making.count, err);
 	if (result == 0 && claim)

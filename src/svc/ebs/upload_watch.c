@@ -21,7 +21,8 @@ static int look_at(struct uploads *uploads, struct upload *upload, struct error 
 {
 	struct arena *arena ARENA_SCOPED = arena_create();
 	struct snapshot_record *snapshot;
-	if (meta_get(uploads->amid->meta, &record_snapshot, upload->account, upload->region->name, upload->id, arena, &snapshot, err))
+	if (meta_get(uploads->amid->meta, &record_snapshot, upload->account, upload->region->name, upload->id,
+		    arena, &snapshot, err))
 		return -1;
 	bool over = !snapshot || strcmp(snapshot->state, "pending") != 0;
 	if (!over && !is_idle(upload))
@@ -31,7 +32,8 @@ static int look_at(struct uploads *uploads, struct upload *upload, struct error 
 	if (!upload->ended && over)
 		upload_end(uploads, upload);
 	else if (!upload->ended && is_idle(upload))
-		result = upload_fail(uploads, upload, snapshot, "No block was written within the snapshot's timeout.", arena, err);
+		result = upload_fail(uploads, upload, snapshot,
+			"No block was written within the snapshot's timeout.", arena, err);
 	pthread_rwlock_unlock(&upload->lock);
 	return result;
 }
@@ -62,7 +64,8 @@ static void look_at_all(struct uploads *uploads)
 		struct error err;
 		/* a record changed meanwhile is looked at again in a second */
 		if (look_at(uploads, all[i], &err) && err.code != ERROR_CONFLICT)
-			log_warning("upload-watch-failed", "snapshot=%s error=\"%s\"", all[i]->id, err.message);
+			log_warning(
+				"upload-watch-failed", "snapshot=%s error=\"%s\"", all[i]->id, err.message);
 		upload_release(uploads, all[i]);
 	}
 	free(all);
@@ -76,7 +79,8 @@ static void wait_for_work(struct uploads *uploads)
 		pthread_cond_wait(&uploads->changed, &uploads->lock);
 	clock_gettime(CLOCK_MONOTONIC, &until);
 	until.tv_sec++;
-	while (!uploads->closing && pthread_cond_timedwait(&uploads->changed, &uploads->lock, &until) != ETIMEDOUT)
+	while (!uploads->closing &&
+		pthread_cond_timedwait(&uploads->changed, &uploads->lock, &until) != ETIMEDOUT)
 		;
 }
 

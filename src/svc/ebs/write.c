@@ -14,12 +14,14 @@
 
 enum { SIZE_MAX_GIB = 64 * 1024, TIMEOUT_MINUTES = 60 /* unless the client says otherwise */ };
 
-static int check_tags(struct call *call, const struct ebs_Tags *tags, struct record_tag_list *list, struct error *err)
+static int check_tags(
+	struct call *call, const struct ebs_Tags *tags, struct record_tag_list *list, struct error *err)
 {
 	for (size_t i = 0; i < tags->count; i++) {
 		const struct ebs_Tag *tag = &tags->items[i];
 		bool twice = tag->key && ec2_tags_find(list, tag->key);
-		if (ec2_check_tag(tag->key, tag->value, err) || ec2_tags_set(call, list, tag->key, tag->value, err)) {
+		if (ec2_check_tag(tag->key, tag->value, err) ||
+			ec2_tags_set(call, list, tag->key, tag->value, err)) {
 			err->code = ERROR_VALIDATION;
 			return -1;
 		}
@@ -30,7 +32,8 @@ static int check_tags(struct call *call, const struct ebs_Tags *tags, struct rec
 }
 
 /* Fails, too, if the parent is deleted before the new snapshot, which keeps the parent's tree from then on, is committed. */
-static int inherit(struct call *call, const char *parent_id, struct snapshot_record *snapshot, struct meta_batch *batch, struct error *err)
+static int inherit(struct call *call, const char *parent_id, struct snapshot_record *snapshot,
+	struct meta_batch *batch, struct error *err)
 {
 	struct snapshot_record *parent;
 	if (!parent_id)
@@ -38,7 +41,9 @@ static int inherit(struct call *call, const char *parent_id, struct snapshot_rec
 	if (ebs_find_completed(call, parent_id, &parent, err))
 		return -1;
 	if (parent->volume_size_gib.value > snapshot->volume_size_gib.value)
-		return error_set(err, ERROR_VALIDATION, "The volume size %" PRId64 " GiB is smaller than that of the parent snapshot %s, %" PRId64 " GiB.",
+		return error_set(err, ERROR_VALIDATION,
+			"The volume size %" PRId64
+			" GiB is smaller than that of the parent snapshot %s, %" PRId64 " GiB.",
 			snapshot->volume_size_gib.value, parent_id, parent->volume_size_gib.value);
 	snapshot->parent = parent_id;
 	snapshot->root = parent->root;
@@ -49,13 +54,17 @@ static int inherit(struct call *call, const char *parent_id, struct snapshot_rec
 static int check_start(const struct ebs_StartSnapshotRequest *request, struct error *err)
 {
 	if (request->volume_size.value > SIZE_MAX_GIB)
-		return error_set(err, ERROR_VALIDATION, "The volume size %" PRId64 " GiB is more than %d GiB.", request->volume_size.value, SIZE_MAX_GIB);
+		return error_set(err, ERROR_VALIDATION,
+			"The volume size %" PRId64 " GiB is more than %d GiB.", request->volume_size.value,
+			SIZE_MAX_GIB);
 	if (boolean_or(request->encrypted, false) || request->kms_key_arn)
-		return error_set(err, ERROR_VALIDATION, "Encrypted snapshots are not supported by this endpoint.");
+		return error_set(
+			err, ERROR_VALIDATION, "Encrypted snapshots are not supported by this endpoint.");
 	return 0;
 }
 
-static void answer_start(struct call *call, const struct snapshot_record *snapshot, struct ebs_StartSnapshotResponse *result)
+static void answer_start(
+	struct call *call, const struct snapshot_record *snapshot, struct ebs_StartSnapshotResponse *result)
 {
 	*result = (struct ebs_StartSnapshotResponse){
 		.description = snapshot->description,
@@ -75,12 +84,13 @@ static void answer_start(struct call *call, const struct snapshot_record *snapsh
 	}
 }
 
-int ebs_start_snapshot(struct call *call, const struct ebs_StartSnapshotRequest *request, struct ebs_StartSnapshotResponse *result,
-	struct error *err)
+int ebs_start_snapshot(struct call *call, const struct ebs_StartSnapshotRequest *request,
+	struct ebs_StartSnapshotResponse *result, struct error *err)
 {
 	struct idempotency once;
 	struct snapshot_record *earlier;
-	if (check_start(request, err) || idempotency_begin(call, call->amid->meta, request, ERROR_TOKEN_CONFLICT, &once, err))
+	if (check_start(request, err) ||
+		idempotency_begin(call, call->amid->meta, request, ERROR_TOKEN_CONFLICT, &once, err))
 		return -1;
 	if (once.done) {
 		if (ebs_find_snapshot(call, once.resource_ids[0], &earlier, err))
@@ -90,7 +100,9 @@ int ebs_start_snapshot(struct call *call, const struct ebs_StartSnapshotRequest 
 	}
 	struct meta_batch *batch = meta_batch_create(call->amid->meta, call->arena);
 	struct snapshot_record snapshot = {
-		.record = { .account = call->account, .region = call->region, .id = text_random_id(call->arena, "snap") },
+		.record = { .account = call->account,
+			.region = call->region,
+			.id = text_random_id(call->arena, "snap") },
 		.state = "pending",
 		.volume_size_gib = request->volume_size,
 		.description = request->description,
@@ -98,7 +110,8 @@ int ebs_start_snapshot(struct call *call, const struct ebs_StartSnapshotRequest 
 		.direct = some_boolean(true),
 		.upload_timeout_minutes = some_integer(integer_or(request->timeout, TIMEOUT_MINUTES)),
 	};
-	if (check_tags(call, &request->tags, &snapshot.tags, err) || inherit(call, request->parent_snapshot_id, &snapshot, batch, err))
+	if (check_tags(call, &request->tags, &snapshot.tags, err) ||
+		inherit(call, request->parent_snapshot_id, &snapshot, batch, err))
 		return -1;
 	meta_batch_put(batch, &record_snapshot, &snapshot);
 	idempotency_record(&once, batch, &snapshot.record.id, 1);
@@ -110,32 +123,39 @@ int ebs_start_snapshot(struct call *call, const struct ebs_StartSnapshotRequest 
 }
 
 /* The caller's snapshot that is being written. */
-static int find_upload(struct call *call, const char *id, struct snapshot_record **snapshot, struct error *err)
+static int find_upload(
+	struct call *call, const char *id, struct snapshot_record **snapshot, struct error *err)
 {
 	if (ebs_find_snapshot(call, id, snapshot, err))
 		return -1;
 	if (!boolean_or((*snapshot)->direct, false) || strcmp((*snapshot)->state, "pending") != 0)
-		return error_set(err, ERROR_VALIDATION, "The snapshot '%s' is not pending: blocks can only be written to a snapshot that StartSnapshot made, until it is completed.", id);
+		return error_set(err, ERROR_VALIDATION,
+			"The snapshot '%s' is not pending: blocks can only be written to a snapshot that StartSnapshot made, until it is completed.",
+			id);
 	return 0;
 }
 
-int ebs_put_snapshot_block(struct call *call, const struct ebs_PutSnapshotBlockRequest *request, struct ebs_PutSnapshotBlockResponse *result,
-	struct error *err)
+int ebs_put_snapshot_block(struct call *call, const struct ebs_PutSnapshotBlockRequest *request,
+	struct ebs_PutSnapshotBlockResponse *result, struct error *err)
 {
 	struct snapshot_record *snapshot;
 	struct digest claimed, digest;
 	if (request->data_length.value != STORE_BLOCK_SIZE || request->block_data.size != STORE_BLOCK_SIZE)
-		return error_set(err, ERROR_VALIDATION, "The data length must be %d bytes; %" PRId64 " were announced, %zu received.", STORE_BLOCK_SIZE,
-			request->data_length.value, request->block_data.size);
+		return error_set(err, ERROR_VALIDATION,
+			"The data length must be %d bytes; %" PRId64 " were announced, %zu received.",
+			STORE_BLOCK_SIZE, request->data_length.value, request->block_data.size);
 	if (find_upload(call, request->snapshot_id, &snapshot, err) ||
 		ebs_parse_checksum(call, request->checksum, request->checksum_algorithm, &claimed, err))
 		return -1;
 	uint64_t index = (uint64_t)request->block_index.value, count = ebs_block_count(snapshot);
 	if (index >= count)
-		return error_set(err, ERROR_VALIDATION, "The block index %" PRIu64 " is outside of the volume, which has %" PRIu64 " blocks.", index, count);
+		return error_set(err, ERROR_VALIDATION,
+			"The block index %" PRIu64 " is outside of the volume, which has %" PRIu64 " blocks.",
+			index, count);
 	digest_sha256(request->block_data.data, request->block_data.size, &digest);
 	if (!digest_equal(&digest, &claimed))
-		return error_set(err, ERROR_VALIDATION, "The checksum of block %" PRIu64 " does not match its data.", index);
+		return error_set(err, ERROR_VALIDATION,
+			"The checksum of block %" PRIu64 " does not match its data.", index);
 	if (upload_put(call->amid->uploads, snapshot, index, &digest, request->block_data.data, err))
 		return -1;
 	result->checksum = request->checksum;
@@ -143,8 +163,8 @@ int ebs_put_snapshot_block(struct call *call, const struct ebs_PutSnapshotBlockR
 	return 0;
 }
 
-static int read_claim(struct call *call, const struct ebs_CompleteSnapshotRequest *request, struct digest *checksum, struct upload_claim *claim,
-	struct error *err)
+static int read_claim(struct call *call, const struct ebs_CompleteSnapshotRequest *request,
+	struct digest *checksum, struct upload_claim *claim, struct error *err)
 {
 	*claim = (struct upload_claim){ .changed_blocks = request->changed_blocks_count.value };
 	if (!request->checksum)
@@ -155,13 +175,14 @@ static int read_claim(struct call *call, const struct ebs_CompleteSnapshotReques
 	return ebs_parse_checksum(call, request->checksum, request->checksum_algorithm, checksum, err);
 }
 
-int ebs_complete_snapshot(struct call *call, const struct ebs_CompleteSnapshotRequest *request, struct ebs_CompleteSnapshotResponse *result,
-	struct error *err)
+int ebs_complete_snapshot(struct call *call, const struct ebs_CompleteSnapshotRequest *request,
+	struct ebs_CompleteSnapshotResponse *result, struct error *err)
 {
 	struct snapshot_record *snapshot;
 	struct upload_claim claim;
 	struct digest checksum;
-	if (read_claim(call, request, &checksum, &claim, err) || ebs_find_snapshot(call, request->snapshot_id, &snapshot, err))
+	if (read_claim(call, request, &checksum, &claim, err) ||
+		ebs_find_snapshot(call, request->snapshot_id, &snapshot, err))
 		return -1;
 	result->status = "completed";
 	/* a client that did not hear the answer asks again */
@@ -169,5 +190,6 @@ int ebs_complete_snapshot(struct call *call, const struct ebs_CompleteSnapshotRe
 		return 0;
 	return find_upload(call, request->snapshot_id, &snapshot, err) ||
 			upload_complete(call->amid->uploads, snapshot, &claim, call->arena, err)
-		? -1 : 0;
+		? -1
+		: 0;
 }

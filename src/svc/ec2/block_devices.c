@@ -32,43 +32,59 @@ static const struct volume_type *find_type(const char *name)
 	return NULL;
 }
 
-static int check_iops(const struct volume_type *type, int64_t size_gib, struct shape_integer *iops, struct error *err)
+static int check_iops(
+	const struct volume_type *type, int64_t size_gib, struct shape_integer *iops, struct error *err)
 {
 	if (!type->max_iops)
-		return iops->set ? error_set(err, ERROR_INVALID_PARAMETER_COMBINATION, "The parameter iops is not supported for %s volumes.", type->name) : 0;
+		return iops->set ? error_set(err, ERROR_INVALID_PARAMETER_COMBINATION,
+					   "The parameter iops is not supported for %s volumes.", type->name)
+				 : 0;
 	if (!iops->set && type->default_iops)
 		*iops = some_integer(type->default_iops);
 	if (!iops->set)
-		return error_set(err, ERROR_MISSING_PARAMETER, "The request must contain the parameter iops for %s volumes.", type->name);
+		return error_set(err, ERROR_MISSING_PARAMETER,
+			"The request must contain the parameter iops for %s volumes.", type->name);
 	if (iops->value < type->min_iops || iops->value > type->max_iops)
-		return error_set(err, ERROR_INVALID_PARAMETER_VALUE, "Volume iops of %lld is out of range; it must be between %lld and %lld for %s volumes.",
-			(long long)iops->value, (long long)type->min_iops, (long long)type->max_iops, type->name);
+		return error_set(err, ERROR_INVALID_PARAMETER_VALUE,
+			"Volume iops of %lld is out of range; it must be between %lld and %lld for %s volumes.",
+			(long long)iops->value, (long long)type->min_iops, (long long)type->max_iops,
+			type->name);
 	if (iops->value > type->default_iops && iops->value > size_gib * type->max_iops_per_gib)
-		return error_set(err, ERROR_INVALID_PARAMETER_VALUE, "Iops to volume size ratio of %lld:%lld is too high; the maximum is %lld:1 for %s volumes.",
-			(long long)iops->value, (long long)size_gib, (long long)type->max_iops_per_gib, type->name);
+		return error_set(err, ERROR_INVALID_PARAMETER_VALUE,
+			"Iops to volume size ratio of %lld:%lld is too high; the maximum is %lld:1 for %s volumes.",
+			(long long)iops->value, (long long)size_gib, (long long)type->max_iops_per_gib,
+			type->name);
 	return 0;
 }
 
-static int check_throughput(const struct volume_type *type, struct shape_integer *throughput, struct error *err)
+static int check_throughput(
+	const struct volume_type *type, struct shape_integer *throughput, struct error *err)
 {
 	if (!type->max_throughput)
-		return throughput->set ? error_set(err, ERROR_INVALID_PARAMETER_COMBINATION, "The parameter throughput is not supported for %s volumes.", type->name)
-				       : 0;
+		return throughput->set
+			? error_set(err, ERROR_INVALID_PARAMETER_COMBINATION,
+				  "The parameter throughput is not supported for %s volumes.", type->name)
+			: 0;
 	if (!throughput->set)
 		*throughput = some_integer(type->default_throughput);
 	if (throughput->value < type->min_throughput || throughput->value > type->max_throughput)
-		return error_set(err, ERROR_INVALID_PARAMETER_VALUE, "Throughput of %lld is out of range; it must be between %lld and %lld MiB/s for %s volumes.",
-			(long long)throughput->value, (long long)type->min_throughput, (long long)type->max_throughput, type->name);
+		return error_set(err, ERROR_INVALID_PARAMETER_VALUE,
+			"Throughput of %lld is out of range; it must be between %lld and %lld MiB/s for %s volumes.",
+			(long long)throughput->value, (long long)type->min_throughput,
+			(long long)type->max_throughput, type->name);
 	return 0;
 }
 
-int volume_type_check(const char *name, int64_t size_gib, struct shape_integer *iops, struct shape_integer *throughput, struct error *err)
+int volume_type_check(const char *name, int64_t size_gib, struct shape_integer *iops,
+	struct shape_integer *throughput, struct error *err)
 {
 	const struct volume_type *type = find_type(name);
 	if (!type)
-		return error_set(err, ERROR_INVALID_PARAMETER_VALUE, "Value (%s) for parameter volumeType is invalid.", name);
+		return error_set(err, ERROR_INVALID_PARAMETER_VALUE,
+			"Value (%s) for parameter volumeType is invalid.", name);
 	if (size_gib < type->min_gib || size_gib > type->max_gib)
-		return error_set(err, ERROR_INVALID_PARAMETER_VALUE, "Volume size of %lld GiB is invalid; it must be between %lld and %lld GiB for %s volumes.",
+		return error_set(err, ERROR_INVALID_PARAMETER_VALUE,
+			"Volume size of %lld GiB is invalid; it must be between %lld and %lld GiB for %s volumes.",
 			(long long)size_gib, (long long)type->min_gib, (long long)type->max_gib, type->name);
 	if (check_iops(type, size_gib, iops, err))
 		return -1;
@@ -95,7 +111,8 @@ static void remove_device(struct block_device_list *list, const char *device)
 static int check_device_name(const char *device, struct error *err)
 {
 	if (!device)
-		return error_set(err, ERROR_MISSING_PARAMETER, "The request must contain the parameter DeviceName of each BlockDeviceMapping.");
+		return error_set(err, ERROR_MISSING_PARAMETER,
+			"The request must contain the parameter DeviceName of each BlockDeviceMapping.");
 	const char *name = text_starts_with(device, "/dev/") ? device + 5 : device;
 	size_t size = strlen(name);
 	if (!size || size > 31 || strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789") != size)
@@ -105,10 +122,17 @@ static int check_device_name(const char *device, struct error *err)
 
 static int refuse_unknown(const char *device, const struct ec2_EbsBlockDevice *ebs, struct error *err)
 {
-	const char *name = boolean_or(ebs->encrypted, false) ? "Encrypted" : ebs->kms_key_id ? "KmsKeyId" : ebs->outpost_arn ? "OutpostArn"
-		: ebs->volume_initialization_rate.set ? "VolumeInitializationRate" : ebs->ebs_card_index.set ? "EbsCardIndex"
-		: ebs->availability_zone ? "AvailabilityZone" : ebs->availability_zone_id ? "AvailabilityZoneId" : NULL;
-	return name ? error_set(err, ERROR_UNSUPPORTED_OPERATION, "The parameter Ebs.%s (device %s) is not supported by amid.", name, device) : 0;
+	const char *name = boolean_or(ebs->encrypted, false) ? "Encrypted"
+		: ebs->kms_key_id                            ? "KmsKeyId"
+		: ebs->outpost_arn                           ? "OutpostArn"
+		: ebs->volume_initialization_rate.set        ? "VolumeInitializationRate"
+		: ebs->ebs_card_index.set                    ? "EbsCardIndex"
+		: ebs->availability_zone                     ? "AvailabilityZone"
+		: ebs->availability_zone_id                  ? "AvailabilityZoneId"
+							     : NULL;
+	return name ? error_set(err, ERROR_UNSUPPORTED_OPERATION,
+			      "The parameter Ebs.%s (device %s) is not supported by amid.", name, device)
+		    : 0;
 }
 
 static void change_device(struct record_image_block_device *device, const struct ec2_EbsBlockDevice *ebs)
@@ -119,7 +143,8 @@ static void change_device(struct record_image_block_device *device, const struct
 		device->size_gib = ebs->volume_size;
 	if (ebs->volume_type) {
 		if (!device->volume_type || strcmp(device->volume_type, ebs->volume_type) != 0)
-			device->iops.set = device->throughput.set = false; /* another type's do not carry over */
+			device->iops.set = device->throughput.set =
+				false; /* another type's do not carry over */
 		device->volume_type = ebs->volume_type;
 	}
 	if (ebs->iops.set)
@@ -130,7 +155,8 @@ static void change_device(struct record_image_block_device *device, const struct
 		device->delete_on_termination = ebs->delete_on_termination;
 }
 
-static int merge_one(struct call *call, const struct ec2_BlockDeviceMapping *mapping, struct block_device_list *list, struct error *err)
+static int merge_one(struct call *call, const struct ec2_BlockDeviceMapping *mapping,
+	struct block_device_list *list, struct error *err)
 {
 	if (check_device_name(mapping->device_name, err))
 		return -1;
@@ -139,16 +165,20 @@ static int merge_one(struct call *call, const struct ec2_BlockDeviceMapping *map
 		return 0;
 	}
 	if (mapping->virtual_name)
-		return error_set(err, ERROR_UNSUPPORTED_OPERATION, "The parameter VirtualName (%s of device %s) is not supported: amid has no instance store volumes yet.",
+		return error_set(err, ERROR_UNSUPPORTED_OPERATION,
+			"The parameter VirtualName (%s of device %s) is not supported: amid has no instance store volumes yet.",
 			mapping->virtual_name, mapping->device_name);
 	if (!mapping->ebs)
-		return error_set(err, ERROR_BLOCK_DEVICE_MAPPING, "The mapping of device %s has neither Ebs nor NoDevice.", mapping->device_name);
+		return error_set(err, ERROR_BLOCK_DEVICE_MAPPING,
+			"The mapping of device %s has neither Ebs nor NoDevice.", mapping->device_name);
 	if (refuse_unknown(mapping->device_name, mapping->ebs, err))
 		return -1;
 	struct record_image_block_device *device = find_device(list, mapping->device_name);
 	if (!device) {
 		if (!mapping->ebs->snapshot_id && !mapping->ebs->volume_size.set)
-			return error_set(err, ERROR_MISSING_PARAMETER, "The request must contain the parameter size or snapshotId for device %s.", mapping->device_name);
+			return error_set(err, ERROR_MISSING_PARAMETER,
+				"The request must contain the parameter size or snapshotId for device %s.",
+				mapping->device_name);
 		device = ARENA_APPEND(call->arena, list->items, list->count);
 		device->device = mapping->device_name;
 		device->delete_on_termination = some_boolean(true);
@@ -157,16 +187,19 @@ static int merge_one(struct call *call, const struct ec2_BlockDeviceMapping *map
 	return 0;
 }
 
-int block_devices_merge(struct call *call, const struct record_image_block_device_list *base, const struct ec2_BlockDeviceMappingRequestList *request,
-	struct block_device_list *result, struct error *err)
+int block_devices_merge(struct call *call, const struct record_image_block_device_list *base,
+	const struct ec2_BlockDeviceMappingRequestList *request, struct block_device_list *result,
+	struct error *err)
 {
 	*result = (struct block_device_list){ 0 };
 	for (size_t i = 0; base && i < base->count; i++)
 		*ARENA_APPEND(call->arena, result->items, result->count) = base->items[i];
 	for (size_t i = 0; i < request->count; i++) {
 		for (size_t j = 0; j < i; j++)
-			if (text_equal(request->items[i].device_name, request->items[j].device_name) && request->items[i].device_name)
-				return error_set(err, ERROR_BLOCK_DEVICE_MAPPING, "The device %s is used in more than one block device mapping.",
+			if (text_equal(request->items[i].device_name, request->items[j].device_name) &&
+				request->items[i].device_name)
+				return error_set(err, ERROR_BLOCK_DEVICE_MAPPING,
+					"The device %s is used in more than one block device mapping.",
 					request->items[i].device_name);
 		if (merge_one(call, &request->items[i], result, err))
 			return -1;
@@ -174,22 +207,27 @@ int block_devices_merge(struct call *call, const struct record_image_block_devic
 	return 0;
 }
 
-int block_device_complete(struct call *call, struct record_image_block_device *device, const struct snapshot_record *snapshot, struct error *err)
+int block_device_complete(struct call *call, struct record_image_block_device *device,
+	const struct snapshot_record *snapshot, struct error *err)
 {
 	if (!device->volume_type)
 		device->volume_type = "gp3";
 	if (!device->size_gib.set && snapshot)
 		device->size_gib = snapshot->volume_size_gib;
 	if (snapshot && device->size_gib.value < snapshot->volume_size_gib.value)
-		return error_set(err, ERROR_BLOCK_DEVICE_MAPPING, "Volume of size %lldGB is smaller than snapshot '%s', expect size>= %lldGB",
-			(long long)device->size_gib.value, snapshot->record.id, (long long)snapshot->volume_size_gib.value);
+		return error_set(err, ERROR_BLOCK_DEVICE_MAPPING,
+			"Volume of size %lldGB is smaller than snapshot '%s', expect size>= %lldGB",
+			(long long)device->size_gib.value, snapshot->record.id,
+			(long long)snapshot->volume_size_gib.value);
 	if (!device->delete_on_termination.set)
 		device->delete_on_termination = some_boolean(true);
 	device->encrypted = some_boolean(false);
-	return volume_type_check(device->volume_type, device->size_gib.value, &device->iops, &device->throughput, err);
+	return volume_type_check(
+		device->volume_type, device->size_gib.value, &device->iops, &device->throughput, err);
 }
 
-struct ec2_BlockDeviceMappingList block_devices_result(struct call *call, const struct record_image_block_device_list *devices)
+struct ec2_BlockDeviceMappingList block_devices_result(
+	struct call *call, const struct record_image_block_device_list *devices)
 {
 	struct ec2_BlockDeviceMappingList list = { .set = true };
 	for (size_t i = 0; i < devices->count; i++) {

@@ -12,15 +12,19 @@ struct block_device_list {
  * Lays the mappings of a request over `base` (an image's, or an instance's volumes; NULL: none): a device named there is changed member by member, NoDevice drops it, others are added. Checks what can be checked without the
  * snapshots: device names, duplicates, that an added device has a size or a snapshot, parameters that amid does not have. The result lies in the arena; `base` is not changed.
  */
-int block_devices_merge(struct call *call, const struct record_image_block_device_list *base, const struct ec2_BlockDeviceMappingRequestList *request,
-	struct block_device_list *result, struct error *err);
+int block_devices_merge(struct call *call, const struct record_image_block_device_list *base,
+	const struct ec2_BlockDeviceMappingRequestList *request, struct block_device_list *result,
+	struct error *err);
 
 /*
  * Completes and checks one EBS mapping against its snapshot (NULL: none): size (at least the snapshot's), volume type (default gp3, as images of amid), IOPS and throughput within the type's limits.
  */
-int block_device_complete(struct call *call, struct record_image_block_device *device, const struct snapshot_record *snapshot, struct error *err);
+int block_device_complete(struct call *call, struct record_image_block_device *device,
+	const struct snapshot_record *snapshot, struct error *err);
 
 /* Limits of volume types. -1 with InvalidParameterValue, or InvalidParameterCombination for IOPS or throughput that the type does not take. Fills in the type's defaults. */
-int volume_type_check(const char *type, int64_t size_gib, struct shape_integer *iops, struct shape_integer *throughput, struct error *err);
+int volume_type_check(const char *type, int64_t size_gib, struct shape_integer *iops,
+	struct shape_integer *throughput, struct error *err);
 
-struct ec2_BlockDeviceMappingList block_devices_result(struct call *call, const struct record_image_block_device_list *devices);
+struct ec2_BlockDeviceMappingList block_devices_result(
+	struct call *call, const struct record_image_block_device_list *devices);

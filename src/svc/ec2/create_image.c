@@ -42,28 +42,33 @@ static struct record_image_block_device_list describe_volumes(struct creation *c
 		const struct volume_record *volume = creation->volumes.items[i];
 		if (strcmp(volume->attachment->state, "detaching") == 0)
 			continue;
-		*ARENA_APPEND(creation->call->arena, list.items, list.count) = (struct record_image_block_device){
-			.device = volume->attachment->device,
-			.size_gib = volume->size_gib,
-			.volume_type = volume->volume_type,
-			.iops = volume->iops,
-			.throughput = volume->throughput,
-			.delete_on_termination = volume->attachment->delete_on_termination,
-		};
+		*ARENA_APPEND(creation->call->arena, list.items, list.count) =
+			(struct record_image_block_device){
+				.device = volume->attachment->device,
+				.size_gib = volume->size_gib,
+				.volume_type = volume->volume_type,
+				.iops = volume->iops,
+				.throughput = volume->throughput,
+				.delete_on_termination = volume->attachment->delete_on_termination,
+			};
 	}
 	return list;
 }
 
-static int check_device(struct creation *creation, struct record_image_block_device *device, struct error *err)
+static int check_device(
+	struct creation *creation, struct record_image_block_device *device, struct error *err)
 {
 	struct snapshot_record *snapshot = NULL;
 	const struct volume_record *volume = find_volume(creation, device->device);
 	if (volume && device->snapshot)
-		return error_set(err, ERROR_INVALID_PARAMETER_COMBINATION, "The device %s holds volume %s, so its snapshot cannot be %s.", device->device,
+		return error_set(err, ERROR_INVALID_PARAMETER_COMBINATION,
+			"The device %s holds volume %s, so its snapshot cannot be %s.", device->device,
 			volume->record.id, device->snapshot);
 	if (volume && device->size_gib.value < volume->size_gib.value)
-		return error_set(err, ERROR_BLOCK_DEVICE_MAPPING, "Volume of size %lldGB is smaller than volume '%s' of device %s, expect size>= %lldGB",
-			(long long)device->size_gib.value, volume->record.id, device->device, (long long)volume->size_gib.value);
+		return error_set(err, ERROR_BLOCK_DEVICE_MAPPING,
+			"Volume of size %lldGB is smaller than volume '%s' of device %s, expect size>= %lldGB",
+			(long long)device->size_gib.value, volume->record.id, device->device,
+			(long long)volume->size_gib.value);
 	if (device->snapshot && snapshot_find_completed(creation->call, device->snapshot, &snapshot, err))
 		return -1;
 	return block_device_complete(creation->call, device, snapshot, err);
@@ -78,9 +83,13 @@ static int prepare(struct creation *creation, struct error *err)
 		return -1;
 	const char *state = creation->instance->state;
 	if (strcmp(state, "running") != 0 && strcmp(state, "stopped") != 0 && strcmp(state, "stopping") != 0)
-		return error_set(err, ERROR_INCORRECT_INSTANCE_STATE, "The instance '%s' is %s; an image can be created of a running or stopped instance.",
+		return error_set(err, ERROR_INCORRECT_INSTANCE_STATE,
+			"The instance '%s' is %s; an image can be created of a running or stopped instance.",
 			request->instance_id, state);
-	struct meta_query query = { .account = call->account, .region = call->region, .index = "instance", .value = creation->instance->record.id };
+	struct meta_query query = { .account = call->account,
+		.region = call->region,
+		.index = "instance",
+		.value = creation->instance->record.id };
 	if (meta_list(call->amid->meta, &record_volume, &query, call->arena, &creation->volumes, err))
 		return -1;
 	struct record_image_block_device_list base = describe_volumes(creation);
@@ -90,26 +99,36 @@ static int prepare(struct creation *creation, struct error *err)
 	for (size_t i = 0; i < creation->devices.count; i++) {
 		if (check_device(creation, &creation->devices.items[i], err))
 			return -1;
-		has_root |= text_equal(creation->devices.items[i].device, creation->instance->root_device_name);
+		has_root |=
+			text_equal(creation->devices.items[i].device, creation->instance->root_device_name);
 	}
 	if (!has_root)
-		return error_set(err, ERROR_BLOCK_DEVICE_MAPPING, "The root device %s cannot be left out of the image.", creation->instance->root_device_name);
-	return ec2_tags_from_specifications(call, &request->tag_specifications, "image", taggable, &creation->image_tags, err) ||
-			ec2_tags_from_specifications(call, &request->tag_specifications, "snapshot", taggable, &creation->snapshot_tags, err)
-		? -1 : 0;
+		return error_set(err, ERROR_BLOCK_DEVICE_MAPPING,
+			"The root device %s cannot be left out of the image.",
+			creation->instance->root_device_name);
+	return ec2_tags_from_specifications(
+		       call, &request->tag_specifications, "image", taggable, &creation->image_tags, err) ||
+			ec2_tags_from_specifications(call, &request->tag_specifications, "snapshot", taggable,
+				&creation->snapshot_tags, err)
+		? -1
+		: 0;
 }
 
 /* A pending snapshot of the volume at `device`, without a layer: the instance controller adds that. */
-static void put_snapshot(struct creation *creation, struct meta_batch *batch, struct record_image_block_device *device, const struct volume_record *volume)
+static void put_snapshot(struct creation *creation, struct meta_batch *batch,
+	struct record_image_block_device *device, const struct volume_record *volume)
 {
 	struct call *call = creation->call;
 	struct snapshot_record snapshot = {
-		.record = { .account = call->account, .region = call->region, .id = text_random_id(call->arena, "snap") },
+		.record = { .account = call->account,
+			.region = call->region,
+			.id = text_random_id(call->arena, "snap") },
 		.state = "pending",
 		.volume = volume->record.id,
 		.volume_size_gib = volume->size_gib,
 		.parent = volume->snapshot,
-		.description = arena_printf(call->arena, "Created by CreateImage(%s) for %s", creation->instance->record.id, creation->image_id),
+		.description = arena_printf(call->arena, "Created by CreateImage(%s) for %s",
+			creation->instance->record.id, creation->image_id),
 		.started = ec2_now(),
 		.image = creation->image_id,
 		.tags = creation->snapshot_tags,
@@ -122,9 +141,13 @@ static void put_snapshot(struct creation *creation, struct meta_batch *batch, st
 static void put_image(struct creation *creation, struct meta_batch *batch)
 {
 	const struct instance_record *instance = creation->instance;
-	struct record_image_capture capture = { .no_reboot = some_boolean(boolean_or(creation->request->no_reboot, false)), .requested = ec2_now() };
+	struct record_image_capture capture = { .no_reboot = some_boolean(
+							boolean_or(creation->request->no_reboot, false)),
+		.requested = ec2_now() };
 	struct image_record image = {
-		.record = { .account = creation->call->account, .region = creation->call->region, .id = creation->image_id },
+		.record = { .account = creation->call->account,
+			.region = creation->call->region,
+			.id = creation->image_id },
 		.name = creation->request->name,
 		.description = creation->request->description,
 		.state = "pending",
@@ -145,9 +168,12 @@ static void put_image(struct creation *creation, struct meta_batch *batch)
 	meta_batch_put(batch, &record_image, &image);
 }
 
-int ec2_create_image(struct call *call, const struct ec2_CreateImageRequest *request, struct ec2_CreateImageResult *result, struct error *err)
+int ec2_create_image(struct call *call, const struct ec2_CreateImageRequest *request,
+	struct ec2_CreateImageResult *result, struct error *err)
 {
-	struct creation creation = { .call = call, .request = request, .image_id = text_random_id(call->arena, "ami") };
+	struct creation creation = {
+		.call = call, .request = request, .image_id = text_random_id(call->arena, "ami")
+	};
 	if (prepare(&creation, err))
 		return -1;
 	struct meta_batch *batch = meta_batch_create(call->amid->meta, call->arena);

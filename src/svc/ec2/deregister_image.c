@@ -6,15 +6,18 @@
 #include "base/banned.h"
 
 /* A snapshot that was still waiting to be frozen can no longer become anything. */
-static void abandon(struct meta_batch *batch, struct snapshot_record *snapshot, const char *image_id, struct arena *arena)
+static void abandon(
+	struct meta_batch *batch, struct snapshot_record *snapshot, const char *image_id, struct arena *arena)
 {
 	snapshot->state = "error";
-	snapshot->state_message = arena_printf(arena, "The image %s was deregistered before the volume was frozen.", image_id);
+	snapshot->state_message =
+		arena_printf(arena, "The image %s was deregistered before the volume was frozen.", image_id);
 	meta_batch_put(batch, &record_snapshot, snapshot);
 }
 
 /* "success", or the code that says why the snapshot stays; NULL on a failure of the call. */
-static const char *delete_snapshot(struct call *call, const struct image_record *image, struct snapshot_record *snapshot, struct meta_batch *batch, struct error *err)
+static const char *delete_snapshot(struct call *call, const struct image_record *image,
+	struct snapshot_record *snapshot, struct meta_batch *batch, struct error *err)
 {
 	struct image_record *user;
 	if (strcmp(snapshot->record.account, call->account) != 0)
@@ -27,7 +30,8 @@ static const char *delete_snapshot(struct call *call, const struct image_record 
 	return "success";
 }
 
-int ec2_deregister_image(struct call *call, const struct ec2_DeregisterImageRequest *request, struct ec2_DeregisterImageResult *result, struct error *err)
+int ec2_deregister_image(struct call *call, const struct ec2_DeregisterImageRequest *request,
+	struct ec2_DeregisterImageResult *result, struct error *err)
 {
 	struct image_record *image;
 	bool delete_snapshots = boolean_or(request->delete_associated_snapshots, false);
@@ -38,7 +42,9 @@ int ec2_deregister_image(struct call *call, const struct ec2_DeregisterImageRequ
 	for (size_t i = 0; i < image->block_devices.count; i++) {
 		struct snapshot_record *snapshot = NULL;
 		const char *id = image->block_devices.items[i].snapshot;
-		if (id && meta_get_any(call->amid->meta, &record_snapshot, call->region, id, call->arena, &snapshot, err))
+		if (id &&
+			meta_get_any(call->amid->meta, &record_snapshot, call->region, id, call->arena,
+				&snapshot, err))
 			return -1;
 		if (!snapshot)
 			continue;
@@ -47,8 +53,10 @@ int ec2_deregister_image(struct call *call, const struct ec2_DeregisterImageRequ
 			if (!code)
 				return -1;
 			result->delete_snapshot_results.set = true;
-			*ARENA_APPEND(call->arena, result->delete_snapshot_results.items, result->delete_snapshot_results.count) =
-				(struct ec2_DeleteSnapshotReturnCode){ .snapshot_id = id, .return_code = code };
+			*ARENA_APPEND(call->arena, result->delete_snapshot_results.items,
+				result->delete_snapshot_results.count) =
+				(struct ec2_DeleteSnapshotReturnCode){ .snapshot_id = id,
+					.return_code = code };
 		} else if (strcmp(snapshot->state, "pending") == 0 && !snapshot->layer.set) {
 			abandon(batch, snapshot, image->record.id, call->arena);
 		}

@@ -19,14 +19,17 @@ static struct ec2_LaunchPermissionList permissions_result(struct call *call, con
 	struct ec2_LaunchPermissionList list = { .set = true };
 	for (size_t i = 0; i < image->launch_permissions.count; i++) {
 		const struct record_launch_permission *permission = &image->launch_permissions.items[i];
-		*ARENA_APPEND(call->arena, list.items, list.count) = (struct ec2_LaunchPermission){ .user_id = permission->user, .group = permission->group,
-			.organization_arn = permission->organization, .organizational_unit_arn = permission->unit };
+		*ARENA_APPEND(call->arena, list.items, list.count) =
+			(struct ec2_LaunchPermission){ .user_id = permission->user,
+				.group = permission->group,
+				.organization_arn = permission->organization,
+				.organizational_unit_arn = permission->unit };
 	}
 	return list;
 }
 
-int ec2_describe_image_attribute(struct call *call, const struct ec2_DescribeImageAttributeRequest *request, struct ec2_ImageAttribute *result,
-	struct error *err)
+int ec2_describe_image_attribute(struct call *call, const struct ec2_DescribeImageAttributeRequest *request,
+	struct ec2_ImageAttribute *result, struct error *err)
 {
 	struct image_record *image;
 	const char *name = request->attribute;
@@ -54,20 +57,26 @@ int ec2_describe_image_attribute(struct call *call, const struct ec2_DescribeIma
 	else if (strcmp(name, "productCodes") == 0)
 		result->product_codes.set = true;
 	else
-		return error_set(err, ERROR_UNSUPPORTED_OPERATION, "The image attribute %s is not supported by amid.", name);
+		return error_set(err, ERROR_UNSUPPORTED_OPERATION,
+			"The image attribute %s is not supported by amid.", name);
 	return 0;
 }
 
 static int check_permission(const struct ec2_LaunchPermission *permission, struct error *err)
 {
 	if (permission->organization_arn || permission->organizational_unit_arn)
-		return error_set(err, ERROR_UNSUPPORTED_OPERATION, "Launch permissions for organizations are not supported by amid yet.");
+		return error_set(err, ERROR_UNSUPPORTED_OPERATION,
+			"Launch permissions for organizations are not supported by amid yet.");
 	if (!permission->user_id == !permission->group)
-		return error_set(err, ERROR_INVALID_PARAMETER_COMBINATION, "A launch permission names either a user ID or a group.");
+		return error_set(err, ERROR_INVALID_PARAMETER_COMBINATION,
+			"A launch permission names either a user ID or a group.");
 	if (permission->group && strcmp(permission->group, "all") != 0)
-		return error_set(err, ERROR_AMI_ATTRIBUTE_ITEM, "Invalid attribute item value \"%s\" for group item type.", permission->group);
-	if (permission->user_id && (strlen(permission->user_id) != 12 || strspn(permission->user_id, "0123456789") != 12))
-		return error_set(err, ERROR_AMI_ATTRIBUTE_ITEM, "Invalid attribute item value \"%s\" for userId item type.", permission->user_id);
+		return error_set(err, ERROR_AMI_ATTRIBUTE_ITEM,
+			"Invalid attribute item value \"%s\" for group item type.", permission->group);
+	if (permission->user_id &&
+		(strlen(permission->user_id) != 12 || strspn(permission->user_id, "0123456789") != 12))
+		return error_set(err, ERROR_AMI_ATTRIBUTE_ITEM,
+			"Invalid attribute item value \"%s\" for userId item type.", permission->user_id);
 	return 0;
 }
 
@@ -76,12 +85,14 @@ static void remove_permission(struct image_record *image, const struct ec2_Launc
 	struct record_launch_permission_list *list = &image->launch_permissions;
 	size_t kept = 0;
 	for (size_t i = 0; i < list->count; i++)
-		if (!text_equal(list->items[i].user, permission->user_id) || !text_equal(list->items[i].group, permission->group))
+		if (!text_equal(list->items[i].user, permission->user_id) ||
+			!text_equal(list->items[i].group, permission->group))
 			list->items[kept++] = list->items[i];
 	list->count = kept;
 }
 
-static int change_permissions(struct call *call, struct image_record *image, const struct ec2_LaunchPermissionList *changes, bool add, struct error *err)
+static int change_permissions(struct call *call, struct image_record *image,
+	const struct ec2_LaunchPermissionList *changes, bool add, struct error *err)
 {
 	for (size_t i = 0; i < changes->count; i++) {
 		const struct ec2_LaunchPermission *change = &changes->items[i];
@@ -91,12 +102,15 @@ static int change_permissions(struct call *call, struct image_record *image, con
 		if (!add)
 			continue;
 		if (image->launch_permissions.count == PERMISSIONS_MAX)
-			return error_set(err, ERROR_AMI_ATTRIBUTE_ITEM, "An image has at most %d launch permissions.", PERMISSIONS_MAX);
+			return error_set(err, ERROR_AMI_ATTRIBUTE_ITEM,
+				"An image has at most %d launch permissions.", PERMISSIONS_MAX);
 		/* a copy: the list decoded from the record has no room to grow in place */
-		struct record_launch_permission *items = arena_alloc_array(call->arena, image->launch_permissions.count + 1, sizeof *items);
+		struct record_launch_permission *items =
+			arena_alloc_array(call->arena, image->launch_permissions.count + 1, sizeof *items);
 		for (size_t j = 0; j < image->launch_permissions.count; j++)
 			items[j] = image->launch_permissions.items[j];
-		items[image->launch_permissions.count++] = (struct record_launch_permission){ .user = change->user_id, .group = change->group };
+		items[image->launch_permissions.count++] =
+			(struct record_launch_permission){ .user = change->user_id, .group = change->group };
 		image->launch_permissions.items = items;
 		image->launch_permissions.set = true;
 	}
@@ -108,21 +122,26 @@ static int change_permissions(struct call *call, struct image_record *image, con
 }
 
 /* The older form of a launch permission change: OperationType, UserId.N, UserGroup.N. */
-static int change_by_operation(struct call *call, struct image_record *image, const struct ec2_ModifyImageAttributeRequest *request, struct error *err)
+static int change_by_operation(struct call *call, struct image_record *image,
+	const struct ec2_ModifyImageAttributeRequest *request, struct error *err)
 {
 	struct ec2_LaunchPermissionList changes = { .set = true };
 	for (size_t i = 0; i < request->user_ids.count; i++)
-		*ARENA_APPEND(call->arena, changes.items, changes.count) = (struct ec2_LaunchPermission){ .user_id = request->user_ids.items[i] };
+		*ARENA_APPEND(call->arena, changes.items, changes.count) =
+			(struct ec2_LaunchPermission){ .user_id = request->user_ids.items[i] };
 	for (size_t i = 0; i < request->user_groups.count; i++)
-		*ARENA_APPEND(call->arena, changes.items, changes.count) = (struct ec2_LaunchPermission){ .group = request->user_groups.items[i] };
+		*ARENA_APPEND(call->arena, changes.items, changes.count) =
+			(struct ec2_LaunchPermission){ .group = request->user_groups.items[i] };
 	if (!changes.count)
 		return 0;
 	if (!request->operation_type)
-		return error_set(err, ERROR_MISSING_PARAMETER, "The request must contain the parameter operationType");
+		return error_set(
+			err, ERROR_MISSING_PARAMETER, "The request must contain the parameter operationType");
 	return change_permissions(call, image, &changes, strcmp(request->operation_type, "add") == 0, err);
 }
 
-static int change_by_attribute(struct image_record *image, const struct ec2_ModifyImageAttributeRequest *request, struct error *err)
+static int change_by_attribute(
+	struct image_record *image, const struct ec2_ModifyImageAttributeRequest *request, struct error *err)
 {
 	const char *name = request->attribute;
 	if (!name || strcmp(name, "launchPermission") == 0)
@@ -132,23 +151,29 @@ static int change_by_attribute(struct image_record *image, const struct ec2_Modi
 			image->description = request->value;
 		return 0;
 	}
-	return error_set(err, ERROR_INVALID_PARAMETER_VALUE, "Value (%s) for parameter attribute is invalid. It must be description or launchPermission.", name);
+	return error_set(err, ERROR_INVALID_PARAMETER_VALUE,
+		"Value (%s) for parameter attribute is invalid. It must be description or launchPermission.",
+		name);
 }
 
 static int set_imds_support(struct image_record *image, const char *value, struct error *err)
 {
 	if (!value || strcmp(value, "v2.0") != 0)
-		return error_set(err, ERROR_INVALID_PARAMETER_VALUE, "Value (%s) for parameter imdsSupport is invalid. It must be v2.0.", text_or(value, ""));
+		return error_set(err, ERROR_INVALID_PARAMETER_VALUE,
+			"Value (%s) for parameter imdsSupport is invalid. It must be v2.0.",
+			text_or(value, ""));
 	image->imds_support = value;
 	return 0;
 }
 
-int ec2_modify_image_attribute(struct call *call, const struct ec2_ModifyImageAttributeRequest *request, struct ec2_ModifyImageAttributeResult *result,
-	struct error *err)
+int ec2_modify_image_attribute(struct call *call, const struct ec2_ModifyImageAttributeRequest *request,
+	struct ec2_ModifyImageAttributeResult *result, struct error *err)
 {
-	static const char *const refused[] = { "ProductCodes", "OrganizationArns", "OrganizationalUnitArns", NULL };
+	static const char *const refused[] = { "ProductCodes", "OrganizationArns", "OrganizationalUnitArns",
+		NULL };
 	struct image_record *image;
-	if (ec2_refuse_members(call, request, refused, err) || image_find_own(call, request->image_id, &image, err))
+	if (ec2_refuse_members(call, request, refused, err) ||
+		image_find_own(call, request->image_id, &image, err))
 		return -1;
 	if (request->description)
 		image->description = text_or(request->description->value, "");
@@ -156,20 +181,23 @@ int ec2_modify_image_attribute(struct call *call, const struct ec2_ModifyImageAt
 		return -1;
 	if (change_by_attribute(image, request, err) || change_by_operation(call, image, request, err))
 		return -1;
-	if (request->launch_permission && (change_permissions(call, image, &request->launch_permission->add, true, err) ||
-						  change_permissions(call, image, &request->launch_permission->remove, false, err)))
+	if (request->launch_permission &&
+		(change_permissions(call, image, &request->launch_permission->add, true, err) ||
+			change_permissions(call, image, &request->launch_permission->remove, false, err)))
 		return -1;
 	struct meta_batch *batch = meta_batch_create(call->amid->meta, call->arena);
 	meta_batch_put(batch, &record_image, image);
 	return meta_commit(call->amid->meta, batch, err);
 }
 
-int ec2_reset_image_attribute(struct call *call, const struct ec2_ResetImageAttributeRequest *request, struct ec2_ResetImageAttributeResult *result,
-	struct error *err)
+int ec2_reset_image_attribute(struct call *call, const struct ec2_ResetImageAttributeRequest *request,
+	struct ec2_ResetImageAttributeResult *result, struct error *err)
 {
 	struct image_record *image;
 	if (strcmp(request->attribute, "launchPermission") != 0)
-		return error_set(err, ERROR_INVALID_PARAMETER_VALUE, "Value (%s) for parameter attribute is invalid. It must be launchPermission.", request->attribute);
+		return error_set(err, ERROR_INVALID_PARAMETER_VALUE,
+			"Value (%s) for parameter attribute is invalid. It must be launchPermission.",
+			request->attribute);
 	if (image_find_own(call, request->image_id, &image, err))
 		return -1;
 	image->launch_permissions.count = 0;

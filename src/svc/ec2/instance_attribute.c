@@ -22,13 +22,15 @@ static struct ec2_AttributeBooleanValue *boolean_attribute(struct call *call, st
 	return attribute;
 }
 
-int ec2_describe_instance_attribute(struct call *call, const struct ec2_DescribeInstanceAttributeRequest *request, struct ec2_InstanceAttribute *result,
+int ec2_describe_instance_attribute(struct call *call,
+	const struct ec2_DescribeInstanceAttributeRequest *request, struct ec2_InstanceAttribute *result,
 	struct error *err)
 {
 	struct instance_record *instance;
 	struct instance_context context;
 	const char *name = request->attribute;
-	if (instance_find(call, request->instance_id, &instance, err) || instance_context_load(call, &context, err))
+	if (instance_find(call, request->instance_id, &instance, err) ||
+		instance_context_load(call, &context, err))
 		return -1;
 	result->instance_id = instance->record.id;
 	if (strcmp(name, "instanceType") == 0)
@@ -40,7 +42,8 @@ int ec2_describe_instance_attribute(struct call *call, const struct ec2_Describe
 	else if (strcmp(name, "disableApiStop") == 0)
 		result->disable_api_stop = boolean_attribute(call, instance->protect_stop);
 	else if (strcmp(name, "instanceInitiatedShutdownBehavior") == 0)
-		result->instance_initiated_shutdown_behavior = text_attribute(call, instance->shutdown_behavior);
+		result->instance_initiated_shutdown_behavior =
+			text_attribute(call, instance->shutdown_behavior);
 	else if (strcmp(name, "rootDeviceName") == 0)
 		result->root_device_name = text_attribute(call, instance->root_device_name);
 	else if (strcmp(name, "blockDeviceMapping") == 0)
@@ -62,7 +65,8 @@ int ec2_describe_instance_attribute(struct call *call, const struct ec2_Describe
 	else if (strcmp(name, "productCodes") == 0)
 		result->product_codes.set = true;
 	else
-		return error_set(err, ERROR_UNSUPPORTED_OPERATION, "The instance attribute %s is not supported by amid.", name);
+		return error_set(err, ERROR_UNSUPPORTED_OPERATION,
+			"The instance attribute %s is not supported by amid.", name);
 	return 0;
 }
 
@@ -70,7 +74,8 @@ static int require_stopped(const struct instance_record *instance, const char *a
 {
 	if (strcmp(instance->state, "stopped") == 0)
 		return 0;
-	return error_set(err, ERROR_INCORRECT_INSTANCE_STATE, "The instance '%s' is not in the 'stopped' state, so its %s cannot be modified (%s).",
+	return error_set(err, ERROR_INCORRECT_INSTANCE_STATE,
+		"The instance '%s' is not in the 'stopped' state, so its %s cannot be modified (%s).",
 		instance->record.id, attribute, instance->state);
 }
 
@@ -79,13 +84,15 @@ static int set_type(struct instance_record *instance, const char *type, struct e
 	if (require_stopped(instance, "instanceType", err))
 		return -1;
 	if (!type || !instance_type_find(type))
-		return error_set(err, ERROR_INVALID_PARAMETER_VALUE, "Invalid value '%s' for InstanceType.", text_or(type, ""));
+		return error_set(err, ERROR_INVALID_PARAMETER_VALUE, "Invalid value '%s' for InstanceType.",
+			text_or(type, ""));
 	instance->instance_type = type;
 	return 0;
 }
 
 /* `text` is Base64, as it stays in the record; NULL clears it. */
-static int set_user_data(struct call *call, struct instance_record *instance, const char *text, struct error *err)
+static int set_user_data(
+	struct call *call, struct instance_record *instance, const char *text, struct error *err)
 {
 	size_t size = 0;
 	if (require_stopped(instance, "userData", err))
@@ -93,7 +100,8 @@ static int set_user_data(struct call *call, struct instance_record *instance, co
 	if (text && !text_unbase64(call->arena, text, &size))
 		return error_set(err, ERROR_USER_DATA_MALFORMED, "Invalid BASE64 encoding of user data.");
 	if (size > USER_DATA_MAX)
-		return error_set(err, ERROR_INVALID_PARAMETER_VALUE, "User data is limited to %d bytes; this has %zu.", USER_DATA_MAX, size);
+		return error_set(err, ERROR_INVALID_PARAMETER_VALUE,
+			"User data is limited to %d bytes; this has %zu.", USER_DATA_MAX, size);
 	instance->user_data = size ? text : NULL;
 	return 0;
 }
@@ -102,31 +110,39 @@ static int set_behavior(struct instance_record *instance, const char *value, str
 {
 	if (!value || (strcmp(value, "stop") != 0 && strcmp(value, "terminate") != 0))
 		return error_set(err, ERROR_INVALID_PARAMETER_VALUE,
-			"Value (%s) for parameter instanceInitiatedShutdownBehavior is invalid. It must be stop or terminate.", text_or(value, ""));
+			"Value (%s) for parameter instanceInitiatedShutdownBehavior is invalid. It must be stop or terminate.",
+			text_or(value, ""));
 	instance->shutdown_behavior = value;
 	return 0;
 }
 
-static int set_groups(struct call *call, struct instance_record *instance, const struct ec2_GroupIdStringList *ids, struct error *err)
+static int set_groups(struct call *call, struct instance_record *instance,
+	const struct ec2_GroupIdStringList *ids, struct error *err)
 {
 	struct record_string_list groups = { .set = true };
 	for (size_t i = 0; i < ids->count; i++) {
 		struct security_group_record *group;
-		if (ec2_check_id(ids->items[i], "sg", ERROR_GROUP_ID_MALFORMED, err) || EC2_GET(call, record_security_group, ids->items[i], &group, err))
+		if (ec2_check_id(ids->items[i], "sg", ERROR_GROUP_ID_MALFORMED, err) ||
+			EC2_GET(call, record_security_group, ids->items[i], &group, err))
 			return -1;
 		if (!group || strcmp(group->vpc, instance->vpc) != 0)
-			return error_set(err, ERROR_GROUP_NOT_FOUND, "The security group '%s' does not exist", ids->items[i]);
+			return error_set(err, ERROR_GROUP_NOT_FOUND, "The security group '%s' does not exist",
+				ids->items[i]);
 		*ARENA_APPEND(call->arena, groups.items, groups.count) = group->record.id;
 	}
 	instance->groups = groups;
 	return 0;
 }
 
-static int set_device_flags(struct call *call, struct instance_record *instance, const struct ec2_InstanceBlockDeviceMappingSpecificationList *mappings,
-	struct meta_batch *batch, struct error *err)
+static int set_device_flags(struct call *call, struct instance_record *instance,
+	const struct ec2_InstanceBlockDeviceMappingSpecificationList *mappings, struct meta_batch *batch,
+	struct error *err)
 {
 	struct meta_rows rows;
-	struct meta_query query = { .account = call->account, .region = call->region, .index = "instance", .value = instance->record.id };
+	struct meta_query query = { .account = call->account,
+		.region = call->region,
+		.index = "instance",
+		.value = instance->record.id };
 	if (meta_list(call->amid->meta, &record_volume, &query, call->arena, &rows, err))
 		return -1;
 	for (size_t i = 0; i < mappings->count; i++) {
@@ -138,9 +154,14 @@ static int set_device_flags(struct call *call, struct instance_record *instance,
 				found = volume;
 		}
 		if (!found)
-			return error_set(err, ERROR_BLOCK_DEVICE_MAPPING, "No device is currently mapped at %s", text_or(mapping->device_name, "(none)"));
-		if (!mapping->ebs || !mapping->ebs->delete_on_termination.set || mapping->ebs->volume_id || mapping->virtual_name || mapping->no_device)
-			return error_set(err, ERROR_UNSUPPORTED_OPERATION, "Only DeleteOnTermination of device %s can be modified.", mapping->device_name);
+			return error_set(err, ERROR_BLOCK_DEVICE_MAPPING,
+				"No device is currently mapped at %s",
+				text_or(mapping->device_name, "(none)"));
+		if (!mapping->ebs || !mapping->ebs->delete_on_termination.set || mapping->ebs->volume_id ||
+			mapping->virtual_name || mapping->no_device)
+			return error_set(err, ERROR_UNSUPPORTED_OPERATION,
+				"Only DeleteOnTermination of device %s can be modified.",
+				mapping->device_name);
 		found->attachment->delete_on_termination = mapping->ebs->delete_on_termination;
 		meta_batch_put(batch, &record_volume, found);
 	}
@@ -148,7 +169,8 @@ static int set_device_flags(struct call *call, struct instance_record *instance,
 }
 
 /* The older form: Attribute and Value. */
-static int modify_by_name(struct call *call, struct instance_record *instance, const char *name, const char *value, struct error *err)
+static int modify_by_name(struct call *call, struct instance_record *instance, const char *name,
+	const char *value, struct error *err)
 {
 	bool truth = value && strcmp(value, "true") == 0;
 	if (strcmp(name, "instanceType") == 0)
@@ -158,9 +180,12 @@ static int modify_by_name(struct call *call, struct instance_record *instance, c
 	if (strcmp(name, "instanceInitiatedShutdownBehavior") == 0)
 		return set_behavior(instance, value, err);
 	if (strcmp(name, "disableApiTermination") != 0 && strcmp(name, "disableApiStop") != 0)
-		return error_set(err, ERROR_UNSUPPORTED_OPERATION, "The instance attribute %s cannot be modified in amid.", name);
+		return error_set(err, ERROR_UNSUPPORTED_OPERATION,
+			"The instance attribute %s cannot be modified in amid.", name);
 	if (!value || (!truth && strcmp(value, "false") != 0))
-		return error_set(err, ERROR_INVALID_PARAMETER_VALUE, "Value (%s) for parameter %s is invalid. It must be true or false.", text_or(value, ""), name);
+		return error_set(err, ERROR_INVALID_PARAMETER_VALUE,
+			"Value (%s) for parameter %s is invalid. It must be true or false.",
+			text_or(value, ""), name);
 	if (strcmp(name, "disableApiTermination") == 0)
 		instance->protect_termination = some_boolean(truth);
 	else
@@ -168,16 +193,19 @@ static int modify_by_name(struct call *call, struct instance_record *instance, c
 	return 0;
 }
 
-static int modify_members(struct call *call, struct instance_record *instance, const struct ec2_ModifyInstanceAttributeRequest *request, struct error *err)
+static int modify_members(struct call *call, struct instance_record *instance,
+	const struct ec2_ModifyInstanceAttributeRequest *request, struct error *err)
 {
 	if (request->instance_type && set_type(instance, request->instance_type->value, err))
 		return -1;
 	if (request->user_data) {
 		struct shape_blob blob = request->user_data->value;
-		if (set_user_data(call, instance, blob.data ? text_base64(call->arena, blob.data, blob.size) : NULL, err))
+		if (set_user_data(call, instance,
+			    blob.data ? text_base64(call->arena, blob.data, blob.size) : NULL, err))
 			return -1;
 	}
-	if (request->instance_initiated_shutdown_behavior && set_behavior(instance, request->instance_initiated_shutdown_behavior->value, err))
+	if (request->instance_initiated_shutdown_behavior &&
+		set_behavior(instance, request->instance_initiated_shutdown_behavior->value, err))
 		return -1;
 	if (request->disable_api_termination)
 		instance->protect_termination = request->disable_api_termination->value;
@@ -189,16 +217,21 @@ static int modify_members(struct call *call, struct instance_record *instance, c
 int ec2_modify_instance_attribute(struct call *call, const struct ec2_ModifyInstanceAttributeRequest *request,
 	struct ec2_ModifyInstanceAttributeResult *result, struct error *err)
 {
-	static const char *const refused[] = { "SourceDestCheck", "Kernel", "Ramdisk", "EbsOptimized", "SriovNetSupport", "EnaSupport", NULL };
+	static const char *const refused[] = { "SourceDestCheck", "Kernel", "Ramdisk", "EbsOptimized",
+		"SriovNetSupport", "EnaSupport", NULL };
 	struct instance_record *instance;
-	if (ec2_refuse_members(call, request, refused, err) || instance_find(call, request->instance_id, &instance, err))
+	if (ec2_refuse_members(call, request, refused, err) ||
+		instance_find(call, request->instance_id, &instance, err))
 		return -1;
 	if (strcmp(instance->state, "terminated") == 0 || strcmp(instance->state, "shutting-down") == 0)
-		return error_set(err, ERROR_INCORRECT_INSTANCE_STATE, "The instance '%s' is %s and cannot be modified.", instance->record.id, instance->state);
+		return error_set(err, ERROR_INCORRECT_INSTANCE_STATE,
+			"The instance '%s' is %s and cannot be modified.", instance->record.id,
+			instance->state);
 	struct meta_batch *batch = meta_batch_create(call->amid->meta, call->arena);
 	if (request->attribute && modify_by_name(call, instance, request->attribute, request->value, err))
 		return -1;
-	if (modify_members(call, instance, request, err) || set_device_flags(call, instance, &request->block_device_mappings, batch, err))
+	if (modify_members(call, instance, request, err) ||
+		set_device_flags(call, instance, &request->block_device_mappings, batch, err))
 		return -1;
 	meta_batch_put(batch, &record_instance, instance);
 	if (meta_commit(call->amid->meta, batch, err))
@@ -209,8 +242,8 @@ int ec2_modify_instance_attribute(struct call *call, const struct ec2_ModifyInst
 	return 0;
 }
 
-int ec2_get_console_output(struct call *call, const struct ec2_GetConsoleOutputRequest *request, struct ec2_GetConsoleOutputResult *result,
-	struct error *err)
+int ec2_get_console_output(struct call *call, const struct ec2_GetConsoleOutputRequest *request,
+	struct ec2_GetConsoleOutputResult *result, struct error *err)
 {
 	struct instance_record *instance;
 	struct error console = { 0 };
@@ -219,9 +252,10 @@ int ec2_get_console_output(struct call *call, const struct ec2_GetConsoleOutputR
 	int64_t modified_ms = 0;
 	if (instance_find(call, request->instance_id, &instance, err))
 		return -1;
-	char *folder = amid_instance_folder(amid_find_region(call->amid, call->region), instance->record.id, call->arena);
-	if (call->amid->config->compute->console(call->amid->compute, instance->record.id, folder, CONSOLE_BYTES, call->arena, &data, &size,
-		    &modified_ms, &console) &&
+	char *folder = amid_instance_folder(
+		amid_find_region(call->amid, call->region), instance->record.id, call->arena);
+	if (call->amid->config->compute->console(call->amid->compute, instance->record.id, folder,
+		    CONSOLE_BYTES, call->arena, &data, &size, &modified_ms, &console) &&
 		console.code != ERROR_NOT_FOUND) {
 		*err = console;
 		return -1;

@@ -13,8 +13,10 @@ struct placement {
 };
 
 /* From SubnetId, Placement, SecurityGroupIds, SecurityGroups, PrivateIpAddress and NetworkInterfaces[0]. All refusals are AWS's. */
-int placement_choose(struct call *call, const struct ec2_RunInstancesRequest *request, struct placement *placement, struct error *err);
+int placement_choose(struct call *call, const struct ec2_RunInstancesRequest *request,
+	struct placement *placement, struct error *err);
 /* A free private address of the subnet (or the wanted one), marked as used. InsufficientFreeAddressesInSubnet, InvalidIPAddress.InUse. */
-int placement_take_private_address(struct call *call, struct placement *placement, const char **address, struct error *err);
+int placement_take_private_address(
+	struct call *call, struct placement *placement, const char **address, struct error *err);
 /* A public address that no instance of this amid has. */
 int placement_take_public_address(struct call *call, const char **address, struct error *err);

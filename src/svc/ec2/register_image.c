@@ -8,10 +8,12 @@
 #include "svc/ec2/snapshots.h"
 #include "base/banned.h"
 
-static const char *const refused[] = { "BillingProducts", "KernelId", "RamdiskId", "UefiData", "TpmSupport", NULL };
+static const char *const refused[] = { "BillingProducts", "KernelId", "RamdiskId", "UefiData", "TpmSupport",
+	NULL };
 static const char *const taggable[] = { "image", "snapshot", NULL };
 
-static int complete_devices(struct call *call, struct block_device_list *devices, const char *root_device_name, struct error *err)
+static int complete_devices(
+	struct call *call, struct block_device_list *devices, const char *root_device_name, struct error *err)
 {
 	bool has_root = false;
 	for (size_t i = 0; i < devices->count; i++) {
@@ -23,37 +25,50 @@ static int complete_devices(struct call *call, struct block_device_list *devices
 			return -1;
 		has_root |= snapshot && strcmp(device->device, root_device_name) == 0;
 	}
-	return has_root ? 0 : error_set(err, ERROR_BLOCK_DEVICE_MAPPING, "The root device %s is not mapped to a snapshot.", root_device_name);
+	return has_root ? 0
+			: error_set(err, ERROR_BLOCK_DEVICE_MAPPING,
+				  "The root device %s is not mapped to a snapshot.", root_device_name);
 }
 
 static int check_attributes(const struct ec2_RegisterImageRequest *request, struct error *err)
 {
 	if (request->image_location)
-		return error_set(err, ERROR_UNSUPPORTED_OPERATION, "The parameter ImageLocation is not supported: amid registers EBS-backed images, from snapshots.");
+		return error_set(err, ERROR_UNSUPPORTED_OPERATION,
+			"The parameter ImageLocation is not supported: amid registers EBS-backed images, from snapshots.");
 	if (!request->name)
 		return error_set(err, ERROR_MISSING_PARAMETER, "The request must contain the parameter name");
 	if (!request->root_device_name)
-		return error_set(err, ERROR_MISSING_PARAMETER, "The request must contain the parameter rootDeviceName");
+		return error_set(err, ERROR_MISSING_PARAMETER,
+			"The request must contain the parameter rootDeviceName");
 	if (!request->block_device_mappings.count)
-		return error_set(err, ERROR_MISSING_PARAMETER, "The request must contain the parameter blockDeviceMapping");
-	if (request->virtualization_type && strcmp(request->virtualization_type, "hvm") != 0 && strcmp(request->virtualization_type, "paravirtual") != 0)
-		return error_set(err, ERROR_INVALID_PARAMETER_VALUE, "Value (%s) for parameter virtualizationType is invalid.", request->virtualization_type);
+		return error_set(err, ERROR_MISSING_PARAMETER,
+			"The request must contain the parameter blockDeviceMapping");
+	if (request->virtualization_type && strcmp(request->virtualization_type, "hvm") != 0 &&
+		strcmp(request->virtualization_type, "paravirtual") != 0)
+		return error_set(err, ERROR_INVALID_PARAMETER_VALUE,
+			"Value (%s) for parameter virtualizationType is invalid.",
+			request->virtualization_type);
 	if (request->sriov_net_support && strcmp(request->sriov_net_support, "simple") != 0)
-		return error_set(err, ERROR_INVALID_PARAMETER_VALUE, "Value (%s) for parameter sriovNetSupport is invalid.", request->sriov_net_support);
+		return error_set(err, ERROR_INVALID_PARAMETER_VALUE,
+			"Value (%s) for parameter sriovNetSupport is invalid.", request->sriov_net_support);
 	return image_check_name(request->name, err);
 }
 
-int ec2_register_image(struct call *call, const struct ec2_RegisterImageRequest *request, struct ec2_RegisterImageResult *result, struct error *err)
+int ec2_register_image(struct call *call, const struct ec2_RegisterImageRequest *request,
+	struct ec2_RegisterImageResult *result, struct error *err)
 {
 	struct block_device_list devices;
 	struct record_tag_list tags = { 0 };
 	if (ec2_refuse_members(call, request, refused, err) || check_attributes(request, err) ||
 		block_devices_merge(call, NULL, &request->block_device_mappings, &devices, err) ||
 		complete_devices(call, &devices, request->root_device_name, err) ||
-		ec2_tags_from_specifications(call, &request->tag_specifications, "image", taggable, &tags, err))
+		ec2_tags_from_specifications(
+			call, &request->tag_specifications, "image", taggable, &tags, err))
 		return -1;
 	struct image_record image = {
-		.record = { .account = call->account, .region = call->region, .id = text_random_id(call->arena, "ami") },
+		.record = { .account = call->account,
+			.region = call->region,
+			.id = text_random_id(call->arena, "ami") },
 		.name = request->name,
 		.description = request->description,
 		.state = "available",

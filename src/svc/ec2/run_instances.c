@@ -14,10 +14,12 @@
 
 enum { INSTANCES_MAX = 500, USER_DATA_MAX = 16384 };
 
-static const char *const refused[] = { "KernelId", "RamdiskId", "ElasticGpuSpecification", "ElasticInferenceAccelerators", "LaunchTemplate",
-	"InstanceMarketOptions", "CreditSpecification", "CpuOptions", "CapacityReservationSpecification", "HibernationOptions", "LicenseSpecifications",
-	"EnclaveOptions", "PrivateDnsNameOptions", "MaintenanceOptions", "EnablePrimaryIpv6", "NetworkPerformanceOptions", "Operator",
-	"SecondaryInterfaces", "AdditionalInfo", "IamInstanceProfile", "Ipv6AddressCount", "Ipv6Addresses", NULL };
+static const char *const refused[] = { "KernelId", "RamdiskId", "ElasticGpuSpecification",
+	"ElasticInferenceAccelerators", "LaunchTemplate", "InstanceMarketOptions", "CreditSpecification",
+	"CpuOptions", "CapacityReservationSpecification", "HibernationOptions", "LicenseSpecifications",
+	"EnclaveOptions", "PrivateDnsNameOptions", "MaintenanceOptions", "EnablePrimaryIpv6",
+	"NetworkPerformanceOptions", "Operator", "SecondaryInterfaces", "AdditionalInfo",
+	"IamInstanceProfile", "Ipv6AddressCount", "Ipv6Addresses", NULL };
 
 static const char *const taggable[] = { "instance", "volume", "network-interface", NULL };
 
@@ -41,9 +43,11 @@ static int check_counts(struct launch *launch, struct error *err)
 {
 	int64_t min = launch->request->min_count.value, max = launch->request->max_count.value;
 	if (min < 1)
-		return error_set(err, ERROR_INVALID_PARAMETER_VALUE, "Invalid value '%lld' for minCount. Must be at least 1.", (long long)min);
+		return error_set(err, ERROR_INVALID_PARAMETER_VALUE,
+			"Invalid value '%lld' for minCount. Must be at least 1.", (long long)min);
 	if (max < min)
-		return error_set(err, ERROR_INVALID_PARAMETER_COMBINATION, "Invalid value '%lld' for maxCount. Must be at least minCount (%lld).",
+		return error_set(err, ERROR_INVALID_PARAMETER_COMBINATION,
+			"Invalid value '%lld' for maxCount. Must be at least minCount (%lld).",
 			(long long)max, (long long)min);
 	struct meta_rows rows;
 	struct meta_query query = { .account = launch->call->account, .region = launch->call->region };
@@ -53,12 +57,16 @@ static int check_counts(struct launch *launch, struct error *err)
 	for (size_t i = 0; i < rows.count; i++)
 		live += strcmp(((struct instance_record *)rows.items[i])->state, "terminated") != 0;
 	if (live + min > INSTANCES_MAX)
-		return error_set(err, ERROR_INSTANCE_LIMIT, "You have requested more instances (%lld) than your current instance limit of %d allows.",
+		return error_set(err, ERROR_INSTANCE_LIMIT,
+			"You have requested more instances (%lld) than your current instance limit of %d allows.",
 			(long long)(live + min), INSTANCES_MAX);
 	launch->count = live + max > INSTANCES_MAX ? INSTANCES_MAX - live : max;
-	if (launch->count > 1 && (launch->request->private_ip_address ||
-					 (launch->request->network_interfaces.count && launch->request->network_interfaces.items[0].private_ip_address)))
-		return error_set(err, ERROR_INVALID_PARAMETER_COMBINATION, "A private IP address can be given to one instance only, not to %lld.",
+	if (launch->count > 1 &&
+		(launch->request->private_ip_address ||
+			(launch->request->network_interfaces.count &&
+				launch->request->network_interfaces.items[0].private_ip_address)))
+		return error_set(err, ERROR_INVALID_PARAMETER_COMBINATION,
+			"A private IP address can be given to one instance only, not to %lld.",
 			(long long)launch->count);
 	return 0;
 }
@@ -68,13 +76,15 @@ static int choose_type(struct launch *launch, struct error *err)
 	const char *name = text_or(launch->request->instance_type, "m1.small");
 	launch->type = instance_type_find(name);
 	if (!launch->type)
-		return error_set(err, ERROR_INVALID_PARAMETER_VALUE, "Invalid value '%s' for InstanceType.", name);
+		return error_set(
+			err, ERROR_INVALID_PARAMETER_VALUE, "Invalid value '%s' for InstanceType.", name);
 	if (strcmp(launch->image->architecture, "x86_64") != 0)
-		return error_set(err, ERROR_UNSUPPORTED, "The requested instance type's architecture (x86_64) does not match the architecture in the manifest for %s (%s)",
+		return error_set(err, ERROR_UNSUPPORTED,
+			"The requested instance type's architecture (x86_64) does not match the architecture in the manifest for %s (%s)",
 			launch->image->record.id, launch->image->architecture);
 	if (strcmp(launch->image->virtualization_type, "hvm") != 0)
-		return error_set(err, ERROR_UNSUPPORTED, "The image %s is %s; amid launches only hvm images.", launch->image->record.id,
-			launch->image->virtualization_type);
+		return error_set(err, ERROR_UNSUPPORTED, "The image %s is %s; amid launches only hvm images.",
+			launch->image->record.id, launch->image->virtualization_type);
 	return 0;
 }
 
@@ -84,7 +94,10 @@ static int find_key(struct launch *launch, struct error *err)
 	struct meta_rows rows;
 	if (!name)
 		return 0;
-	struct meta_query query = { .account = launch->call->account, .region = launch->call->region, .index = "name", .value = name };
+	struct meta_query query = { .account = launch->call->account,
+		.region = launch->call->region,
+		.index = "name",
+		.value = name };
 	if (meta_list(launch->call->amid->meta, &record_key_pair, &query, launch->call->arena, &rows, err))
 		return -1;
 	if (!rows.count)
@@ -102,7 +115,8 @@ static int check_user_data(struct launch *launch, struct error *err)
 	if (!text_unbase64(launch->call->arena, text, &size))
 		return error_set(err, ERROR_USER_DATA_MALFORMED, "Invalid BASE64 encoding of user data.");
 	if (size > USER_DATA_MAX)
-		return error_set(err, ERROR_INVALID_PARAMETER_VALUE, "User data is limited to %d bytes; this has %zu.", USER_DATA_MAX, size);
+		return error_set(err, ERROR_INVALID_PARAMETER_VALUE,
+			"User data is limited to %d bytes; this has %zu.", USER_DATA_MAX, size);
 	return 0;
 }
 
@@ -111,26 +125,31 @@ static int choose_metadata_options(struct launch *launch, struct error *err)
 	const struct ec2_InstanceMetadataOptionsRequest *request = launch->request->metadata_options;
 	struct record_metadata_options *options = arena_alloc(launch->call->arena, sizeof *options);
 	bool v2_image = launch->image->imds_support && strcmp(launch->image->imds_support, "v2.0") == 0;
-	*options = (struct record_metadata_options){ .tokens = v2_image ? "required" : "optional", .hop_limit = some_integer(v2_image ? 2 : 1),
-		.endpoint = "enabled", .tags = "disabled" };
+	*options = (struct record_metadata_options){ .tokens = v2_image ? "required" : "optional",
+		.hop_limit = some_integer(v2_image ? 2 : 1),
+		.endpoint = "enabled",
+		.tags = "disabled" };
 	launch->metadata = options;
 	if (!request)
 		return 0;
 	if (request->http_protocol_ipv6 && strcmp(request->http_protocol_ipv6, "disabled") != 0)
-		return error_set(err, ERROR_UNSUPPORTED_OPERATION, "The parameter MetadataOptions.HttpProtocolIpv6 is not supported by amid.");
+		return error_set(err, ERROR_UNSUPPORTED_OPERATION,
+			"The parameter MetadataOptions.HttpProtocolIpv6 is not supported by amid.");
 	options->tokens = text_or(request->http_tokens, options->tokens);
 	options->endpoint = text_or(request->http_endpoint, options->endpoint);
 	options->tags = text_or(request->instance_metadata_tags, options->tags);
 	if (request->http_put_response_hop_limit.set)
 		options->hop_limit = request->http_put_response_hop_limit;
 	if (options->hop_limit.value < 1 || options->hop_limit.value > 64)
-		return error_set(err, ERROR_INVALID_PARAMETER_VALUE, "Value (%lld) for parameter HttpPutResponseHopLimit is invalid. It must be between 1 and 64.",
+		return error_set(err, ERROR_INVALID_PARAMETER_VALUE,
+			"Value (%lld) for parameter HttpPutResponseHopLimit is invalid. It must be between 1 and 64.",
 			(long long)options->hop_limit.value);
 	return 0;
 }
 
 /* The snapshot of a mapping: the image's own are there for whoever may launch the image; others must be the caller's. */
-static int find_snapshot(struct launch *launch, const struct record_image_block_device *device, struct snapshot_record **snapshot, struct error *err)
+static int find_snapshot(struct launch *launch, const struct record_image_block_device *device,
+	struct snapshot_record **snapshot, struct error *err)
 {
 	struct call *call = launch->call;
 	*snapshot = NULL;
@@ -139,32 +158,41 @@ static int find_snapshot(struct launch *launch, const struct record_image_block_
 	bool of_image = false;
 	for (size_t i = 0; i < launch->image->block_devices.count; i++)
 		of_image |= text_equal(launch->image->block_devices.items[i].snapshot, device->snapshot);
-	if (meta_get_any(call->amid->meta, &record_snapshot, call->region, device->snapshot, call->arena, snapshot, err))
+	if (meta_get_any(call->amid->meta, &record_snapshot, call->region, device->snapshot, call->arena,
+		    snapshot, err))
 		return -1;
 	if (!*snapshot || (!of_image && strcmp((*snapshot)->record.account, call->account) != 0))
-		return error_set(err, ERROR_SNAPSHOT_NOT_FOUND, "The snapshot '%s' does not exist.", device->snapshot);
+		return error_set(
+			err, ERROR_SNAPSHOT_NOT_FOUND, "The snapshot '%s' does not exist.", device->snapshot);
 	if (strcmp((*snapshot)->state, "completed") != 0)
-		return error_set(err, ERROR_INCORRECT_STATE, "Snapshot is in invalid state - %s (%s)", (*snapshot)->state, device->snapshot);
+		return error_set(err, ERROR_INCORRECT_STATE, "Snapshot is in invalid state - %s (%s)",
+			(*snapshot)->state, device->snapshot);
 	return 0;
 }
 
 static int prepare_devices(struct launch *launch, struct error *err)
 {
-	if (block_devices_merge(launch->call, &launch->image->block_devices, &launch->request->block_device_mappings, &launch->devices, err))
+	if (block_devices_merge(launch->call, &launch->image->block_devices,
+		    &launch->request->block_device_mappings, &launch->devices, err))
 		return -1;
 	if (launch->devices.count > launch->type->max_volumes)
-		return error_set(err, ERROR_BLOCK_DEVICE_MAPPING, "The instance type %s takes at most %u volumes, not %zu.", launch->type->name,
+		return error_set(err, ERROR_BLOCK_DEVICE_MAPPING,
+			"The instance type %s takes at most %u volumes, not %zu.", launch->type->name,
 			launch->type->max_volumes, launch->devices.count);
-	launch->snapshots = arena_alloc_array(launch->call->arena, launch->devices.count + 1, sizeof *launch->snapshots);
+	launch->snapshots =
+		arena_alloc_array(launch->call->arena, launch->devices.count + 1, sizeof *launch->snapshots);
 	bool has_root = false;
 	for (size_t i = 0; i < launch->devices.count; i++) {
 		struct record_image_block_device *device = &launch->devices.items[i];
 		has_root |= strcmp(device->device, launch->image->root_device_name) == 0;
-		if (find_snapshot(launch, device, &launch->snapshots[i], err) || block_device_complete(launch->call, device, launch->snapshots[i], err))
+		if (find_snapshot(launch, device, &launch->snapshots[i], err) ||
+			block_device_complete(launch->call, device, launch->snapshots[i], err))
 			return -1;
 	}
-	return has_root ? 0 : error_set(err, ERROR_BLOCK_DEVICE_MAPPING, "The root device %s of image %s has no volume.",
-					 launch->image->root_device_name, launch->image->record.id);
+	return has_root
+		? 0
+		: error_set(err, ERROR_BLOCK_DEVICE_MAPPING, "The root device %s of image %s has no volume.",
+			  launch->image->root_device_name, launch->image->record.id);
 }
 
 static int prepare(struct launch *launch, struct error *err)
@@ -174,21 +202,29 @@ static int prepare(struct launch *launch, struct error *err)
 	if (ec2_refuse_members(call, request, refused, err))
 		return -1;
 	if (!request->image_id)
-		return error_set(err, ERROR_MISSING_PARAMETER, "The request must contain the parameter ImageId");
+		return error_set(
+			err, ERROR_MISSING_PARAMETER, "The request must contain the parameter ImageId");
 	if (image_find(call, request->image_id, &launch->image, err))
 		return -1;
 	if (strcmp(launch->image->state, "available") != 0)
-		return error_set(err, ERROR_AMI_ID_UNAVAILABLE, "The image ID '%s' is not available: its state is %s", request->image_id, launch->image->state);
-	if (check_counts(launch, err) || choose_type(launch, err) || find_key(launch, err) || check_user_data(launch, err) ||
-		choose_metadata_options(launch, err) || prepare_devices(launch, err) || placement_choose(call, request, &launch->placement, err))
+		return error_set(err, ERROR_AMI_ID_UNAVAILABLE,
+			"The image ID '%s' is not available: its state is %s", request->image_id,
+			launch->image->state);
+	if (check_counts(launch, err) || choose_type(launch, err) || find_key(launch, err) ||
+		check_user_data(launch, err) || choose_metadata_options(launch, err) ||
+		prepare_devices(launch, err) || placement_choose(call, request, &launch->placement, err))
 		return -1;
 	launch->reservation = text_random_id(call->arena, "r");
-	return ec2_tags_from_specifications(call, &request->tag_specifications, "instance", taggable, &launch->instance_tags, err) ||
-			ec2_tags_from_specifications(call, &request->tag_specifications, "volume", taggable, &launch->volume_tags, err)
-		? -1 : 0;
+	return ec2_tags_from_specifications(call, &request->tag_specifications, "instance", taggable,
+		       &launch->instance_tags, err) ||
+			ec2_tags_from_specifications(call, &request->tag_specifications, "volume", taggable,
+				&launch->volume_tags, err)
+		? -1
+		: 0;
 }
 
-static void put_volume(struct launch *launch, struct meta_batch *batch, const struct instance_record *instance, size_t index)
+static void put_volume(
+	struct launch *launch, struct meta_batch *batch, const struct instance_record *instance, size_t index)
 {
 	struct call *call = launch->call;
 	const struct record_image_block_device *device = &launch->devices.items[index];
@@ -201,7 +237,9 @@ static void put_volume(struct launch *launch, struct meta_batch *batch, const st
 		.delete_on_termination = device->delete_on_termination,
 	};
 	struct volume_record volume = {
-		.record = { .account = call->account, .region = call->region, .id = text_random_id(call->arena, "vol") },
+		.record = { .account = call->account,
+			.region = call->region,
+			.id = text_random_id(call->arena, "vol") },
 		.state = "in-use",
 		.size_gib = device->size_gib,
 		.volume_type = device->volume_type,
@@ -219,14 +257,17 @@ static void put_volume(struct launch *launch, struct meta_batch *batch, const st
 	meta_batch_put(batch, &record_volume, &volume);
 }
 
-static int make_instance(struct launch *launch, int64_t index, struct instance_record *instance, struct error *err)
+static int make_instance(
+	struct launch *launch, int64_t index, struct instance_record *instance, struct error *err)
 {
 	struct call *call = launch->call;
 	const struct ec2_RunInstancesRequest *request = launch->request;
 	uint8_t mac[4];
 	text_random_bytes(mac, sizeof mac);
 	*instance = (struct instance_record){
-		.record = { .account = call->account, .region = call->region, .id = text_random_id(call->arena, "i") },
+		.record = { .account = call->account,
+			.region = call->region,
+			.id = text_random_id(call->arena, "i") },
 		.image = launch->image->record.id,
 		.instance_type = launch->type->name,
 		.state = "pending",
@@ -248,7 +289,8 @@ static int make_instance(struct launch *launch, int64_t index, struct instance_r
 		.protect_stop = some_boolean(boolean_or(request->disable_api_stop, false)),
 		.source_dest_check = some_boolean(true),
 		.ebs_optimized = some_boolean(boolean_or(request->ebs_optimized, false)),
-		.monitoring = some_boolean(request->monitoring && boolean_or(request->monitoring->enabled, false)),
+		.monitoring =
+			some_boolean(request->monitoring && boolean_or(request->monitoring->enabled, false)),
 		.metadata = launch->metadata,
 		.root_device_name = launch->image->root_device_name,
 		.root_device_type = launch->image->root_device_type,
@@ -260,24 +302,30 @@ static int make_instance(struct launch *launch, int64_t index, struct instance_r
 		.tags = launch->instance_tags,
 	};
 	if (placement_take_private_address(call, &launch->placement, &instance->private_address, err) ||
-		(launch->placement.public_address && placement_take_public_address(call, &instance->public_address, err)))
+		(launch->placement.public_address &&
+			placement_take_public_address(call, &instance->public_address, err)))
 		return -1;
 	instance->network_key = arena_printf(call->arena, "%s/%s", instance->vpc, instance->private_address);
 	return 0;
 }
 
-static int describe_reservation(struct call *call, const char *reservation, struct ec2_Reservation *result, struct error *err)
+static int describe_reservation(
+	struct call *call, const char *reservation, struct ec2_Reservation *result, struct error *err)
 {
 	struct meta_rows rows;
 	struct instance_context context;
-	struct meta_query query = { .account = call->account, .region = call->region, .index = "reservation", .value = reservation };
-	if (meta_list(call->amid->meta, &record_instance, &query, call->arena, &rows, err) || instance_context_load(call, &context, err))
+	struct meta_query query = {
+		.account = call->account, .region = call->region, .index = "reservation", .value = reservation
+	};
+	if (meta_list(call->amid->meta, &record_instance, &query, call->arena, &rows, err) ||
+		instance_context_load(call, &context, err))
 		return -1;
 	if (!rows.count)
 		return error_set(err, ERROR_INTERNAL, "reservation %s has no instances", reservation);
 	instance_reservation_result(call, &context, rows.items[0], result);
 	for (size_t i = 1; i < rows.count; i++)
-		instance_result(call, &context, rows.items[i], ARENA_APPEND(call->arena, result->instances.items, result->instances.count));
+		instance_result(call, &context, rows.items[i],
+			ARENA_APPEND(call->arena, result->instances.items, result->instances.count));
 	return 0;
 }
 
@@ -303,7 +351,8 @@ static int commit_launch(struct launch *launch, struct idempotency *idempotency,
 	return -1;
 }
 
-int ec2_run_instances(struct call *call, const struct ec2_RunInstancesRequest *request, struct ec2_Reservation *result, struct error *err)
+int ec2_run_instances(struct call *call, const struct ec2_RunInstancesRequest *request,
+	struct ec2_Reservation *result, struct error *err)
 {
 	struct launch launch = { .call = call, .request = request };
 	struct idempotency idempotency;

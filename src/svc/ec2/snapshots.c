@@ -12,23 +12,27 @@ static const char *const taggable[] = { "snapshot", NULL };
 
 int snapshot_find(struct call *call, const char *id, struct snapshot_record **snapshot, struct error *err)
 {
-	if (ec2_check_id(id, "snap", ERROR_SNAPSHOT_ID_MALFORMED, err) || EC2_GET(call, record_snapshot, id, snapshot, err))
+	if (ec2_check_id(id, "snap", ERROR_SNAPSHOT_ID_MALFORMED, err) ||
+		EC2_GET(call, record_snapshot, id, snapshot, err))
 		return -1;
 	if (!*snapshot)
 		return error_set(err, ERROR_SNAPSHOT_NOT_FOUND, "The snapshot '%s' does not exist.", id);
 	return 0;
 }
 
-int snapshot_find_completed(struct call *call, const char *id, struct snapshot_record **snapshot, struct error *err)
+int snapshot_find_completed(
+	struct call *call, const char *id, struct snapshot_record **snapshot, struct error *err)
 {
 	if (snapshot_find(call, id, snapshot, err))
 		return -1;
 	if (strcmp((*snapshot)->state, "completed") != 0)
-		return error_set(err, ERROR_INCORRECT_STATE, "Snapshot is in invalid state - %s (%s)", (*snapshot)->state, id);
+		return error_set(err, ERROR_INCORRECT_STATE, "Snapshot is in invalid state - %s (%s)",
+			(*snapshot)->state, id);
 	return 0;
 }
 
-int snapshot_keep_all(struct call *call, const struct record_image_block_device *devices, size_t count, struct meta_batch *batch, struct error *err)
+int snapshot_keep_all(struct call *call, const struct record_image_block_device *devices, size_t count,
+	struct meta_batch *batch, struct error *err)
 {
 	for (size_t i = 0; i < count; i++) {
 		struct snapshot_record *snapshot;
@@ -44,7 +48,8 @@ int snapshot_keep_all(struct call *call, const struct record_image_block_device 
 	return 0;
 }
 
-int snapshot_find_user(struct call *call, const char *snapshot_id, const char *except_image, struct image_record **image, struct error *err)
+int snapshot_find_user(struct call *call, const char *snapshot_id, const char *except_image,
+	struct image_record **image, struct error *err)
 {
 	struct meta_rows rows;
 	struct meta_query query = { .region = call->region, .index = "snapshot", .value = snapshot_id };
@@ -65,13 +70,15 @@ const char *snapshot_progress(const struct snapshot_record *snapshot)
 void snapshot_result(struct call *call, const struct snapshot_record *snapshot, struct ec2_Snapshot *result)
 {
 	*result = (struct ec2_Snapshot){
-		.owner_alias = strcmp(snapshot->record.account, ACCOUNT_PLATFORM) == 0 ? ALIAS_PLATFORM : NULL,
+		.owner_alias =
+			strcmp(snapshot->record.account, ACCOUNT_PLATFORM) == 0 ? ALIAS_PLATFORM : NULL,
 		.tags = ec2_tags_result(call, &snapshot->tags),
 		.storage_tier = "standard",
 		.completion_time = snapshot->completed,
 		.full_snapshot_size_in_bytes = snapshot->full_bytes,
 		.snapshot_id = snapshot->record.id,
-		.volume_id = text_or(snapshot->volume, "vol-ffffffff"), /* what AWS shows where there is none */
+		.volume_id =
+			text_or(snapshot->volume, "vol-ffffffff"), /* what AWS shows where there is none */
 		.state = snapshot->state,
 		.state_message = snapshot->state_message,
 		.start_time = snapshot->started,
@@ -84,19 +91,23 @@ void snapshot_result(struct call *call, const struct snapshot_record *snapshot, 
 }
 
 /* The layer is frozen before the call answers, so that the snapshot holds what had been written when it was asked for, and nothing later. */
-static int put_snapshots(struct call *call, struct volume_record **volumes, unsigned count, const char *description, const struct record_tag_list *tags,
-	bool copy_tags, struct snapshot_record *snapshots, struct error *err)
+static int put_snapshots(struct call *call, struct volume_record **volumes, unsigned count,
+	const char *description, const struct record_tag_list *tags, bool copy_tags,
+	struct snapshot_record *snapshots, struct error *err)
 {
 	uint64_t *layers = arena_alloc_array(call->arena, count + 1, sizeof *layers);
 	const char **ids = arena_alloc_array(call->arena, count + 1, sizeof *ids);
 	for (unsigned i = 0; i < count; i++)
 		ids[i] = volumes[i]->record.id;
-	if (freeze_volumes(call->amid, amid_find_region(call->amid, call->region), ids, count, call->arena, layers, err))
+	if (freeze_volumes(call->amid, amid_find_region(call->amid, call->region), ids, count, call->arena,
+		    layers, err))
 		return -1;
 	struct meta_batch *batch = meta_batch_create(call->amid->meta, call->arena);
 	for (unsigned i = 0; i < count; i++) {
 		snapshots[i] = (struct snapshot_record){
-			.record = { .account = call->account, .region = call->region, .id = text_random_id(call->arena, "snap") },
+			.record = { .account = call->account,
+				.region = call->region,
+				.id = text_random_id(call->arena, "snap") },
 			.state = "pending",
 			.volume = volumes[i]->record.id,
 			.volume_size_gib = volumes[i]->size_gib,
@@ -122,27 +133,33 @@ static int check_volume(const struct volume_record *volume, struct error *err)
 {
 	if (strcmp(volume->state, "available") == 0 || strcmp(volume->state, "in-use") == 0)
 		return 0;
-	return error_set(err, ERROR_INCORRECT_STATE, "The volume '%s' is %s; a snapshot can be made of an available or in-use volume.", volume->record.id,
-		volume->state);
+	return error_set(err, ERROR_INCORRECT_STATE,
+		"The volume '%s' is %s; a snapshot can be made of an available or in-use volume.",
+		volume->record.id, volume->state);
 }
 
-int ec2_create_snapshot(struct call *call, const struct ec2_CreateSnapshotRequest *request, struct ec2_Snapshot *result, struct error *err)
+int ec2_create_snapshot(struct call *call, const struct ec2_CreateSnapshotRequest *request,
+	struct ec2_Snapshot *result, struct error *err)
 {
 	static const char *const refused[] = { "OutpostArn", "Location", NULL };
 	struct volume_record *volume;
 	struct snapshot_record snapshot;
 	struct record_tag_list tags = { 0 };
-	if (ec2_refuse_members(call, request, refused, err) || volume_find(call, request->volume_id, &volume, err) || check_volume(volume, err) ||
-		ec2_tags_from_specifications(call, &request->tag_specifications, "snapshot", taggable, &tags, err) ||
+	if (ec2_refuse_members(call, request, refused, err) ||
+		volume_find(call, request->volume_id, &volume, err) || check_volume(volume, err) ||
+		ec2_tags_from_specifications(
+			call, &request->tag_specifications, "snapshot", taggable, &tags, err) ||
 		put_snapshots(call, &volume, 1, request->description, &tags, false, &snapshot, err))
 		return -1;
 	snapshot_result(call, &snapshot, result);
 	return 0;
 }
 
-static bool is_excluded(const struct ec2_InstanceSpecification *specification, const struct instance_record *instance, const struct volume_record *volume)
+static bool is_excluded(const struct ec2_InstanceSpecification *specification,
+	const struct instance_record *instance, const struct volume_record *volume)
 {
-	if (boolean_or(specification->exclude_boot_volume, false) && text_equal(volume->attachment->device, instance->root_device_name))
+	if (boolean_or(specification->exclude_boot_volume, false) &&
+		text_equal(volume->attachment->device, instance->root_device_name))
 		return true;
 	for (size_t i = 0; i < specification->exclude_data_volume_ids.count; i++)
 		if (strcmp(specification->exclude_data_volume_ids.items[i], volume->record.id) == 0)
@@ -150,15 +167,23 @@ static bool is_excluded(const struct ec2_InstanceSpecification *specification, c
 	return false;
 }
 
-static void snapshot_info_result(struct call *call, const struct snapshot_record *snapshot, struct ec2_SnapshotInfo *result)
+static void snapshot_info_result(
+	struct call *call, const struct snapshot_record *snapshot, struct ec2_SnapshotInfo *result)
 {
-	*result = (struct ec2_SnapshotInfo){ .description = text_or(snapshot->description, ""), .tags = ec2_tags_result(call, &snapshot->tags),
-		.encrypted = some_boolean(false), .volume_id = snapshot->volume, .state = snapshot->state, .volume_size = snapshot->volume_size_gib,
-		.start_time = snapshot->started, .progress = snapshot_progress(snapshot), .owner_id = snapshot->record.account,
+	*result = (struct ec2_SnapshotInfo){ .description = text_or(snapshot->description, ""),
+		.tags = ec2_tags_result(call, &snapshot->tags),
+		.encrypted = some_boolean(false),
+		.volume_id = snapshot->volume,
+		.state = snapshot->state,
+		.volume_size = snapshot->volume_size_gib,
+		.start_time = snapshot->started,
+		.progress = snapshot_progress(snapshot),
+		.owner_id = snapshot->record.account,
 		.snapshot_id = snapshot->record.id };
 }
 
-int ec2_create_snapshots(struct call *call, const struct ec2_CreateSnapshotsRequest *request, struct ec2_CreateSnapshotsResult *result, struct error *err)
+int ec2_create_snapshots(struct call *call, const struct ec2_CreateSnapshotsRequest *request,
+	struct ec2_CreateSnapshotsResult *result, struct error *err)
 {
 	static const char *const refused[] = { "OutpostArn", "Location", NULL };
 	const struct ec2_InstanceSpecification *specification = request->instance_specification;
@@ -166,11 +191,17 @@ int ec2_create_snapshots(struct call *call, const struct ec2_CreateSnapshotsRequ
 	struct meta_rows rows;
 	struct record_tag_list tags = { 0 };
 	if (!specification || !specification->instance_id)
-		return error_set(err, ERROR_MISSING_PARAMETER, "The request must contain the parameter InstanceSpecification.InstanceId");
-	if (ec2_refuse_members(call, request, refused, err) || instance_find(call, specification->instance_id, &instance, err) ||
-		ec2_tags_from_specifications(call, &request->tag_specifications, "snapshot", taggable, &tags, err))
+		return error_set(err, ERROR_MISSING_PARAMETER,
+			"The request must contain the parameter InstanceSpecification.InstanceId");
+	if (ec2_refuse_members(call, request, refused, err) ||
+		instance_find(call, specification->instance_id, &instance, err) ||
+		ec2_tags_from_specifications(
+			call, &request->tag_specifications, "snapshot", taggable, &tags, err))
 		return -1;
-	struct meta_query query = { .account = call->account, .region = call->region, .index = "instance", .value = instance->record.id };
+	struct meta_query query = { .account = call->account,
+		.region = call->region,
+		.index = "instance",
+		.value = instance->record.id };
 	if (meta_list(call->amid->meta, &record_volume, &query, call->arena, &rows, err))
 		return -1;
 	struct volume_record **volumes = arena_alloc_array(call->arena, rows.count + 1, sizeof *volumes);
@@ -179,24 +210,30 @@ int ec2_create_snapshots(struct call *call, const struct ec2_CreateSnapshotsRequ
 		if (!is_excluded(specification, instance, rows.items[i]))
 			volumes[count++] = rows.items[i];
 	if (!count)
-		return error_set(err, ERROR_INVALID_PARAMETER_VALUE, "The instance '%s' has no volumes to make snapshots of.", instance->record.id);
+		return error_set(err, ERROR_INVALID_PARAMETER_VALUE,
+			"The instance '%s' has no volumes to make snapshots of.", instance->record.id);
 	struct snapshot_record *snapshots = arena_alloc_array(call->arena, count, sizeof *snapshots);
-	if (put_snapshots(call, volumes, count, request->description, &tags, request->copy_tags_from_source != NULL, snapshots, err))
+	if (put_snapshots(call, volumes, count, request->description, &tags,
+		    request->copy_tags_from_source != NULL, snapshots, err))
 		return -1;
 	for (unsigned i = 0; i < count; i++)
-		snapshot_info_result(call, &snapshots[i], ARENA_APPEND(call->arena, result->snapshots.items, result->snapshots.count));
+		snapshot_info_result(call, &snapshots[i],
+			ARENA_APPEND(call->arena, result->snapshots.items, result->snapshots.count));
 	result->snapshots.set = true;
 	return 0;
 }
 
-int ec2_delete_snapshot(struct call *call, const struct ec2_DeleteSnapshotRequest *request, struct ec2_DeleteSnapshotResult *result, struct error *err)
+int ec2_delete_snapshot(struct call *call, const struct ec2_DeleteSnapshotRequest *request,
+	struct ec2_DeleteSnapshotResult *result, struct error *err)
 {
 	struct snapshot_record *snapshot;
 	struct image_record *user;
-	if (snapshot_find(call, request->snapshot_id, &snapshot, err) || snapshot_find_user(call, request->snapshot_id, NULL, &user, err))
+	if (snapshot_find(call, request->snapshot_id, &snapshot, err) ||
+		snapshot_find_user(call, request->snapshot_id, NULL, &user, err))
 		return -1;
 	if (user)
-		return error_set(err, ERROR_SNAPSHOT_IN_USE, "The snapshot %s is currently in use by %s", request->snapshot_id, user->record.id);
+		return error_set(err, ERROR_SNAPSHOT_IN_USE, "The snapshot %s is currently in use by %s",
+			request->snapshot_id, user->record.id);
 	struct meta_batch *batch = meta_batch_create(call->amid->meta, call->arena);
 	meta_batch_delete(batch, &record_snapshot, snapshot);
 	return meta_commit(call->amid->meta, batch, err);

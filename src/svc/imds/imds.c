@@ -38,9 +38,11 @@ struct imds {
 	struct place *places;
 };
 
-static const char *const versions[] = { "1.0", "2007-01-19", "2007-03-01", "2007-08-29", "2007-10-10", "2007-12-15", "2008-02-01", "2008-09-01",
-	"2009-04-04", "2011-01-01", "2011-05-01", "2012-01-12", "2014-02-25", "2014-11-05", "2015-10-20", "2016-04-19", "2016-06-30", "2016-09-02",
-	"2018-03-28", "2018-08-17", "2018-09-24", "2019-10-01", "2020-10-27", "2021-01-03", "2021-03-23", "2021-07-15", "2022-09-24", "latest", NULL };
+static const char *const versions[] = { "1.0", "2007-01-19", "2007-03-01", "2007-08-29", "2007-10-10",
+	"2007-12-15", "2008-02-01", "2008-09-01", "2009-04-04", "2011-01-01", "2011-05-01", "2012-01-12",
+	"2014-02-25", "2014-11-05", "2015-10-20", "2016-04-19", "2016-06-30", "2016-09-02", "2018-03-28",
+	"2018-08-17", "2018-09-24", "2019-10-01", "2020-10-27", "2021-01-03", "2021-03-23", "2021-07-15",
+	"2022-09-24", "latest", NULL };
 
 static void answer(struct http_exchange *exchange, int status, const char *data, size_t size)
 {
@@ -76,11 +78,12 @@ static bool is_valid_token(struct amid *amid, const char *instance_id, const cha
 	if (end != dash || text_unhex(dash + 1, given_mac.bytes, DIGEST_SIZE))
 		return false;
 	make_mac(amid, instance_id, expiry_ms, expected);
-	return text_unhex(expected, expected_mac.bytes, DIGEST_SIZE) == 0 && digest_equal(&given_mac, &expected_mac) &&
-		expiry_ms > clock_monotonic_ms();
+	return text_unhex(expected, expected_mac.bytes, DIGEST_SIZE) == 0 &&
+		digest_equal(&given_mac, &expected_mac) && expiry_ms > clock_monotonic_ms();
 }
 
-static void answer_token(struct amid *amid, struct http_exchange *exchange, const struct instance_record *instance)
+static void answer_token(
+	struct amid *amid, struct http_exchange *exchange, const struct instance_record *instance)
 {
 	const char *ttl = http_request_header(&exchange->request, "X-aws-ec2-metadata-token-ttl-seconds");
 	int64_t seconds;
@@ -96,7 +99,8 @@ static void answer_token(struct amid *amid, struct http_exchange *exchange, cons
 	char hex[2 * DIGEST_SIZE + 1];
 	make_mac(amid, instance->record.id, expiry_ms, hex);
 	char *token = arena_printf(exchange->arena, "%lld-%s", (long long)expiry_ms, hex);
-	http_response_add_header(&exchange->response, exchange->arena, "X-aws-ec2-metadata-token-ttl-seconds", arena_strdup(exchange->arena, ttl));
+	http_response_add_header(&exchange->response, exchange->arena, "X-aws-ec2-metadata-token-ttl-seconds",
+		arena_strdup(exchange->arena, ttl));
 	refuse(exchange, 200, token);
 }
 
@@ -125,13 +129,15 @@ static void answer_versions(struct http_exchange *exchange)
 	exchange->response.content_type = "text/plain";
 }
 
-static void answer_path(struct amid *amid, struct http_exchange *exchange, const struct instance_record *instance)
+static void answer_path(
+	struct amid *amid, struct http_exchange *exchange, const struct instance_record *instance)
 {
 	struct imds_tree tree;
 	struct error err;
 	const char *data;
 	size_t size;
-	char *path = http_percent_decode(exchange->arena, exchange->request.path, strlen(exchange->request.path), false);
+	char *path = http_percent_decode(
+		exchange->arena, exchange->request.path, strlen(exchange->request.path), false);
 	if (!path) {
 		refuse(exchange, 400, "Bad Request");
 		return;
@@ -153,10 +159,12 @@ static void answer_path(struct amid *amid, struct http_exchange *exchange, const
 	}
 }
 
-static int find_instance(struct amid *amid, const char *vpc_id, const char *address, struct arena *arena, struct instance_record **instance, struct error *err)
+static int find_instance(struct amid *amid, const char *vpc_id, const char *address, struct arena *arena,
+	struct instance_record **instance, struct error *err)
 {
 	struct meta_rows rows;
-	struct meta_query query = { .index = "address", .value = arena_printf(arena, "%s/%s", vpc_id, address) };
+	struct meta_query query = { .index = "address",
+		.value = arena_printf(arena, "%s/%s", vpc_id, address) };
 	if (meta_list(amid->meta, &record_instance, &query, arena, &rows, err))
 		return -1;
 	*instance = rows.count ? rows.items[0] : NULL;
@@ -211,8 +219,13 @@ int imds_open(struct amid *amid, struct imds **result, struct error *err)
 	struct imds *imds = memory_alloc(sizeof *imds);
 	imds->amid = amid;
 	pthread_mutex_init(&imds->lock, NULL);
-	struct http_server_config config = { .handle = serve, .threads = false,
-		.limits = { .connections = 64, .header_bytes = 8192, .body_bytes = 4096, .idle_seconds = 10, .request_seconds = 5 } };
+	struct http_server_config config = { .handle = serve,
+		.threads = false,
+		.limits = { .connections = 64,
+			.header_bytes = 8192,
+			.body_bytes = 4096,
+			.idle_seconds = 10,
+			.request_seconds = 5 } };
 	if (http_server_open(&config, &imds->server, err)) {
 		imds_close(imds);
 		return -1;

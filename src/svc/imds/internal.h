@@ -18,9 +18,11 @@ struct imds_tree {
 };
 
 /* Everything that the instance may read below a version, in the arena. */
-int imds_tree_build(struct amid *amid, const struct instance_record *instance, struct arena *arena, struct imds_tree *tree, struct error *err);
+int imds_tree_build(struct amid *amid, const struct instance_record *instance, struct arena *arena,
+	struct imds_tree *tree, struct error *err);
 
 /*
  * Looks a path up (without the version, no slash at its ends): a leaf's text, or a listing of what lies below, one name a line, with a slash behind those that have more below them. false: nothing there.
  */
-bool imds_tree_find(const struct imds_tree *tree, const char *path, struct arena *arena, const char **data, size_t *size);
+bool imds_tree_find(
+	const struct imds_tree *tree, const char *path, struct arena *arena, const char **data, size_t *size);

@@ -37,7 +37,8 @@ static const char *host_name(struct builder *builder)
 		if (*p == '.')
 			*p = '-';
 	bool first = strcmp(instance->record.region, "us-east-1") == 0;
-	return arena_printf(builder->arena, "ip-%s.%s%s", dashed, first ? "ec2" : instance->record.region, first ? ".internal" : ".compute.internal");
+	return arena_printf(builder->arena, "ip-%s.%s%s", dashed, first ? "ec2" : instance->record.region,
+		first ? ".internal" : ".compute.internal");
 }
 
 static int add_group_names(struct builder *builder, const char *prefix, struct error *err)
@@ -47,15 +48,17 @@ static int add_group_names(struct builder *builder, const char *prefix, struct e
 	const struct instance_record *instance = builder->instance;
 	for (size_t i = 0; i < instance->groups.count; i++) {
 		struct security_group_record *group;
-		if (meta_get(builder->amid->meta, &record_security_group, instance->record.account, instance->record.region, instance->groups.items[i],
-			    builder->arena, &group, err))
+		if (meta_get(builder->amid->meta, &record_security_group, instance->record.account,
+			    instance->record.region, instance->groups.items[i], builder->arena, &group, err))
 			return -1;
 		buffer_printf(&names, "%s%s", i ? "\n" : "", group ? group->name : instance->groups.items[i]);
 		buffer_printf(&ids, "%s%s", i ? "\n" : "", instance->groups.items[i]);
 	}
 	add(builder, "meta-data/security-groups", arena_strdup(builder->arena, buffer_text(&names)));
-	add(builder, arena_printf(builder->arena, "%s/security-groups", prefix), arena_strdup(builder->arena, buffer_text(&names)));
-	add(builder, arena_printf(builder->arena, "%s/security-group-ids", prefix), arena_strdup(builder->arena, buffer_text(&ids)));
+	add(builder, arena_printf(builder->arena, "%s/security-groups", prefix),
+		arena_strdup(builder->arena, buffer_text(&names)));
+	add(builder, arena_printf(builder->arena, "%s/security-group-ids", prefix),
+		arena_strdup(builder->arena, buffer_text(&ids)));
 	return 0;
 }
 
@@ -66,7 +69,8 @@ static int add_interface(struct builder *builder, struct error *err)
 	struct subnet_record *subnet;
 	struct vpc_record *vpc;
 	const char *account = instance->record.account, *region = instance->record.region;
-	if (meta_get(builder->amid->meta, &record_subnet, account, region, instance->subnet, arena, &subnet, err) ||
+	if (meta_get(builder->amid->meta, &record_subnet, account, region, instance->subnet, arena, &subnet,
+		    err) ||
 		meta_get(builder->amid->meta, &record_vpc, account, region, instance->vpc, arena, &vpc, err))
 		return -1;
 	char *prefix = arena_printf(arena, "meta-data/network/interfaces/macs/%s", instance->mac);
@@ -105,7 +109,9 @@ static int add_devices(struct builder *builder, struct error *err)
 	for (size_t i = 0; i < rows.count; i++) {
 		const struct volume_record *volume = rows.items[i];
 		if (!text_equal(volume->attachment->device, instance->root_device_name))
-			add(builder, arena_printf(builder->arena, "meta-data/block-device-mapping/ebs%u", ++ebs), volume->attachment->device);
+			add(builder,
+				arena_printf(builder->arena, "meta-data/block-device-mapping/ebs%u", ++ebs),
+				volume->attachment->device);
 	}
 	add(builder, "meta-data/block-device-mapping/root", instance->root_device_name);
 	return 0;
@@ -115,11 +121,13 @@ static void add_identity(struct builder *builder)
 {
 	const struct instance_record *instance = builder->instance;
 	char time[32];
-	json_t *document = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "accountId", instance->record.account, "architecture",
-		instance->architecture, "availabilityZone", instance->zone, "imageId", instance->image, "instanceId", instance->record.id, "instanceType",
-		instance->instance_type, "pendingTime", clock_format_iso8601(instance->launched.ms, time), "region", instance->record.region, "version",
-		"2017-09-30");
-	json_object_set_new(document, "privateIp", instance->private_address ? json_string(instance->private_address) : json_null());
+	json_t *document = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "accountId",
+		instance->record.account, "architecture", instance->architecture, "availabilityZone",
+		instance->zone, "imageId", instance->image, "instanceId", instance->record.id, "instanceType",
+		instance->instance_type, "pendingTime", clock_format_iso8601(instance->launched.ms, time),
+		"region", instance->record.region, "version", "2017-09-30");
+	json_object_set_new(document, "privateIp",
+		instance->private_address ? json_string(instance->private_address) : json_null());
 	char *text = json_dumps(document, JSON_INDENT(2));
 	add(builder, "dynamic/instance-identity/document", arena_strdup(builder->arena, text ? text : "{}"));
 	free(text);
@@ -132,7 +140,8 @@ static void add_key(struct builder *builder)
 	if (!instance->public_key)
 		return;
 	bool ended = text_match("*\n", instance->public_key);
-	add(builder, "meta-data/public-keys/0/openssh-key", ended ? instance->public_key : arena_printf(builder->arena, "%s\n", instance->public_key));
+	add(builder, "meta-data/public-keys/0/openssh-key",
+		ended ? instance->public_key : arena_printf(builder->arena, "%s\n", instance->public_key));
 }
 
 static void add_tags(struct builder *builder)
@@ -141,7 +150,10 @@ static void add_tags(struct builder *builder)
 	if (!instance->metadata || !text_equal(instance->metadata->tags, "enabled"))
 		return;
 	for (size_t i = 0; i < instance->tags.count; i++)
-		add(builder, arena_printf(builder->arena, "meta-data/tags/instance/%s", instance->tags.items[i].key), instance->tags.items[i].value);
+		add(builder,
+			arena_printf(
+				builder->arena, "meta-data/tags/instance/%s", instance->tags.items[i].key),
+			instance->tags.items[i].value);
 }
 
 static void add_user_data(struct builder *builder)
@@ -162,7 +174,9 @@ static void add_facts(struct builder *builder)
 		const char *path, *text;
 	} leaves[] = {
 		{ "meta-data/ami-id", instance->image },
-		{ "meta-data/ami-launch-index", arena_printf(builder->arena, "%lld", (long long)integer_or(instance->launch_index, 0)) },
+		{ "meta-data/ami-launch-index",
+			arena_printf(
+				builder->arena, "%lld", (long long)integer_or(instance->launch_index, 0)) },
 		{ "meta-data/ami-manifest-path", "(unknown)" },
 		{ "meta-data/hostname", builder->host_name },
 		{ "meta-data/instance-action", "none" },
@@ -185,7 +199,8 @@ static void add_facts(struct builder *builder)
 		add(builder, leaves[i].path, leaves[i].text);
 }
 
-int imds_tree_build(struct amid *amid, const struct instance_record *instance, struct arena *arena, struct imds_tree *tree, struct error *err)
+int imds_tree_build(struct amid *amid, const struct instance_record *instance, struct arena *arena,
+	struct imds_tree *tree, struct error *err)
 {
 	struct builder builder = { .amid = amid, .instance = instance, .arena = arena, .tree = tree };
 	*tree = (struct imds_tree){ 0 };
@@ -229,7 +244,8 @@ static bool list(const struct imds_tree *tree, const char *path, struct buffer *
 	return listing->size > 0;
 }
 
-bool imds_tree_find(const struct imds_tree *tree, const char *path, struct arena *arena, const char **data, size_t *size)
+bool imds_tree_find(
+	const struct imds_tree *tree, const char *path, struct arena *arena, const char **data, size_t *size)
 {
 	for (size_t i = 0; i < tree->count; i++)
 		if (strcmp(tree->leaves[i].path, path) == 0) {

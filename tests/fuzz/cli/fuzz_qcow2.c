@@ -21,7 +21,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (qcow2_size(qcow2) > QCOW2_SIZE_MAX)
 		abort();
 	uint64_t at = 0;
-	for (int i = 0; i < BLOCKS_MAX && (at = qcow2_next(qcow2, at)) < qcow2_size(qcow2); i++, at += BLOCK) {
+	for (int i = 0; i < BLOCKS_MAX && (at = qcow2_next(qcow2, at)) < qcow2_size(qcow2);
+		i++, at += BLOCK) {
 		bool empty;
 		if (qcow2_read(qcow2, at, block, sizeof block, &empty, &err))
 			break;

@@ -18,7 +18,8 @@ static int write_index(const char *path, const uint8_t *data, size_t size, struc
 	size_t head = size < HEADER_USED ? size : HEADER_USED, rest = size - head;
 	memset(index, 0, sizeof index);
 	memcpy(index, data, head);
-	memcpy(index + INDEX_HEADER, data + head, rest < INDEX_SIZE - INDEX_HEADER ? rest : INDEX_SIZE - INDEX_HEADER);
+	memcpy(index + INDEX_HEADER, data + head,
+		rest < INDEX_SIZE - INDEX_HEADER ? rest : INDEX_SIZE - INDEX_HEADER);
 	return file_replace(path, index, sizeof index, 0600, err);
 }
 
@@ -35,11 +36,13 @@ static void put_one(struct store *store)
 	digest_sha256(bytes, sizeof bytes, &digest);
 	if (store_session_open(store, &session, &err))
 		return;
-	if (!store_put(session, STORE_BLOCK, &digest, bytes, sizeof bytes, NULL, &err) && !store_sync(store, &err)) {
+	if (!store_put(session, STORE_BLOCK, &digest, bytes, sizeof bytes, NULL, &err) &&
+		!store_sync(store, &err)) {
 		static char back[STORE_BLOCK_SIZE];
 		size_t length;
 		/* what was put is there, unless the damaged index says that it lies elsewhere: then it must be noticed */
-		if (!store_get(store, &digest, back, &length, &err) && (length != sizeof bytes || memcmp(back, bytes, length)))
+		if (!store_get(store, &digest, back, &length, &err) &&
+			(length != sizeof bytes || memcmp(back, bytes, length)))
 			abort();
 	}
 	store_session_close(session);
@@ -56,7 +59,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	snprintf(path, sizeof path, "%s/packs", folder);
 	mkdir(path, 0700);
 	snprintf(path, sizeof path, data[0] & 1 ? "%s/packs/0000000001.pack" : "%s/index", folder);
-	if (data[0] & 1 ? file_replace(path, data + 1, size - 1, 0600, &err) : write_index(path, data + 1, size - 1, &err))
+	if (data[0] & 1 ? file_replace(path, data + 1, size - 1, 0600, &err)
+			: write_index(path, data + 1, size - 1, &err))
 		abort();
 	if (!store_open(folder, &store, &err)) {
 		store_check(store, ignore_line, NULL, &faults, &err);

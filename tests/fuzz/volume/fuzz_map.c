@@ -15,7 +15,8 @@ static void walk(const struct map *map)
 {
 	for (uint64_t grain = 0, length; grain < GRAINS; grain += length) {
 		enum map_state state = map_run(map, grain, GRAINS, &length);
-		if (!length || length > GRAINS - grain || map_get(map, grain) != state || map_get(map, grain + length - 1) != state)
+		if (!length || length > GRAINS - grain || map_get(map, grain) != state ||
+			map_get(map, grain + length - 1) != state)
 			abort();
 	}
 	uint64_t next = 0;

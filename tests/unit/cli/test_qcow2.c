@@ -16,7 +16,14 @@
 #include "base/file.h"
 #include "cli/qcow2.h"
 
-enum { CLUSTER = 65536, L1_AT = CLUSTER, L2_AT = 2 * CLUSTER, DATA_AT = 3 * CLUSTER, PACKED_AT = 4 * CLUSTER + 1000, END = 5 * CLUSTER };
+enum {
+	CLUSTER = 65536,
+	L1_AT = CLUSTER,
+	L2_AT = 2 * CLUSTER,
+	DATA_AT = 3 * CLUSTER,
+	PACKED_AT = 4 * CLUSTER + 1000,
+	END = 5 * CLUSTER
+};
 
 struct scene {
 	uint8_t file[END];
@@ -50,11 +57,15 @@ static int setup(void **state)
 	put(s, L2_AT + 16, 8, DATA_AT | 1);
 	memset(s->file + DATA_AT, 'd', CLUSTER);
 	memset(plain, 'p', CLUSTER);
-	z_stream stream = { .next_in = plain, .avail_in = CLUSTER, .next_out = packed, .avail_out = sizeof packed };
+	z_stream stream = {
+		.next_in = plain, .avail_in = CLUSTER, .next_out = packed, .avail_out = sizeof packed
+	};
 	assert_int_equal(deflateInit2(&stream, 9, Z_DEFLATED, -12, 9, Z_DEFAULT_STRATEGY), Z_OK);
 	assert_int_equal(deflate(&stream, Z_FINISH), Z_STREAM_END);
 	memcpy(s->file + PACKED_AT, packed, stream.total_out);
-	put(s, L2_AT + 24, 8, UINT64_C(1) << 62 | (uint64_t)((stream.total_out + PACKED_AT % 512 - 1) / 512) << 54 | PACKED_AT);
+	put(s, L2_AT + 24, 8,
+		UINT64_C(1) << 62 | (uint64_t)((stream.total_out + PACKED_AT % 512 - 1) / 512) << 54 |
+			PACKED_AT);
 	deflateEnd(&stream);
 	s->size = END;
 	s->fd = -1;
@@ -122,11 +133,11 @@ static void assert_refused(struct scene *s, enum error_code code, const char *wo
 		fail_msg("no \"%s\" in: %s", words, s->err.message);
 }
 
-#define REFUSED(name, at, bytes, value, code, words)                 \
-	static void name(void **state)                               \
-	{                                                            \
-		put(*state, (at), (bytes), (value));                 \
-		assert_refused(*state, (code), (words));             \
+#define REFUSED(name, at, bytes, value, code, words) \
+	static void name(void **state) \
+	{ \
+		put(*state, (at), (bytes), (value)); \
+		assert_refused(*state, (code), (words)); \
 	}
 REFUSED(no_magic, 0, 4, 1, ERROR_CORRUPT, "no qcow2 header")
 REFUSED(another_version, 4, 4, 4, ERROR_UNSUPPORTED, "version")
@@ -183,11 +194,29 @@ static void a_file_cut_anywhere_is_refused_or_read(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(every_kind_of_cluster_is_read), TEST(empty_tables_are_skipped), TEST(no_magic), TEST(another_version), TEST(a_backing_file),
-		TEST(a_backing_file_without_a_place), TEST(encryption), TEST(an_external_data_file), TEST(a_corrupt_mark), TEST(another_compression),
-		TEST(extended_entries), TEST(unknown_features), TEST(no_size), TEST(an_absurd_size), TEST(a_size_beyond_its_table), TEST(small_clusters),
-		TEST(large_clusters), TEST(a_table_that_is_not_aligned), TEST(a_table_behind_the_end), TEST(a_second_table_behind_the_end),
-		TEST(a_short_header), TEST(a_cluster_behind_the_end_is_an_error), TEST(a_file_cut_anywhere_is_refused_or_read),
+		TEST(every_kind_of_cluster_is_read),
+		TEST(empty_tables_are_skipped),
+		TEST(no_magic),
+		TEST(another_version),
+		TEST(a_backing_file),
+		TEST(a_backing_file_without_a_place),
+		TEST(encryption),
+		TEST(an_external_data_file),
+		TEST(a_corrupt_mark),
+		TEST(another_compression),
+		TEST(extended_entries),
+		TEST(unknown_features),
+		TEST(no_size),
+		TEST(an_absurd_size),
+		TEST(a_size_beyond_its_table),
+		TEST(small_clusters),
+		TEST(large_clusters),
+		TEST(a_table_that_is_not_aligned),
+		TEST(a_table_behind_the_end),
+		TEST(a_second_table_behind_the_end),
+		TEST(a_short_header),
+		TEST(a_cluster_behind_the_end_is_an_error),
+		TEST(a_file_cut_anywhere_is_refused_or_read),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

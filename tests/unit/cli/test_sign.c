@@ -27,12 +27,20 @@ static int verify(const char *signed_body, const char *received, const char *sec
 	struct error err;
 	digest_sha256(signed_body, strlen(signed_body), &digest);
 	const char *timestamp = sign_timestamp(arena, 1795244400000);
-	struct sign_header headers[] = { { "x-amz-date", timestamp }, { "host", "127.0.0.1:4566" }, { "x-amz-checksum", "abc=" } };
-	const struct sign_request request = { "PUT", "/snapshots/snap-1/blocks/7", headers, 3, &digest, "ebs" };
-	const struct http_header lines[] = { { "Host", "127.0.0.1:4566" }, { "X-Amz-Date", timestamp }, { "x-amz-checksum", "abc=" },
+	struct sign_header headers[] = { { "x-amz-date", timestamp }, { "host", "127.0.0.1:4566" },
+		{ "x-amz-checksum", "abc=" } };
+	const struct sign_request request = { "PUT", "/snapshots/snap-1/blocks/7", headers, 3, &digest,
+		"ebs" };
+	const struct http_header lines[] = { { "Host", "127.0.0.1:4566" }, { "X-Amz-Date", timestamp },
+		{ "x-amz-checksum", "abc=" },
 		{ "Authorization", sign_authorization(arena, &credentials, &request, timestamp) } };
-	const struct http_request http = { .method = "PUT", .path = "/snapshots/snap-1/blocks/7", .query = "", .headers = lines, .header_count = 4,
-		.body = received, .body_size = strlen(received) };
+	const struct http_request http = { .method = "PUT",
+		.path = "/snapshots/snap-1/blocks/7",
+		.query = "",
+		.headers = lines,
+		.header_count = 4,
+		.body = received,
+		.body_size = strlen(received) };
 	assert_int_equal(sigv4_parse(&http, arena, &signature, &err), 0);
 	assert_string_equal(signature.access_key_id, "AKIDEXAMPLE");
 	assert_string_equal(signature.service, "ebs");
@@ -58,8 +66,9 @@ static void profiles_are_found_in_the_file(void **state)
 {
 	struct sign_credentials found = { 0 };
 	struct error err;
-	char text[] = "# all\n[other]\naws_access_key_id=X\naws_secret_access_key=Y\n[default]\r\n aws_access_key_id = A\r\naws_secret_access_key= B=C \n;aws_session_token = no\n"
-		      "[third]\naws_session_token = T\n";
+	char text[] =
+		"# all\n[other]\naws_access_key_id=X\naws_secret_access_key=Y\n[default]\r\n aws_access_key_id = A\r\naws_secret_access_key= B=C \n;aws_session_token = no\n"
+		"[third]\naws_session_token = T\n";
 	char again[sizeof text];
 	(void)state;
 	memcpy(again, text, sizeof text);
@@ -76,8 +85,10 @@ static void elements_are_found_in_any_text(void **state)
 {
 	struct arena *arena ARENA_SCOPED = arena_create();
 	(void)state;
-	assert_string_equal(client_find_element(arena, "<a><imageId>ami-1</imageId></a>", "imageId"), "ami-1");
-	assert_string_equal(client_find_element(arena, "<m>a &lt;b&gt; &amp;amp; &x;</m>", "m"), "a <b> &amp; &x;");
+	assert_string_equal(
+		client_find_element(arena, "<a><imageId>ami-1</imageId></a>", "imageId"), "ami-1");
+	assert_string_equal(
+		client_find_element(arena, "<m>a &lt;b&gt; &amp;amp; &x;</m>", "m"), "a <b> &amp; &x;");
 	assert_string_equal(client_find_element(arena, "<m></m>", "m"), "");
 	assert_null(client_find_element(arena, "<m", "m"));
 	assert_null(client_find_element(arena, "<m>text", "m"));

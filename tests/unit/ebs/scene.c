@@ -5,7 +5,8 @@
 static void open_parts(struct scene *s)
 {
 	struct amid_region *region = &s->regions[0];
-	if (store_open(region->store_folder, &region->store, &s->err) || uploads_open(&s->amid, &s->amid.uploads, &s->err))
+	if (store_open(region->store_folder, &region->store, &s->err) ||
+		uploads_open(&s->amid, &s->amid.uploads, &s->err))
 		fail_msg("%s", s->err.message);
 }
 
@@ -43,12 +44,14 @@ void ebs_restart(struct scene *s)
 }
 
 #define EBS_RUN(scene, name, handler, request, result) \
-	scene_run((scene), &ebs_operation_##name, (int (*)(struct call *, const void *, void *, struct error *))(void *)(handler), \
-		(request), (result))
+	scene_run((scene), &ebs_operation_##name, \
+		(int (*)(struct call *, const void *, void *, struct error *))(void *)(handler), (request), \
+		(result))
 
 const char *ebs_start(struct scene *s, int64_t size_gib, const char *parent)
 {
-	const struct ebs_StartSnapshotRequest request = { .volume_size = some_integer(size_gib), .parent_snapshot_id = parent };
+	const struct ebs_StartSnapshotRequest request = { .volume_size = some_integer(size_gib),
+		.parent_snapshot_id = parent };
 	struct ebs_StartSnapshotResponse result;
 	assert_ok(EBS_RUN(s, StartSnapshot, ebs_start_snapshot, &request, &result));
 	assert_string_equal(result.status, "pending");
@@ -75,7 +78,8 @@ enum error_code ebs_try_put(struct scene *s, const char *snapshot_id, int64_t in
 
 enum error_code ebs_try_complete(struct scene *s, const char *snapshot_id, int64_t changed_blocks)
 {
-	const struct ebs_CompleteSnapshotRequest request = { .snapshot_id = snapshot_id, .changed_blocks_count = some_integer(changed_blocks) };
+	const struct ebs_CompleteSnapshotRequest request = { .snapshot_id = snapshot_id,
+		.changed_blocks_count = some_integer(changed_blocks) };
 	struct ebs_CompleteSnapshotResponse result;
 	return EBS_RUN(s, CompleteSnapshot, ebs_complete_snapshot, &request, &result);
 }
@@ -90,7 +94,8 @@ void ebs_complete(struct scene *s, const char *snapshot_id, int64_t changed_bloc
 	assert_ok(ebs_try_complete(s, snapshot_id, changed_blocks));
 }
 
-void ebs_assert_blocks(struct scene *s, const char *snapshot_id, const int *indexes, const unsigned char *fills)
+void ebs_assert_blocks(
+	struct scene *s, const char *snapshot_id, const int *indexes, const unsigned char *fills)
 {
 	const struct ebs_ListSnapshotBlocksRequest list = { .snapshot_id = snapshot_id };
 	struct ebs_ListSnapshotBlocksResponse listed;
@@ -102,7 +107,9 @@ void ebs_assert_blocks(struct scene *s, const char *snapshot_id, const int *inde
 	for (size_t i = 0; i < count; i++) {
 		const struct ebs_Block *block = &listed.blocks.items[i];
 		assert_int_equal(block->block_index.value, indexes[i]);
-		const struct ebs_GetSnapshotBlockRequest get = { .snapshot_id = snapshot_id, .block_index = block->block_index, .block_token = block->block_token };
+		const struct ebs_GetSnapshotBlockRequest get = { .snapshot_id = snapshot_id,
+			.block_index = block->block_index,
+			.block_token = block->block_token };
 		struct ebs_GetSnapshotBlockResponse got;
 		assert_ok(EBS_RUN(s, GetSnapshotBlock, ebs_get_snapshot_block, &get, &got));
 		assert_int_equal(got.block_data.size, STORE_BLOCK_SIZE);
@@ -114,7 +121,9 @@ void ebs_assert_blocks(struct scene *s, const char *snapshot_id, const int *inde
 struct snapshot_record *ebs_record(struct scene *s, const char *snapshot_id)
 {
 	struct snapshot_record *snapshot;
-	assert_int_equal(meta_get(s->meta, &record_snapshot, s->call.account, s->call.region, snapshot_id, s->arena, &snapshot, &s->err), 0);
+	assert_int_equal(meta_get(s->meta, &record_snapshot, s->call.account, s->call.region, snapshot_id,
+				 s->arena, &snapshot, &s->err),
+		0);
 	return snapshot;
 }
 
@@ -128,7 +137,9 @@ struct roots {
 static int next_root(void *context, struct digest *root, struct error *err)
 {
 	struct roots *roots = context;
-	if (!roots->listed && meta_list(roots->scene->meta, &record_snapshot, &(struct meta_query){ 0 }, roots->scene->arena, &roots->rows, err))
+	if (!roots->listed &&
+		meta_list(roots->scene->meta, &record_snapshot, &(struct meta_query){ 0 },
+			roots->scene->arena, &roots->rows, err))
 		return -1;
 	roots->listed = true;
 	while (roots->next < roots->rows.count) {

@@ -5,8 +5,8 @@
 #include "api/ebs.h"
 #include "svc/ebs/upload.h"
 
-
-int ebs_scene_setup(void **state); /* *state is the struct scene of handlers.h, its first region with a store and uploads */
+int ebs_scene_setup(
+	void **state); /* *state is the struct scene of handlers.h, its first region with a store and uploads */
 int ebs_scene_teardown(void **state);
 /* Closes the uploads, the store and opens them again, as a restarted server does. */
 void ebs_restart(struct scene *scene);
@@ -18,7 +18,8 @@ void ebs_complete(struct scene *scene, const char *snapshot_id, int64_t changed_
 enum error_code ebs_try_put(struct scene *scene, const char *snapshot_id, int64_t index, unsigned char fill);
 enum error_code ebs_try_complete(struct scene *scene, const char *snapshot_id, int64_t changed_blocks);
 /* The listed blocks are exactly these (ended by -1), and each is filled with what `fills` says. */
-void ebs_assert_blocks(struct scene *scene, const char *snapshot_id, const int *indexes, const unsigned char *fills);
+void ebs_assert_blocks(
+	struct scene *scene, const char *snapshot_id, const int *indexes, const unsigned char *fills);
 struct snapshot_record *ebs_record(struct scene *scene, const char *snapshot_id); /* NULL: none */
 /* Garbage collection with the roots of the snapshots' records. */
 void ebs_collect(struct scene *scene);

@@ -152,7 +152,8 @@ static void a_damaged_journal_fails_its_upload_only(void **state)
 	ebs_put(s, bad, 1, 'a');
 	ebs_put(s, good, 1, 'b');
 	uploads_close(s->amid.uploads);
-	assert_int_equal(truncate(arena_printf(s->arena, "%s/%s.journal", s->regions[0].uploads_folder, bad), 3), 0);
+	assert_int_equal(
+		truncate(arena_printf(s->arena, "%s/%s.journal", s->regions[0].uploads_folder, bad), 3), 0);
 	if (uploads_open(&s->amid, &s->amid.uploads, &s->err))
 		fail_msg("%s", s->err.message);
 	assert_string_equal(ebs_record(s, bad)->state, "error");
@@ -230,7 +231,8 @@ static void many_blocks_are_put_at_once(void **state)
 		pthread_join(threads[i], &failed);
 		assert_null(failed);
 	}
-	print_message("%d blocks of 512 KiB by %d threads: %lld ms\n", PUTTERS * PUTS, PUTTERS, (long long)(clock_monotonic_ms() - begun_ms));
+	print_message("%d blocks of 512 KiB by %d threads: %lld ms\n", PUTTERS * PUTS, PUTTERS,
+		(long long)(clock_monotonic_ms() - begun_ms));
 	ebs_complete(s, id, PUTTERS * PUTS);
 	assert_int_equal(ebs_record(s, id)->full_bytes.value, (int64_t)PUTTERS * PUTS * STORE_BLOCK_SIZE);
 }

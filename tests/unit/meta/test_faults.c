@@ -157,7 +157,8 @@ static uint32_t log_salt(struct scratch *s)
 	assert_non_null(file);
 	assert_int_equal(fread(header, sizeof header, 1, file), 1);
 	fclose(file);
-	return (uint32_t)header[16] << 24 | (uint32_t)header[17] << 16 | (uint32_t)header[18] << 8 | header[19];
+	return (uint32_t)header[16] << 24 | (uint32_t)header[17] << 16 | (uint32_t)header[18] << 8 |
+		header[19];
 }
 
 /* Commits little things until the log is begun anew; how long the checkpoint before that takes is the machine's business. */
@@ -167,7 +168,10 @@ static void wait_for_new_log(struct scratch *s, const char *prefix, uint32_t sal
 	int64_t end_ms = clock_monotonic_ms() + LIMIT_MS;
 	for (int i = 0; log_salt(s) == salt; i++) {
 		assert_true(clock_monotonic_ms() < end_ms);
-		assert_int_equal(thing_put(s, thing_create(s, arena_printf(s->arena, "%s-wait-%d", prefix, i), NULL, NULL)), 0);
+		assert_int_equal(
+			thing_put(s,
+				thing_create(s, arena_printf(s->arena, "%s-wait-%d", prefix, i), NULL, NULL)),
+			0);
 	}
 }
 

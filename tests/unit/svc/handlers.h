@@ -29,14 +29,16 @@ int scene_setup(void **state);
 int scene_teardown(void **state);
 /* The error code of a handler's run. */
 enum error_code scene_run(struct scene *scene, const struct shape_operation *shape,
-	int (*handler)(struct call *, const void *, void *, struct error *), const void *request, void *result);
+	int (*handler)(struct call *, const void *, void *, struct error *), const void *request,
+	void *result);
 /* Stores a record for the call's account and region. */
 void scene_put(struct scene *scene, const struct record_kind *kind, const void *record);
 
 /* RUN(scene, DescribeVpcs, ec2_describe_vpcs, &request, &result) */
 #define RUN(scene, name, handler, request, result) \
 	scene_run((scene), &ec2_operation_##name, \
-		(int (*)(struct call *, const void *, void *, struct error *))(void *)(handler), (request), (result))
+		(int (*)(struct call *, const void *, void *, struct error *))(void *)(handler), (request), \
+		(result))
 #define assert_ok(call) \
 	do { \
 		if ((call) != ERROR_NONE) \

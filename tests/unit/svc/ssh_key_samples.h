@@ -44,4 +44,3 @@
 #define sample_rsa512_openssh \
 	"ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAAAQQCc6Lw+kzPca+Cuopx7IsLcLu48UskUR8snFqydK+gCv0KBKjwn/M" \
 	"3Za2E768OaihGUNqpmcHca4jwSAYlRIEYl"
-

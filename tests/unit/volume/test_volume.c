@@ -247,7 +247,8 @@ static void the_largest_volume_costs_nothing_while_empty(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = { TEST(a_new_volume_is_zeros_and_keeps_what_is_written),
-		TEST(a_volume_that_lost_its_manifest_is_not_replaced), TEST(zeroing_gives_space_back_and_extents_tell),
+		TEST(a_volume_that_lost_its_manifest_is_not_replaced),
+		TEST(zeroing_gives_space_back_and_extents_tell),
 		TEST(a_clone_of_a_snapshot_reads_it_and_leaves_it_alone),
 		TEST(growing_shows_zeros_and_nothing_of_what_was_cut),
 		TEST(a_damaged_block_of_the_base_is_an_error_not_data), TEST(check_finds_a_damaged_map),
