@@ -61,8 +61,6 @@ configure()
 	local etc=$tree/etc
 	echo 'LABEL=cloudimg-rootfs / ext4 rw,discard,errors=remount-ro,x-systemd.growfs 0 1' >"$etc/fstab"
 	install -m 644 "$here/debian-12/95_amid.cfg" "$etc/cloud/cloud.cfg.d/95_amid.cfg"
-	printf 'deb http://deb.debian.org/debian%s bookworm%s main\n' '' '' '' -updates -security -security \
-		>"$etc/apt/sources.list"
 	mkdir -p "$etc/default/grub.d"
 	cat >"$etc/default/grub.d/50-amid.cfg" <<-E
 		GRUB_TIMEOUT=0
