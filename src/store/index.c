@@ -90,7 +90,8 @@ static int map_file(struct index *index, int fd, struct error *err)
 		check.version != VERSION || check.slot_size != SLOT_SIZE ||
 		check.capacity < INITIAL_CAPACITY || check.capacity & (check.capacity - 1) ||
 		check.capacity > UINT64_MAX / SLOT_SIZE / 4 ||
-		(uint64_t)status.st_size != HEADER_SIZE + check.capacity * SLOT_SIZE)
+		(uint64_t)status.st_size != HEADER_SIZE + check.capacity * SLOT_SIZE ||
+		atomic_load(&check.used) > check.capacity || atomic_load(&check.live) > check.capacity)
 		return error_set(err, ERROR_CORRUPT, "index %s is damaged", index->path);
 	int protection = index->writer ? PROT_READ | PROT_WRITE : PROT_READ;
 	void *map = mmap(NULL, (size_t)status.st_size, protection, MAP_SHARED, fd, 0);
