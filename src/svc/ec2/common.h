@@ -43,10 +43,6 @@ static inline const char *text_or(const char *value, const char *fallback)
 {
 	return value ? value : fallback;
 }
-static inline bool timestamp_set(struct shape_timestamp time)
-{
-	return time.set;
-}
 
 /* The caller's own record of a kind in the call's region, or NULL in *found. */
 #define EC2_GET(call, kind, id, found, err) \
