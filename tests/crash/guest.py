@@ -24,7 +24,7 @@ class Guest:
 
     def wait_state(self, state):
         wait_for(lambda: self.describe()['State']['Name'] == state, LIMIT,
-            lambda: f'{state}, not {self.describe()["State"]}; {self.server.log_tail()}')
+            lambda: f'{state}, not {self.describe()["State"]}; {self.server.log_tail()}; console: {self.console()[-2000:]}')
         return self
 
     def ssh(self, command, check=True):

@@ -149,7 +149,9 @@ class Server:
         return self.data / 'regions' / REGION / name
 
     def log_tail(self, lines=25):
-        return '\n'.join(self.log.read_text(errors='replace').splitlines()[-lines:]) if self.log.exists() else ''
+        """The last lines of the server's log, without the questions that waiting asks."""
+        text = self.log.read_text(errors='replace') if self.log.exists() else ''
+        return '\n'.join([line for line in text.splitlines() if not re.search(r'operation=Describe\w+ .*status=200', line)][-lines:])
 
     def clean_up(self):
         if self.process and self.process.poll() is None:
