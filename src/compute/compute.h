@@ -85,10 +85,13 @@ struct compute_driver {
 	int (*resize_disk)(struct compute *compute, const char *id, const char *device_id, uint64_t size,
 		struct error *err);
 
-	/* Through the guest agent: ERROR_NOT_FOUND if the guest has none running, ERROR_TIMEOUT if it does not answer within timeout_ms. *count: file systems frozen. */
+	/*
+	 * Through the guest agent: ERROR_NOT_FOUND if the guest has none running, ERROR_TIMEOUT if it does not answer within timeout_ms. *count: file systems frozen.
+	 * From a freeze on, also one that failed, and for a machine taken up, a thaw is owed: thaw does nothing unless one is, and is to be repeated until it succeeds. A guest left frozen cannot even shut down.
+	 */
 	int (*freeze_file_systems)(
 		struct compute *compute, const char *id, int timeout_ms, int *count, struct error *err);
-	int (*thaw_file_systems)(struct compute *compute, const char *id, struct error *err);
+	int (*thaw_file_systems)(struct compute *compute, const char *id, int timeout_ms, struct error *err);
 
 	/* The newest `limit` bytes of what the machine wrote to its serial console over its life (kept after its end, until its folder is removed), in the arena. */
 	int (*console)(struct compute *compute, const char *id, const char *folder, size_t limit,

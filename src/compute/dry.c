@@ -286,9 +286,9 @@ static int freeze_dry(struct compute *compute, const char *id, int timeout_ms, i
 	return error_set(err, ERROR_NOT_FOUND, "machine %s is dry: it runs no guest agent", id);
 }
 
-static int thaw_dry(struct compute *compute, const char *id, struct error *err)
+static int thaw_dry(struct compute *compute, const char *id, int timeout_ms, struct error *err)
 {
-	return error_set(err, ERROR_NOT_FOUND, "machine %s is dry: it runs no guest agent", id);
+	return 0; /* nothing was frozen */
 }
 
 static int read_console(struct compute *compute, const char *id, const char *folder, size_t limit,

@@ -126,6 +126,7 @@ static int take_up(struct compute *compute, const char *id, const char *folder, 
 	if (machine_connect(compute, id, folder, &process, monitor_fd, TAKE_UP_TIMEOUT_MS, machine, err))
 		return -1;
 	log_info("machine-taken-up", "id=%s pid=%d", id, (int)process.pid);
+	(*machine)->thaw_owed = true; /* perhaps: the amid that froze it may have died */
 	if (machine_agent_open(*machine, &agent, NULL) == 0 && agent)
 		machine_post_agent(*machine); /* the event itself came while nobody listened */
 	return 0;

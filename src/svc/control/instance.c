@@ -25,6 +25,8 @@ enum {
 	LISTEN_MS = 120000,
 	TERMINATE_LISTEN_MS = 20000, /* only when a volume outlives the instance */
 	FORGET_MS = 3600 * 1000,
+	THAW_MS = 1000,
+	THAW_AGAIN_MS = 10000,
 };
 
 static int commit_instance(struct instance_view *view, struct error *err)
@@ -115,6 +117,18 @@ static int launch(struct instance_view *view, struct error *err)
 	return 0;
 }
 
+/* A capture that was cut short, by a death of amid or by a slow guest, may have left file systems frozen. */
+static void thaw_leftovers(struct instance_view *view, int64_t *again_ms)
+{
+	struct error why;
+	if (view->amid->config->compute->thaw_file_systems(
+		    view->amid->compute, view->instance->record.id, THAW_MS, &why) == 0 ||
+		why.code == ERROR_NOT_FOUND)
+		return;
+	log_warning("thaw-owed", "error=\"%s\"", why.message);
+	*again_ms = THAW_AGAIN_MS;
+}
+
 /*
  * Presses the power button until the guest has shut down. *down: it has (or the machine is gone); else *again_ms says when to look again. After `limit_ms` the machine is ended by force, and *clean says
  * whether the guest had the chance to shut down. The record keeps since when the guest is asked.
@@ -141,6 +155,7 @@ static int bring_down(struct instance_view *view, int64_t limit_ms, bool *down, 
 		*clean = state == MACHINE_SHUT_DOWN;
 		return 0;
 	}
+	thaw_leftovers(view, again_ms);
 	int64_t waited_ms = clock_now_ms() - instance->stop_requested.ms;
 	if (waited_ms >= limit_ms || boolean_or(instance->force_stop, false)) {
 		log_warning("power-cut", "waited_ms=%lld", (long long)waited_ms);
@@ -253,6 +268,8 @@ static int supervise(struct instance_view *view, int64_t *again_ms, struct error
 		return follow_guest(view, err);
 	if (machine_serve_volumes(view, err))
 		return -1;
+	if (state == MACHINE_RUNNING)
+		thaw_leftovers(view, again_ms);
 	if (image && boolean_or(image->capture->no_reboot, false)) {
 		*again_ms = 0; /* there may be another */
 		return capture_now(view, image, state == MACHINE_RUNNING, false, err);
