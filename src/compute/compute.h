@@ -53,6 +53,7 @@ enum machine_event {
 	EVENT_MACHINE_SHUT_DOWN, /* the guest powered off */
 	EVENT_MACHINE_GONE,      /* the process ended for any other reason */
 	EVENT_MACHINE_AGENT,     /* the guest agent's channel was opened by the guest */
+	EVENT_MACHINE_FULL,      /* a write found no room on the host's disk: the guest is paused */
 };
 /* Called from a driver's thread; must be quick and must not call the driver. */
 typedef void compute_listener(void *context, const char *machine_id, enum machine_event event);
@@ -75,6 +76,8 @@ struct compute_driver {
 	int (*destroy)(struct compute *compute, const char *id, const char *folder, struct error *err);
 	/* Hardware reset. */
 	int (*reset)(struct compute *compute, const char *id, struct error *err);
+	/* A guest that is paused since a write found no room (*paused) tries that write again, and goes on or is paused once more. */
+	int (*resume)(struct compute *compute, const char *id, bool *paused, struct error *err);
 
 	/* Hot-plug. attach: returns when the guest has the device on its bus. detach: asks the guest to let it go and waits up to timeout_ms for that (ERROR_TIMEOUT). Repeating either is a success. */
 	int (*attach_disk)(

@@ -27,6 +27,7 @@ enum {
 	FORGET_MS = 3600 * 1000,
 	THAW_MS = 1000,
 	THAW_AGAIN_MS = 10000,
+	RESUME_AGAIN_MS = 5000,
 };
 
 static int commit_instance(struct instance_view *view, struct error *err)
@@ -117,6 +118,19 @@ static int launch(struct instance_view *view, struct error *err)
 	return 0;
 }
 
+/* Guests whose writes find no room wait; now and then they try again. */
+static int resume(struct instance_view *view, int64_t *again_ms, struct error *err)
+{
+	bool paused;
+	if (view->amid->config->compute->resume(view->amid->compute, view->instance->record.id, &paused, err))
+		return -1;
+	if (paused) {
+		log_warning("disk-full", "the guest waits for room");
+		*again_ms = RESUME_AGAIN_MS;
+	}
+	return 0;
+}
+
 /* A capture that was cut short, by a death of amid or by a slow guest, may have left file systems frozen. */
 static void thaw_leftovers(struct instance_view *view, int64_t *again_ms)
 {
@@ -155,6 +169,8 @@ static int bring_down(struct instance_view *view, int64_t limit_ms, bool *down, 
 		*clean = state == MACHINE_SHUT_DOWN;
 		return 0;
 	}
+	if (resume(view, again_ms, err))
+		return -1;
 	thaw_leftovers(view, again_ms);
 	int64_t waited_ms = clock_now_ms() - instance->stop_requested.ms;
 	if (waited_ms >= limit_ms || boolean_or(instance->force_stop, false)) {
@@ -268,8 +284,11 @@ static int supervise(struct instance_view *view, int64_t *again_ms, struct error
 		return follow_guest(view, err);
 	if (machine_serve_volumes(view, err))
 		return -1;
-	if (state == MACHINE_RUNNING)
+	if (state == MACHINE_RUNNING) {
+		if (resume(view, again_ms, err))
+			return -1;
 		thaw_leftovers(view, again_ms);
+	}
 	if (image && boolean_or(image->capture->no_reboot, false)) {
 		*again_ms = 0; /* there may be another */
 		return capture_now(view, image, state == MACHINE_RUNNING, false, err);
