@@ -25,6 +25,7 @@ enum {
 	LISTEN_MS = 120000,
 	TERMINATE_LISTEN_MS = 20000, /* only when a volume outlives the instance */
 	FORGET_MS = 3600 * 1000,
+	LAUNCH_PATIENCE_MS = 15000,
 	THAW_MS = 1000,
 	THAW_AGAIN_MS = 10000,
 	RESUME_AGAIN_MS = 5000,
@@ -97,14 +98,24 @@ static int fail_launch(struct instance_view *view, const struct error *why, stru
 	return commit_instance(view, err);
 }
 
+/* What another attempt may mend: a host that is overloaded, something that is just ending. */
+static bool may_pass(const struct instance_view *view, const struct error *why)
+{
+	if (why->code == ERROR_CONFLICT)
+		return true;
+	return (why->code == ERROR_INTERNAL || why->code == ERROR_TIMEOUT ||
+		       why->code == ERROR_UNAVAILABLE) &&
+		clock_now_ms() - view->instance->launched.ms < LAUNCH_PATIENCE_MS;
+}
+
 static int launch(struct instance_view *view, struct error *err)
 {
+	struct instance_record *instance = view->instance;
 	int64_t begun_ms = clock_monotonic_ms();
 	if (machine_launch(view, err)) {
 		struct error why = *err;
-		return why.code == ERROR_CONFLICT ? -1 : fail_launch(view, &why, err);
+		return may_pass(view, &why) ? -1 : fail_launch(view, &why, err);
 	}
-	struct instance_record *instance = view->instance;
 	struct meta_batch *batch = meta_batch_create(view->amid->meta, view->arena);
 	instance->state = "running";
 	instance->restart = NULL;
