@@ -1,6 +1,7 @@
 /*
  * Spawning and watching processes. process_spawn forks twice: the middle child ends at once, so the grandchild belongs to init and survives us; its pid comes back through
- * a pipe, which also carries errno when exec fails.
+ * a pipe, which also carries errno when exec fails. The program is started only when the middle child has gone for good: one that asks for a signal at its parent's death, as nbdkit does,
+ * must not take that end for it.
  */
 #include "base/process.h"
 
@@ -11,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -55,23 +57,65 @@ static void reset_signals(void)
 		signal(s, SIG_DFL);
 }
 
+struct spawn_pipes {
+	int report[2]; /* from the grandchild: struct spawn_report */
+	int gate[2];   /* to it: a byte says go; the end of file that we have died */
+};
+
 static _Noreturn void run_grandchild(const char *const argv[], int null_fd, int log_fd, const int *keep_fds,
-	unsigned keep_count, int report_fd)
+	unsigned keep_count, const struct spawn_pipes *pipes)
 {
 	struct spawn_report report = { .pid = getpid() };
+	int report_fd = pipes->report[1];
+	char go;
 	reset_signals();
 	dup2(null_fd, 0);
 	dup2(log_fd, 1);
 	dup2(log_fd, 2);
 	for (unsigned i = 0; i < keep_count; i++)
 		fcntl(keep_fds[i], F_SETFD, 0);
+	close(pipes->gate[1]);
+	if (write(report_fd, &report, sizeof report) != sizeof report || read(pipes->gate[0], &go, 1) != 1)
+		_exit(126);
 	close_others(keep_fds, keep_count, report_fd);
-	if (write(report_fd, &report, sizeof report) == sizeof report)
-		execvp(argv[0], (char *const *)(uintptr_t)argv);
+	execvp(argv[0], (char *const *)(uintptr_t)argv);
 	report.errno_value = errno;
 	if (write(report_fd, &report, sizeof report) < 0)
 		_exit(126);
 	_exit(127);
+}
+
+/* The middle child's part, and its end; the parent's errno tells of a failed fork. */
+static int fork_twice(const char *const argv[], int null_fd, int log_fd, const int *keep_fds,
+	unsigned keep_count, const struct spawn_pipes *pipes)
+{
+	pid_t child = fork();
+	if (child == 0) {
+		setsid();
+		pid_t grandchild = fork();
+		if (grandchild == 0)
+			run_grandchild(argv, null_fd, log_fd, keep_fds, keep_count, pipes);
+		_exit(grandchild < 0 ? 1 : 0);
+	}
+	if (child < 0)
+		return -1;
+	while (waitpid(child, NULL, 0) < 0 && errno == EINTR)
+		;
+	return 0;
+}
+
+static int open_pipes(struct spawn_pipes *pipes)
+{
+	if (pipe2(pipes->report, O_CLOEXEC))
+		return -1;
+	/* a socket, since writing to it raises no SIGPIPE */
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pipes->gate) == 0)
+		return 0;
+	int pipe_errno = errno;
+	close(pipes->report[0]);
+	close(pipes->report[1]);
+	errno = pipe_errno;
+	return -1;
 }
 
 int process_spawn(const char *const argv[], const char *log_path, const int *keep_fds, unsigned keep_count,
@@ -80,30 +124,21 @@ int process_spawn(const char *const argv[], const char *log_path, const int *kee
 	int null_fd FILE_SCOPED = open("/dev/null", O_RDWR | O_CLOEXEC);
 	int log_fd FILE_SCOPED =
 		open(log_path ? log_path : "/dev/null", O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
-	int pipe_fds[2];
+	struct spawn_pipes pipes;
 	if (null_fd < 0 || log_fd < 0)
 		return error_set_errno(err, errno, "cannot open %s", log_path ? log_path : "/dev/null");
-	if (pipe2(pipe_fds, O_CLOEXEC))
+	if (open_pipes(&pipes))
 		return error_set_errno(err, errno, "cannot make a pipe");
-	int read_fd FILE_SCOPED = pipe_fds[0];
-	pid_t child = fork();
-	if (child == 0) {
-		setsid();
-		pid_t grandchild = fork();
-		if (grandchild == 0)
-			run_grandchild(argv, null_fd, log_fd, keep_fds, keep_count, pipe_fds[1]);
-		_exit(grandchild < 0 ? 1 : 0);
-	}
-	int fork_errno = errno;
-	close(pipe_fds[1]);
-	if (child < 0)
+	int failed = fork_twice(argv, null_fd, log_fd, keep_fds, keep_count, &pipes), fork_errno = errno;
+	close(pipes.report[1]);
+	close(pipes.gate[0]);
+	int read_fd FILE_SCOPED = pipes.report[0], gate_fd FILE_SCOPED = pipes.gate[1];
+	if (failed)
 		return error_set_errno(err, fork_errno, "cannot fork for %s", argv[0]);
-	while (waitpid(child, NULL, 0) < 0 && errno == EINTR)
-		;
 	struct spawn_report report = { 0 }, failure;
-	/* end of file comes when exec has closed the descriptor */
-	if (read(read_fd, &report, sizeof report) != sizeof report)
+	if (read(read_fd, &report, sizeof report) != sizeof report || send(gate_fd, "", 1, MSG_NOSIGNAL) != 1)
 		return error_set(err, ERROR_INTERNAL, "cannot start %s: no process", argv[0]);
+	/* end of file comes when exec has closed the descriptor */
 	if (read(read_fd, &failure, sizeof failure) == sizeof failure)
 		return error_set_errno(err, failure.errno_value, "cannot start %s", argv[0]);
 	if (process_identify(report.pid, process))
