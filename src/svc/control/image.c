@@ -1,28 +1,9 @@
-/*
- * The image and snapshot controllers: an image that is being created becomes available when all its snapshots are completed, failed when one has failed. A snapshot's change wakes its volume
- * (to be sealed) and its image.
- */
+/* The image controller: an image that is being created becomes available when all its snapshots are completed, failed when one has failed. */
 #include <string.h>
 
 #include "base/log.h"
 #include "svc/control/internal.h"
 #include "base/banned.h"
-
-int control_snapshot(void *context, const char *id, int64_t *again_ms, struct error *err)
-{
-	struct amid *amid = context;
-	struct arena *arena ARENA_SCOPED = arena_create();
-	struct snapshot_record *snapshot;
-	if (meta_get_any(amid->meta, &record_snapshot, NULL, id, arena, &snapshot, err))
-		return -1;
-	if (!snapshot)
-		return 0;
-	if (snapshot->layer.set && snapshot->volume)
-		work_enqueue(amid->work, "volume", snapshot->volume);
-	if (snapshot->image && strcmp(snapshot->state, "pending") != 0)
-		work_enqueue(amid->work, "image", snapshot->image);
-	return 0;
-}
 
 /* "available", "failed" or NULL: not yet. *reason is the failed snapshot's message. */
 static const char *decide_state(struct meta_rows snapshots, const char **reason)

@@ -1,0 +1,39 @@
+/*
+ * The snapshot controller. A snapshot's change wakes its volume (to be sealed) and its image. What else there is to do with one (`attended` in its record) is done here, one thing at a look: each ends with a change of the
+ * record, which brings the next look.
+ */
+#include <string.h>
+
+#include "svc/control/internal.h"
+#include "svc/control/snapshot.h"
+#include "svc/snapshot_state.h"
+#include "base/banned.h"
+
+int snapshot_view_commit(struct snapshot_view *view, struct error *err)
+{
+	struct meta_batch *batch = meta_batch_create(view->amid->meta, view->arena);
+	snapshot_set_attended(view->snapshot);
+	meta_batch_put(batch, &record_snapshot, view->snapshot);
+	return meta_commit(view->amid->meta, batch, err);
+}
+
+int control_snapshot(void *context, const char *id, int64_t *again_ms, struct error *err)
+{
+	struct arena *arena ARENA_SCOPED = arena_create();
+	struct snapshot_view view = { .amid = context, .arena = arena };
+	if (meta_get_any(view.amid->meta, &record_snapshot, NULL, id, arena, &view.snapshot, err))
+		return -1;
+	struct snapshot_record *snapshot = view.snapshot;
+	if (!snapshot)
+		return 0;
+	if (snapshot->layer.set && snapshot->volume)
+		work_enqueue(view.amid->work, "volume", snapshot->volume);
+	if (snapshot->image && strcmp(snapshot->state, "pending") != 0)
+		work_enqueue(view.amid->work, "image", snapshot->image);
+	view.region = amid_find_region(view.amid, snapshot->record.region);
+	if (!view.region || !boolean_or(snapshot->attended, false))
+		return 0;
+	if (snapshot->copy)
+		return snapshot_copy_step(&view, err);
+	return 0;
+}
