@@ -78,7 +78,8 @@ static int check_images(struct check *check, const char *region, struct error *e
 		return -1;
 	for (size_t i = 0; i < rows.count; i++) {
 		struct image_record *image = rows.items[i];
-		for (size_t j = 0; j < image->block_devices.count; j++) {
+		/* what is in the recycle bin may have lost its snapshots */
+		for (size_t j = 0; !image->recycled && j < image->block_devices.count; j++) {
 			struct snapshot_record *snapshot = NULL;
 			const char *id = image->block_devices.items[j].snapshot;
 			if (id &&

@@ -1,6 +1,7 @@
-/* The image controller: an image that is being created becomes available when all its snapshots are completed, failed when one has failed. */
+/* The image controller: an image that is being created becomes available when all its snapshots are completed, failed when one has failed. One in the recycle bin goes when its time is over. */
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "svc/control/internal.h"
 #include "base/banned.h"
@@ -21,6 +22,23 @@ static const char *decide_state(struct meta_rows snapshots, const char **reason)
 	return state;
 }
 
+/* An image whose time in the recycle bin is over goes. */
+static int empty_bin(struct amid *amid, struct image_record *image, struct arena *arena, int64_t *again_ms,
+	struct error *err)
+{
+	int64_t left_ms = image->recycled->exits.ms - clock_now_ms();
+	if (left_ms > 0) {
+		*again_ms = left_ms;
+		return 0;
+	}
+	struct meta_batch *batch = meta_batch_create(amid->meta, arena);
+	meta_batch_delete(batch, &record_image, image);
+	if (meta_commit(amid->meta, batch, err))
+		return -1;
+	log_info("image-left-bin", "image=%s", image->record.id);
+	return 0;
+}
+
 int control_image(void *context, const char *id, int64_t *again_ms, struct error *err)
 {
 	struct amid *amid = context;
@@ -28,6 +46,8 @@ int control_image(void *context, const char *id, int64_t *again_ms, struct error
 	struct image_record *image;
 	if (meta_get_any(amid->meta, &record_image, NULL, id, arena, &image, err))
 		return -1;
+	if (image && image->recycled)
+		return empty_bin(amid, image, arena, again_ms, err);
 	if (!image || strcmp(image->state, "pending") != 0)
 		return 0;
 	if (image->capture) {

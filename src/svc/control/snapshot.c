@@ -4,6 +4,8 @@
  */
 #include <string.h>
 
+#include "base/clock.h"
+#include "base/log.h"
 #include "svc/control/internal.h"
 #include "svc/control/snapshot.h"
 #include "svc/snapshot_state.h"
@@ -15,6 +17,22 @@ int snapshot_view_commit(struct snapshot_view *view, struct error *err)
 	snapshot_set_attended(view->snapshot);
 	meta_batch_put(batch, &record_snapshot, view->snapshot);
 	return meta_commit(view->amid->meta, batch, err);
+}
+
+/* A snapshot whose time in the recycle bin is over goes, and its blocks with it. */
+static int empty_bin(struct snapshot_view *view, int64_t *again_ms, struct error *err)
+{
+	int64_t left_ms = view->snapshot->recycled->exits.ms - clock_now_ms();
+	if (left_ms > 0) {
+		*again_ms = left_ms;
+		return 0;
+	}
+	struct meta_batch *batch = meta_batch_create(view->amid->meta, view->arena);
+	meta_batch_delete(batch, &record_snapshot, view->snapshot);
+	if (meta_commit(view->amid->meta, batch, err))
+		return -1;
+	log_info("snapshot-left-bin", "snapshot=%s", view->snapshot->record.id);
+	return 0;
 }
 
 int control_snapshot(void *context, const char *id, int64_t *again_ms, struct error *err)
@@ -33,6 +51,8 @@ int control_snapshot(void *context, const char *id, int64_t *again_ms, struct er
 	view.region = amid_find_region(view.amid, snapshot->record.region);
 	if (!view.region || !boolean_or(snapshot->attended, false))
 		return 0;
+	if (snapshot->recycled)
+		return empty_bin(&view, again_ms, err);
 	if (snapshot->copy)
 		return snapshot_copy_step(&view, err);
 	return 0;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "svc/ec2/instances.h"
+#include "svc/ec2/recycle_bin.h"
 #include "svc/ec2/snapshot_public_access.h"
 #include "svc/ec2/volumes.h"
 #include "svc/freeze.h"
@@ -296,6 +297,6 @@ int ec2_delete_snapshot(struct call *call, const struct ec2_DeleteSnapshotReques
 		return error_set(err, ERROR_SNAPSHOT_LOCKED,
 			"The snapshot %s is locked and cannot be deleted.", request->snapshot_id);
 	struct meta_batch *batch = meta_batch_create(call->amid->meta, call->arena);
-	meta_batch_delete(batch, &record_snapshot, snapshot);
-	return meta_commit(call->amid->meta, batch, err);
+	return recycle_snapshot(call, snapshot, batch, err) || meta_commit(call->amid->meta, batch, err) ? -1
+													 : 0;
 }
