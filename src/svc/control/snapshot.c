@@ -55,5 +55,7 @@ int control_snapshot(void *context, const char *id, int64_t *again_ms, struct er
 		return empty_bin(&view, again_ms, err);
 	if (snapshot->copy)
 		return snapshot_copy_step(&view, err);
-	return 0;
+	if (snapshot_is_tiering(snapshot) || (snapshot->tier && snapshot->tier->restore_expires.set))
+		return snapshot_tier_step(&view, again_ms, err);
+	return snapshot_fast_restore_step(&view, again_ms, err);
 }
