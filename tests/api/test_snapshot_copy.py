@@ -1,11 +1,13 @@
 """CopySnapshot: within a region and to another one, and what is refused."""
 
 import concurrent.futures
+import json
 
+import botocore.awsrequest
 import pytest
 from botocore.exceptions import ClientError
-from conftest import ApiError
-from test_ebs_direct import block_of, read, write
+from conftest import ApiError, World
+from test_ebs_direct import block_of, put, read, write
 
 BLOCKS = {0: block_of("a"), 1: bytes(512 * 1024), 2047: block_of("b")}
 
@@ -49,10 +51,6 @@ def test_copy_to_another_region_has_the_same_bytes(server, ebs, ec2_west, ec2, c
 
 
 def status(server):
-    import json
-
-    import botocore.awsrequest
-
     answer = server.send(botocore.awsrequest.AWSRequest("GET", f"{server.endpoint}/_amid/status"))[1]
     return {region["region"]: region for region in json.loads(answer)["regions"]}
 
@@ -73,8 +71,6 @@ def test_empty_snapshot_is_copied(ec2_west, ebs, copied):
 
 
 def test_image_of_a_copied_snapshot_is_launched(server, ebs, ec2_west, copied):
-    from conftest import World
-
     west = World(ec2_west)
     west.instance(image=west.image(snapshot=copied(ec2_west, write(ebs, BLOCKS))))
 
@@ -83,8 +79,6 @@ def test_copy_goes_on_after_a_crash(own_server, wait_for):
     ebs, west = own_server.client("ebs"), own_server.client("ec2", "us-west-2")
     blocks = {index: block_of(("crash", index)) for index in range(600)}
     source = ebs.start_snapshot(VolumeSize=1)["SnapshotId"]
-    from test_ebs_direct import put
-
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda item: put(ebs, source, *item), blocks.items()))
     ebs.complete_snapshot(SnapshotId=source, ChangedBlocksCount=len(blocks))
@@ -100,9 +94,19 @@ def test_copy_goes_on_after_a_crash(own_server, wait_for):
         index = block["BlockIndex"]
         got = west_ebs.get_snapshot_block(SnapshotId=copy, BlockIndex=index, BlockToken=block["BlockToken"])
         assert got["BlockData"].read() == blocks[index]
+    wait_for(lambda: status(own_server)["us-east-1"]["store_objects"] == 0, 60)
     own_server.stop()
     checked = own_server.fsck()
     assert checked.returncode == 0, checked.stdout
+
+
+def test_deleting_a_copy_that_is_under_way_frees_both_regions(own_server, wait_for):
+    ec2, west, ebs = own_server.client("ec2"), own_server.client("ec2", "us-west-2"), own_server.client("ebs")
+    source = write(ebs, {index: block_of(("gone", index)) for index in range(300)})
+    copy = west.copy_snapshot(SourceRegion="us-east-1", SourceSnapshotId=source)["SnapshotId"]
+    ec2.delete_snapshot(SnapshotId=source)
+    west.delete_snapshot(SnapshotId=copy)
+    wait_for(lambda: not any(region["store_objects"] for region in status(own_server).values()), 60)
 
 
 def test_what_cannot_be_copied(ec2, ebs, world):

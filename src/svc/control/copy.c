@@ -134,6 +134,30 @@ static int count_blocks(struct tree *tree, int64_t *count, struct error *err)
 	return 0;
 }
 
+/* The source's blocks are kept for this copy no more: that may have been all that kept them. */
+static void let_go_of_source(const struct snapshot_view *view)
+{
+	work_enqueue(view->amid->work, "collect", view->snapshot->source_region);
+}
+
+static int complete(struct snapshot_view *view, struct error *err)
+{
+	struct snapshot_record *snapshot = view->snapshot;
+	if (strcmp(snapshot->root, snapshot->copy->root) != 0)
+		return error_set(err, ERROR_CORRUPT, "snapshot %s was copied as %s, which is not %s",
+			snapshot->record.id, snapshot->root, snapshot->copy->root);
+	snapshot->copy = NULL;
+	snapshot->state = "completed";
+	snapshot->completed = some_timestamp(clock_now_ms());
+	if (snapshot_view_commit(view, err))
+		return -1;
+	log_info("snapshot-copied", "snapshot=%s source=%s region=%s added_bytes=%lld", snapshot->record.id,
+		snapshot->source_snapshot, snapshot->source_region, (long long)snapshot->added_bytes.value);
+	if (strcmp(snapshot->source_region, snapshot->record.region) != 0)
+		let_go_of_source(view);
+	return 0;
+}
+
 static int publish(struct snapshot_view *view, struct copying *copying, bool more, struct error *err)
 {
 	struct snapshot_record *snapshot = view->snapshot;
@@ -149,18 +173,7 @@ static int publish(struct snapshot_view *view, struct copying *copying, bool mor
 		some_integer(integer_or(snapshot->added_bytes, 0) + (int64_t)(copying->bytes + pages));
 	snapshot->copy->blocks = some_integer(total);
 	snapshot->copy->copied = some_integer(integer_or(snapshot->copy->copied, 0) + (int64_t)copying->seen);
-	if (!more) {
-		if (strcmp(snapshot->root, snapshot->copy->root) != 0)
-			return error_set(err, ERROR_CORRUPT, "snapshot %s was copied as %s, which is not %s",
-				snapshot->record.id, snapshot->root, snapshot->copy->root);
-		snapshot->copy = NULL;
-		snapshot->state = "completed";
-		snapshot->completed = some_timestamp(clock_now_ms());
-		log_info("snapshot-copied", "snapshot=%s source=%s region=%s added_bytes=%lld",
-			snapshot->record.id, snapshot->source_snapshot, snapshot->source_region,
-			(long long)snapshot->added_bytes.value);
-	}
-	return snapshot_view_commit(view, err);
+	return more ? snapshot_view_commit(view, err) : complete(view, err);
 }
 
 static int copy_more(struct snapshot_view *view, struct error *err)
@@ -179,6 +192,9 @@ int snapshot_copy_step(struct snapshot_view *view, struct error *err)
 	struct snapshot_record *snapshot = view->snapshot;
 	if (copy_more(view, err) == 0)
 		return 0;
+	/* if the snapshot was deleted meanwhile, what this step brought was not collected with the rest */
+	if (err->code == ERROR_CONFLICT)
+		work_enqueue(view->amid->work, "collect", snapshot->record.region);
 	if (err->code != ERROR_CORRUPT && err->code != ERROR_NOT_FOUND && err->code != ERROR_NO_SPACE)
 		return -1;
 	log_error("snapshot-copy-failed", "snapshot=%s error=\"%s\"", snapshot->record.id, err->message);
@@ -186,5 +202,9 @@ int snapshot_copy_step(struct snapshot_view *view, struct error *err)
 	snapshot->state_message = arena_strdup(view->arena, err->message);
 	snapshot->root = NULL; /* what has come may be collected */
 	snapshot->copy = NULL;
-	return snapshot_view_commit(view, err);
+	if (snapshot_view_commit(view, err))
+		return -1;
+	work_enqueue(view->amid->work, "collect", snapshot->record.region);
+	let_go_of_source(view);
+	return 0;
 }

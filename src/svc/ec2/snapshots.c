@@ -297,6 +297,9 @@ int ec2_delete_snapshot(struct call *call, const struct ec2_DeleteSnapshotReques
 		return error_set(err, ERROR_SNAPSHOT_LOCKED,
 			"The snapshot %s is locked and cannot be deleted.", request->snapshot_id);
 	struct meta_batch *batch = meta_batch_create(call->amid->meta, call->arena);
-	return recycle_snapshot(call, snapshot, batch, err) || meta_commit(call->amid->meta, batch, err) ? -1
-													 : 0;
+	if (recycle_snapshot(call, snapshot, batch, err) || meta_commit(call->amid->meta, batch, err))
+		return -1;
+	if (snapshot->copy) /* the region that it was to come from keeps its tree no more */
+		work_enqueue(call->amid->work, "collect", snapshot->copy->region);
+	return 0;
 }
