@@ -84,7 +84,7 @@ bool snapshot_is_locked(const struct snapshot_record *snapshot)
 	return state && strcmp(state, "expired") != 0;
 }
 
-static bool has_unsettled_fast_restore(const struct snapshot_record *snapshot)
+bool snapshot_has_unsettled_restore(const struct snapshot_record *snapshot)
 {
 	for (size_t i = 0; i < snapshot->fast_restores.count; i++) {
 		const char *state = snapshot->fast_restores.items[i].state;
@@ -98,6 +98,6 @@ void snapshot_set_attended(struct snapshot_record *snapshot)
 {
 	bool attended = snapshot_is_recycled(snapshot) || snapshot->copy || snapshot_is_tiering(snapshot) ||
 		(snapshot->tier && snapshot->tier->restore_expires.set) ||
-		has_unsettled_fast_restore(snapshot);
+		snapshot_has_unsettled_restore(snapshot);
 	snapshot->attended = attended ? some_boolean(true) : (struct shape_boolean){ 0 };
 }

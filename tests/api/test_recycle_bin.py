@@ -119,6 +119,10 @@ def test_what_is_no_rule(rbin, rest):
         {"ResourceType": "EBS_SNAPSHOT", "RetentionPeriod": {**period, "RetentionPeriodValue": 3651}},
         {"ResourceType": "EBS_SNAPSHOT", "RetentionPeriod": {**period, "RetentionPeriodUnit": "WEEKS"}},
         {"ResourceType": "EBS_SNAPSHOT"},
+        {"ResourceType": "EBS_SNAPSHOT", "RetentionPeriod": {"RetentionPeriodValue": 7}},
+        {"ResourceType": "EBS_SNAPSHOT", "RetentionPeriod": {"RetentionPeriodUnit": "DAYS"}},
+        {"ResourceType": "EBS_SNAPSHOT", "RetentionPeriod": period, "LockConfiguration": {}},
+        {"ResourceType": "EBS_SNAPSHOT", "RetentionPeriod": period, "ResourceTags": [{}]},
         {"ResourceType": "EBS_SNAPSHOT", "RetentionPeriod": period, "ResourceTags": tag, "ExcludeResourceTags": tag},
     ):
         status, answer = rest("POST", "/rules", **wrong)

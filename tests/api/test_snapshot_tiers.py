@@ -128,7 +128,7 @@ def states(ec2):
 
 
 def test_fast_restore_is_enabled_zone_by_zone(ec2, ebs, wait_for):
-    snapshot = write(ebs, {index: block_of(index % 7) for index in range(150)})
+    snapshot = write(ebs, {index: block_of(index % 7) for index in range(70)})
     zones = ["us-east-1b", "us-east-1a"]
     answer = ec2.enable_fast_snapshot_restores(SourceSnapshotIds=[snapshot], AvailabilityZones=zones)
     assert [item["State"] for item in answer["Successful"]] == ["enabling", "enabling"] and not answer["Unsuccessful"]
@@ -138,6 +138,18 @@ def test_fast_restore_is_enabled_zone_by_zone(ec2, ebs, wait_for):
     ec2.disable_fast_snapshot_restores(SourceSnapshotIds=[snapshot], AvailabilityZones=["us-east-1b"])
     wait_for(lambda: states(ec2) == {(snapshot, "us-east-1a"): "enabled", (snapshot, "us-east-1b"): "disabled"})
     archive(ec2, snapshot)
+    assert states(ec2) == {}
+
+
+def test_fast_restore_of_what_is_restored_for_some_days(ec2, ebs, server, wait_for):
+    snapshot = write(ebs, {1: block_of(1)})
+    archive(ec2, snapshot)
+    ec2.restore_snapshot_tier(SnapshotId=snapshot, TemporaryRestoreDays=1)
+    wait_operation(ec2, snapshot, "temporary-restore-completed")
+    ec2.enable_fast_snapshot_restores(SourceSnapshotIds=[snapshot], AvailabilityZones=["us-east-1a"])
+    wait_for(lambda: states(ec2) == {(snapshot, "us-east-1a"): "enabled"})
+    clock(server, "POST", advance_ms=DAY)
+    wait_operation(ec2, snapshot, "archival-completed")
     assert states(ec2) == {}
 
 
@@ -159,7 +171,7 @@ def test_fast_restore_of_what_cannot_be(ec2, ebs, world):
 
 def test_reading_goes_on_after_a_crash(own_server):
     ec2, ebs = own_server.client("ec2"), own_server.client("ebs")
-    snapshot = write(ebs, {index: block_of(index) for index in range(200)})
+    snapshot = write(ebs, {index: block_of(index) for index in range(70)})
     ec2.enable_fast_snapshot_restores(SourceSnapshotIds=[snapshot], AvailabilityZones=["us-east-1a"])
     own_server.kill()
     own_server.start()

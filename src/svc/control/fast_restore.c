@@ -31,14 +31,6 @@ static unsigned move(struct snapshot_record *snapshot, const char *from, const c
 }
 #define MOVE(snapshot, from, to) move(snapshot, #from, #to, offsetof(struct record_fast_restore, to))
 
-static bool is_optimizing(const struct snapshot_record *snapshot)
-{
-	for (size_t i = 0; i < snapshot->fast_restores.count; i++)
-		if (strcmp(snapshot->fast_restores.items[i].state, "optimizing") == 0)
-			return true;
-	return false;
-}
-
 static int fail(struct snapshot_view *view, struct error *err)
 {
 	struct snapshot_record *snapshot = view->snapshot;
@@ -68,8 +60,6 @@ int snapshot_fast_restore_step(struct snapshot_view *view, int64_t *again_ms, st
 			snapshot); /* also for those that were being optimized: the cache is the same */
 	if (moved || begun)
 		return snapshot_view_commit(view, err);
-	if (!is_optimizing(snapshot))
-		return snapshot_view_commit(view, err); /* nothing is left to do */
 	int64_t wait_ms = tree_reader_wait(view);
 	if (wait_ms) {
 		*again_ms = wait_ms;

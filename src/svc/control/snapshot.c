@@ -55,7 +55,15 @@ int control_snapshot(void *context, const char *id, int64_t *again_ms, struct er
 		return empty_bin(&view, again_ms, err);
 	if (snapshot->copy)
 		return snapshot_copy_step(&view, err);
-	if (snapshot_is_tiering(snapshot) || (snapshot->tier && snapshot->tier->restore_expires.set))
+	if (snapshot_is_tiering(snapshot))
 		return snapshot_tier_step(&view, again_ms, err);
-	return snapshot_fast_restore_step(&view, again_ms, err);
+	if (snapshot->tier && snapshot->tier->restore_expires.set) {
+		bool ended;
+		if (snapshot_tier_expire(&view, &ended, again_ms, err))
+			return -1;
+		if (ended)
+			return 0;
+	}
+	return snapshot_has_unsettled_restore(snapshot) ? snapshot_fast_restore_step(&view, again_ms, err)
+							: 0;
 }

@@ -24,9 +24,11 @@ int64_t tree_reader_wait(const struct snapshot_view *view);
 /* From the beginning. */
 void tree_reader_rewind(struct snapshot_record *snapshot);
 
-/* tier.c: an archival or restore that is under way goes on; a temporary restore whose time is over ends. */
+/* tier.c: an archival or restore that is under way goes on. */
 int snapshot_tier_step(struct snapshot_view *view, int64_t *again_ms, struct error *err);
-/* fast_restore.c: fast restores are brought to where they should be. */
+/* Ends a temporary restore if its time is over (*ended: the view is used up then); otherwise *again_ms says when that will be. */
+int snapshot_tier_expire(struct snapshot_view *view, bool *ended, int64_t *again_ms, struct error *err);
+/* fast_restore.c: brings unsettled fast restores nearer to where they should be. */
 int snapshot_fast_restore_step(struct snapshot_view *view, int64_t *again_ms, struct error *err);
 /* copy.c: brings some more blocks of a copy, or completes it. */
 int snapshot_copy_step(struct snapshot_view *view, struct error *err);

@@ -106,11 +106,12 @@ static int fail(struct snapshot_view *view, struct error *err)
 	return snapshot_view_commit(view, err);
 }
 
-static int expire(struct snapshot_view *view, int64_t *again_ms, struct error *err)
+int snapshot_tier_expire(struct snapshot_view *view, bool *ended, int64_t *again_ms, struct error *err)
 {
 	struct record_snapshot_tier *tier = view->snapshot->tier;
 	int64_t left_ms = tier->restore_expires.ms - clock_now_ms();
-	if (left_ms > 0) {
+	*ended = left_ms <= 0;
+	if (!*ended) {
 		*again_ms = left_ms;
 		return 0;
 	}
@@ -124,8 +125,6 @@ static int expire(struct snapshot_view *view, int64_t *again_ms, struct error *e
 int snapshot_tier_step(struct snapshot_view *view, int64_t *again_ms, struct error *err)
 {
 	bool done;
-	if (!snapshot_is_tiering(view->snapshot))
-		return expire(view, again_ms, err);
 	int64_t wait_ms = tree_reader_wait(view);
 	if (wait_ms) {
 		*again_ms = wait_ms;
