@@ -146,6 +146,7 @@ void snapshot_result(struct call *call, const struct snapshot_record *snapshot, 
 		.description = text_or(snapshot->description, ""),
 		.volume_size = snapshot->volume_size_gib,
 		.encrypted = some_boolean(boolean_or(snapshot->encrypted, false)),
+		.transfer_type = snapshot->source_snapshot ? "standard" : NULL,
 	};
 }
 
