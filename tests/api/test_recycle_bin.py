@@ -259,3 +259,13 @@ def test_snapshots_deleted_with_their_image_go_into_the_bin(ec2, rbin, world, ra
     snapshot = world.snapshot()
     raw_call("DeregisterImage", ImageId=world.image(snapshot=snapshot), DeleteAssociatedSnapshots="true")
     assert in_bin(ec2) == [snapshot]
+
+
+def test_rules_by_the_aws_cli(aws, rbin):
+    period = "RetentionPeriodValue=3,RetentionPeriodUnit=DAYS"
+    made = aws("rbin", "create-rule", "--resource-type", "EBS_SNAPSHOT", "--retention-period", period, "--tags", "Key=a,Value=b")
+    arn = f"arn:aws:rbin:us-east-1:123456789012:rule/{made['Identifier']}"
+    aws("rbin", "untag-resource", "--resource-arn", arn, "--tag-keys", "a")
+    assert rbin.list_tags_for_resource(ResourceArn=arn)["Tags"] == []
+    aws("rbin", "delete-rule", "--identifier", made["Identifier"])
+    assert rbin.list_rules(ResourceType="EBS_SNAPSHOT")["Rules"] == []

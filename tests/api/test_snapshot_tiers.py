@@ -165,6 +165,9 @@ def test_fast_restore_of_what_cannot_be(ec2, ebs, world):
         for item in answer["Unsuccessful"]
     }
     assert failed == {unknown: ["InvalidSnapshot.NotFound"] * 2, pending: ["IncorrectState"] * 2}
+    never = ec2.disable_fast_snapshot_restores(SourceSnapshotIds=[good], AvailabilityZones=["us-east-1a", "us-east-1b"])
+    assert [item["AvailabilityZone"] for item in never["Successful"]] == ["us-east-1a"]
+    assert never["Unsuccessful"][0]["FastSnapshotRestoreStateErrors"][0]["AvailabilityZone"] == "us-east-1b"
     with pytest.raises(ClientError, match="InvalidParameterValue"):
         ec2.enable_fast_snapshot_restores(SourceSnapshotIds=[good], AvailabilityZones=["us-west-2a"])
 

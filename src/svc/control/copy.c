@@ -96,7 +96,7 @@ static int copy_block(struct copying *copying, uint64_t index, const struct dige
 	return tree_builder_set(copying->builder, index, block, err);
 }
 
-/* Stores of two regions cannot be compared page by page unless one reader has both: pages are equal if their digests are, whatever store they are read from. */
+/* The two trees lie in two stores, which does not matter: pages are equal if their digests are. *more false: nothing differs any more. */
 static int copy_some(struct copying *copying, bool *more, struct error *err)
 {
 	struct digest old, block;

@@ -78,24 +78,35 @@ static int check_ids(const struct ec2_SnapshotIdStringList *ids, struct error *e
 		SNAPSHOTS_MAX);
 }
 
-/* The snapshot's restore of a zone, made if it is missing; in order of the zones. */
-static struct record_fast_restore *restore_of(
-	struct call *call, struct snapshot_record *snapshot, const char *zone)
+/* The snapshot's restore of a zone; NULL: there has never been one. */
+static struct record_fast_restore *find_restore(struct snapshot_record *snapshot, const char *zone)
+{
+	for (size_t i = 0; i < snapshot->fast_restores.count; i++)
+		if (strcmp(snapshot->fast_restores.items[i].zone, zone) == 0)
+			return &snapshot->fast_restores.items[i];
+	return NULL;
+}
+
+/* Adds those that are missing, disabled; the list stays in order of the zones. */
+static void add_restores(struct call *call, struct snapshot_record *snapshot, const struct zones *zones)
 {
 	struct record_fast_restore_list *list = &snapshot->fast_restores;
-	size_t at = 0;
-	while (at < list->count && strcmp(list->items[at].zone, zone) < 0)
-		at++;
-	if (at < list->count && strcmp(list->items[at].zone, zone) == 0)
-		return &list->items[at];
-	struct record_fast_restore *items = arena_alloc_array(call->arena, list->count + 1, sizeof *items);
+	struct record_fast_restore *items =
+		arena_alloc_array(call->arena, list->count + zones->count, sizeof *items);
 	for (size_t i = 0; i < list->count; i++)
-		items[i + (i >= at)] = list->items[i];
-	items[at] = (struct record_fast_restore){ .zone = zone, .state = "disabled" };
+		items[i] = list->items[i];
 	list->items = items;
-	list->count++;
-	list->set = true;
-	return &items[at];
+	for (size_t i = 0; i < zones->count; i++) {
+		const char *zone = zones->names[i];
+		size_t at = list->count;
+		if (find_restore(snapshot, zone))
+			continue;
+		for (; at > 0 && strcmp(items[at - 1].zone, zone) > 0; at--)
+			items[at] = items[at - 1];
+		items[at] = (struct record_fast_restore){ .zone = zone, .state = "disabled" };
+		list->count++;
+		list->set = true;
+	}
 }
 
 static bool is_on(const struct record_fast_restore *restore)
@@ -143,6 +154,26 @@ static int find(
 	return 0;
 }
 
+/* A zone's restore is turned on or off. */
+static struct outcome change_zone(struct call *call, const char *id, struct snapshot_record *snapshot,
+	const char *zone, bool on, const struct error *why)
+{
+	struct record_fast_restore *restore = snapshot ? find_restore(snapshot, zone) : NULL;
+	struct outcome outcome = {
+		.id = id, .zone = zone, .snapshot = snapshot, .restore = restore, .why = why
+	};
+	if (restore)
+		turn(restore, on);
+	if (snapshot && !restore) {
+		struct error *never = arena_alloc(call->arena, sizeof *never);
+		error_set(never, ERROR_INCORRECT_STATE,
+			"Fast restore of the snapshot %s is not enabled in %s.", id, zone);
+		outcome.snapshot = NULL;
+		outcome.why = never;
+	}
+	return outcome;
+}
+
 static int change_snapshot(struct call *call, const char *id, const struct zones *zones, bool on,
 	struct meta_batch *batch, struct outcomes *outcomes, struct error *err)
 {
@@ -154,14 +185,11 @@ static int change_snapshot(struct call *call, const char *id, const struct zones
 			return error_set(err, why->code, "%s", why->message);
 		snapshot = NULL;
 	}
-	for (size_t i = 0; snapshot && i < zones->count; i++)
-		turn(restore_of(call, snapshot, zones->names[i]), on);
+	if (snapshot && on)
+		add_restores(call, snapshot, zones);
 	for (size_t i = 0; i < zones->count; i++)
-		*ARENA_APPEND(call->arena, outcomes->items, outcomes->count) = (struct outcome){ .id = id,
-			.zone = zones->names[i],
-			.snapshot = snapshot,
-			.restore = snapshot ? restore_of(call, snapshot, zones->names[i]) : NULL,
-			.why = why };
+		*ARENA_APPEND(call->arena, outcomes->items, outcomes->count) =
+			change_zone(call, id, snapshot, zones->names[i], on, why);
 	if (snapshot) {
 		snapshot_set_attended(snapshot);
 		meta_batch_put(batch, &record_snapshot, snapshot);
