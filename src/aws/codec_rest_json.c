@@ -79,11 +79,11 @@ static const char *label_value(const struct codec_request *request, const char *
 }
 
 static int decode_scalar(const struct codec_request *request, const struct shape_member *member,
-	const char *text, void *field, struct error *err)
+	const struct shape *shape, const char *text, void *field, struct error *err)
 {
 	if (!text || !*text)
 		return 0;
-	const char *expected = scalar_parse(request->arena, member->shape, text, field);
+	const char *expected = scalar_parse(request->arena, shape, text, field);
 	if (!expected)
 		return 0;
 	return check_malformed(
@@ -105,6 +105,25 @@ static const char *find_text(const struct codec_request *request, const struct s
 	}
 }
 
+/* A list of texts in the query string: one parameter for each. */
+static int decode_query_list(const struct codec_request *request, const struct shape_member *member,
+	struct shape_list *list, struct error *err)
+{
+	const struct http_parameters *parameters = &request->parameters;
+	const struct shape *element = member->shape->element;
+	list->items = arena_alloc_array(request->arena, parameters->count + 1, member->shape->size);
+	for (size_t i = 0; i < parameters->count; i++) {
+		if (strcmp(parameters->items[i].name, member->wire_name) != 0)
+			continue;
+		void *item = (char *)list->items + list->count * member->shape->size;
+		if (decode_scalar(request, member, element, parameters->items[i].value, item, err) < 0)
+			return -1;
+		list->count++;
+		list->set = true;
+	}
+	return 0;
+}
+
 static int decode(const struct codec_request *request, void **input, struct error *err)
 {
 	const struct shape *shape = request->operation->shape->input;
@@ -116,7 +135,10 @@ static int decode(const struct codec_request *request, void **input, struct erro
 		void *field = (char *)*input + member->offset;
 		if (member->location == LOCATION_PAYLOAD)
 			payload = field;
-		else if (decode_scalar(request, member, find_text(request, member), field, err) < 0)
+		else if (member->location == LOCATION_QUERY && member->shape->kind == SHAPE_LIST
+				? decode_query_list(request, member, field, err)
+				: decode_scalar(request, member, member->shape, find_text(request, member),
+					  field, err))
 			return -1;
 	}
 	if (payload)
@@ -145,6 +167,8 @@ static void encode(const struct codec_request *request, const void *output, cons
 		http_response_add_header(response, request->arena, member->wire_name,
 			scalar_format(request->arena, member->shape, format, field));
 	}
+	if (response->status == 204)
+		return; /* "no content" has no body, not even an empty object */
 	response->content_type = payload ? "application/octet-stream" : "application/json";
 	if (payload)
 		buffer_append(&response->body, payload->data, payload->size);
@@ -160,6 +184,10 @@ static void encode_error(const struct service *service, const struct error *err,
 	http_response_add_header(response, arena, "x-amzn-ErrorType", error_aws_code(err->code));
 	buffer_append_text(&response->body, "{\"Message\":");
 	json_encode_text(&response->body, err->message);
+	if (error_reason(err->code)) {
+		buffer_append_text(&response->body, ",\"Reason\":");
+		json_encode_text(&response->body, error_reason(err->code));
+	}
 	buffer_append_char(&response->body, '}');
 }
 

@@ -1,4 +1,4 @@
-/* Paging. A token is the Base64 of: a version byte, the first MAC_SIZE bytes of the MAC, the last id of the page. */
+/* Paging. A token is the Base64 of: a version byte, the first MAC_SIZE bytes of the MAC, when it expires (decimal ms, 0: never) ended by NUL, the last id of the page. */
 #include "aws/page.h"
 
 #include <inttypes.h>
@@ -6,17 +6,19 @@
 #include <string.h>
 
 #include "base/buffer.h"
+#include "base/clock.h"
 #include "base/digest.h"
 #include "base/text.h"
 #include "base/banned.h"
 
-enum { TOKEN_VERSION = 1, MAC_SIZE = 16, HEAD_SIZE = 1 + MAC_SIZE };
+enum { TOKEN_VERSION = 2, MAC_SIZE = 16, HEAD_SIZE = 1 + MAC_SIZE };
 
 /* Fields are ended by NUL, which none of them can hold, so that no two tuples read the same. */
-static void mac_of(const struct call *call, const uint8_t *key, const char *id, struct digest *mac)
+static void mac_of(
+	const struct call *call, const uint8_t *key, const char *expires, const char *id, struct digest *mac)
 {
 	const char *const fields[] = { "page", call->account, call->region, call->operation->shape->name,
-		id };
+		expires, id };
 	struct buffer text BUFFER_SCOPED = { 0 };
 	for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
 		const char *field = fields[i] ? fields[i] : "";
@@ -25,19 +27,26 @@ static void mac_of(const struct call *call, const uint8_t *key, const char *id, 
 	digest_hmac_sha256(key, PAGE_KEY_SIZE, text.data, text.size, mac);
 }
 
-/* The id in a token; NULL: it is none of ours. */
+/* The id in a token; NULL: it is none of ours, or has expired. */
 static const char *read_token(const struct call *call, const uint8_t *key, const char *token)
 {
 	size_t size;
 	struct digest mac;
+	int64_t expires_ms;
 	uint8_t *bytes = text_unbase64(call->arena, token, &size);
 	if (!bytes || size <= HEAD_SIZE || bytes[0] != TOKEN_VERSION)
 		return NULL;
-	const char *id = (const char *)bytes + HEAD_SIZE; /* NUL-terminated behind size */
-	if (strlen(id) != size - HEAD_SIZE)
+	const char *expires = (const char *)bytes + HEAD_SIZE; /* NUL-terminated behind size */
+	size_t expires_size = strlen(expires) + 1;
+	if (expires_size > size - HEAD_SIZE)
 		return NULL;
-	mac_of(call, key, id, &mac);
-	return CRYPTO_memcmp(bytes + 1, mac.bytes, MAC_SIZE) == 0 ? id : NULL;
+	const char *id = expires + expires_size;
+	if (strlen(id) != size - HEAD_SIZE - expires_size)
+		return NULL;
+	mac_of(call, key, expires, id, &mac);
+	if (CRYPTO_memcmp(bytes + 1, mac.bytes, MAC_SIZE) != 0 || text_parse_int64(expires, &expires_ms))
+		return NULL;
+	return expires_ms && expires_ms <= clock_now_ms() ? NULL : id;
 }
 
 static int read_max_results(
@@ -59,6 +68,8 @@ int page_open(const struct call *call, const uint8_t key[PAGE_KEY_SIZE], const s
 	struct shape_integer max_results, const char *next_token, struct page *page, struct error *err)
 {
 	*page = (struct page){ .call = call, .key = key };
+	if (rules->lifetime_ms)
+		page->expires_ms = clock_now_ms() + rules->lifetime_ms;
 	if (read_max_results(rules, max_results, &page->limit, err) < 0)
 		return -1;
 	if (!next_token || !*next_token)
@@ -67,7 +78,7 @@ int page_open(const struct call *call, const uint8_t key[PAGE_KEY_SIZE], const s
 	if (page->after)
 		return 0;
 	return error_set(err, rules->bad_token ? rules->bad_token : ERROR_INVALID_NEXT_TOKEN,
-		"The token is not valid");
+		"The token is not valid, or has expired");
 }
 
 bool page_is_ahead(const struct page *page, const char *id)
@@ -92,9 +103,11 @@ const char *page_close(const struct page *page)
 	struct buffer token BUFFER_SCOPED = { 0 };
 	if (!page->more || !page->last)
 		return NULL;
-	mac_of(page->call, page->key, page->last, &mac);
+	const char *expires = arena_printf(page->call->arena, "%" PRId64, page->expires_ms);
+	mac_of(page->call, page->key, expires, page->last, &mac);
 	buffer_append_char(&token, TOKEN_VERSION);
 	buffer_append(&token, mac.bytes, MAC_SIZE);
+	buffer_append(&token, expires, strlen(expires) + 1);
 	buffer_append_text(&token, page->last);
 	return text_base64(page->call->arena, token.data, token.size);
 }

@@ -10,7 +10,7 @@
  *		... add it to the answer
  *	result->next_token = page_close(&page);
  *
- * A token holds the last id of its page and a MAC over it, the account, region and operation: nobody else's, made up or altered tokens are taken. One thread, one arena.
+ * A token holds the last id of its page and a MAC over it, the account, region and operation: nobody else's, made up or altered tokens are taken, nor are those that have expired. One thread, one arena.
  */
 #pragma once
 
@@ -28,6 +28,7 @@ struct page_rules {
 	int64_t max;               /* more is served as this; 0: any */
 	int64_t fallback;          /* without MaxResults; 0: all at once */
 	enum error_code bad_token; /* 0: ERROR_INVALID_NEXT_TOKEN */
+	int64_t lifetime_ms;       /* of tokens; 0: for ever */
 };
 
 struct page {
@@ -36,6 +37,7 @@ struct page {
 	const struct call *call;
 	const uint8_t *key;
 	size_t limit, count; /* limit 0: none */
+	int64_t expires_ms;  /* of the token for the next page; 0: never */
 	const char *last;
 	bool more;
 };

@@ -14,10 +14,13 @@
 static const struct {
 	const char *aws_code;
 	int http_status;
+	const char *reason;
 } codes[ERROR_CODE_COUNT] = {
-	[ERROR_NONE] = { "None", 200 },
-#define ERROR_CODE(symbol, aws_code, http_status) [symbol] = { aws_code, http_status },
+	[ERROR_NONE] = { "None", 200, NULL },
+#define ERROR_CODE(symbol, aws_code, http_status) [symbol] = { aws_code, http_status, NULL },
+#define ERROR_CODE_REASON(symbol, aws_code, http_status, reason) [symbol] = { aws_code, http_status, reason },
 #include "base/error_codes.h"
+#undef ERROR_CODE_REASON
 #undef ERROR_CODE
 };
 
@@ -29,6 +32,11 @@ const char *error_aws_code(enum error_code code)
 int error_http_status(enum error_code code)
 {
 	return code < ERROR_CODE_COUNT ? codes[code].http_status : 500;
+}
+
+const char *error_reason(enum error_code code)
+{
+	return code < ERROR_CODE_COUNT ? codes[code].reason : NULL;
 }
 
 int error_set(struct error *err, enum error_code code, const char *format, ...)

@@ -6,7 +6,9 @@
 enum error_code {
 	ERROR_NONE = 0,
 #define ERROR_CODE(symbol, aws_code, http_status) symbol,
+#define ERROR_CODE_REASON(symbol, aws_code, http_status, reason) symbol,
 #include "base/error_codes.h"
+#undef ERROR_CODE_REASON
 #undef ERROR_CODE
 	ERROR_CODE_COUNT
 };
@@ -34,6 +36,8 @@ int error_prefix(struct error *err, const char *format, ...) __attribute__((form
 /* The AWS code ("InvalidAMIID.NotFound") and HTTP status of an error code. */
 const char *error_aws_code(enum error_code code);
 int error_http_status(enum error_code code);
+/* What the error's `Reason` says in the services that have one ("RULE_NOT_FOUND"); NULL: nothing. */
+const char *error_reason(enum error_code code);
 
 #ifdef __clang_analyzer__ /* it sees one file at a time, and would follow the ways on which these had returned 0 */
 #define error_set(...) (error_set(__VA_ARGS__), -1)

@@ -1,5 +1,5 @@
 /*
- * Every error code that amid answers: ERROR_CODE(symbol, AWS code, HTTP status).
+ * Every error code that amid answers: ERROR_CODE(symbol, AWS code, HTTP status), ERROR_CODE_REASON(the same, Reason) for those of services whose errors have one.
  * The AWS codes are those of the EC2, EBS and STS references. A low layer uses the first group; a service
  * turns them into its own where a user of AWS expects that.
  */
@@ -40,15 +40,27 @@ ERROR_CODE(ERROR_UNKNOWN_PARAMETER, "UnknownParameter", 400)
 ERROR_CODE(ERROR_INVALID_PARAMETER, "InvalidParameter", 400)
 ERROR_CODE(ERROR_INVALID_PARAMETER_VALUE, "InvalidParameterValue", 400)
 ERROR_CODE(ERROR_INVALID_PARAMETER_COMBINATION, "InvalidParameterCombination", 400)
-ERROR_CODE(ERROR_VALIDATION, "ValidationException", 400)
+ERROR_CODE_REASON(ERROR_VALIDATION, "ValidationException", 400, "INVALID_PARAMETER_VALUE")
 ERROR_CODE(ERROR_VALIDATION_QUERY, "ValidationError", 400)
-ERROR_CODE(ERROR_RESOURCE_NOT_FOUND, "ResourceNotFoundException", 404)
 ERROR_CODE(ERROR_CONFLICT_EXCEPTION, "ConflictException", 503)
 ERROR_CODE(ERROR_INVALID_FILTER, "InvalidFilter", 400)
 ERROR_CODE(ERROR_INVALID_NEXT_TOKEN, "InvalidNextToken", 400)
 ERROR_CODE(ERROR_INVALID_PAGINATION_TOKEN, "InvalidPaginationToken", 400)
 ERROR_CODE(ERROR_IDEMPOTENT_MISMATCH, "IdempotentParameterMismatch", 400)
 ERROR_CODE(ERROR_TOKEN_CONFLICT, "ConflictException", 409)
+/* of EBS direct and the recycle bin, whose errors have a Reason */
+ERROR_CODE_REASON(ERROR_VALIDATION_PAGE_TOKEN, "ValidationException", 400, "INVALID_PAGE_TOKEN")
+ERROR_CODE_REASON(ERROR_VALIDATION_BLOCK_TOKEN, "ValidationException", 400, "INVALID_BLOCK_TOKEN")
+ERROR_CODE_REASON(ERROR_VALIDATION_BLOCK, "ValidationException", 400, "INVALID_BLOCK")
+ERROR_CODE_REASON(ERROR_VALIDATION_SNAPSHOT_ID, "ValidationException", 400, "INVALID_SNAPSHOT_ID")
+ERROR_CODE_REASON(ERROR_VALIDATION_VOLUME_SIZE, "ValidationException", 400, "INVALID_VOLUME_SIZE")
+ERROR_CODE_REASON(ERROR_VALIDATION_TAG, "ValidationException", 400, "INVALID_TAG")
+ERROR_CODE_REASON(ERROR_VALIDATION_KEY, "ValidationException", 400, "INVALID_CUSTOMER_KEY")
+ERROR_CODE_REASON(ERROR_RESOURCE_NOT_FOUND, "ResourceNotFoundException", 404, "SNAPSHOT_NOT_FOUND")
+ERROR_CODE(ERROR_CONCURRENT_LIMIT, "ConcurrentLimitExceededException", 400)
+ERROR_CODE_REASON(ERROR_RULE_NOT_FOUND, "ResourceNotFoundException", 404, "RULE_NOT_FOUND")
+ERROR_CODE_REASON(ERROR_RULE_STATE, "ConflictException", 409, "INVALID_RULE_STATE")
+ERROR_CODE_REASON(ERROR_SERVICE_QUOTA, "ServiceQuotaExceededException", 402, "SERVICE_QUOTA_EXCEEDED")
 /* of EC2 */
 ERROR_CODE(ERROR_AMI_ID_MALFORMED, "InvalidAMIID.Malformed", 400)
 ERROR_CODE(ERROR_AMI_ID_NOT_FOUND, "InvalidAMIID.NotFound", 400)
@@ -59,6 +71,9 @@ ERROR_CODE(ERROR_AMI_ATTRIBUTE_ITEM, "InvalidAMIAttributeItemValue", 400)
 ERROR_CODE(ERROR_SNAPSHOT_ID_MALFORMED, "InvalidSnapshotID.Malformed", 400)
 ERROR_CODE(ERROR_SNAPSHOT_NOT_FOUND, "InvalidSnapshot.NotFound", 400)
 ERROR_CODE(ERROR_SNAPSHOT_IN_USE, "InvalidSnapshot.InUse", 400)
+ERROR_CODE(ERROR_SNAPSHOT_LOCKED, "SnapshotLocked", 400)
+ERROR_CODE(ERROR_SNAPSHOT_LOCK_NOT_FOUND, "SnapshotLock.NotFound", 400)
+ERROR_CODE(ERROR_RESOURCE_LIMIT, "ResourceLimitExceeded", 400)
 ERROR_CODE(ERROR_VOLUME_ID_MALFORMED, "InvalidVolumeID.Malformed", 400)
 ERROR_CODE(ERROR_VOLUME_NOT_FOUND, "InvalidVolume.NotFound", 400)
 ERROR_CODE(ERROR_VOLUME_ZONE_MISMATCH, "InvalidVolume.ZoneMismatch", 400)

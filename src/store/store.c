@@ -212,6 +212,19 @@ int store_put(struct store_session *session, enum store_object_kind kind, const 
 	return result;
 }
 
+int store_keep(struct store_session *session, const struct digest *digest, bool *present, struct error *err)
+{
+	struct store *store = session->store;
+	(void)err;
+	pthread_mutex_t *stripe = store_stripe(store, digest);
+	pthread_rwlock_rdlock(&store->quiet);
+	pthread_mutex_lock(stripe);
+	*present = index_touch(store->index, digest, index_generation(store->index));
+	pthread_mutex_unlock(stripe);
+	pthread_rwlock_unlock(&store->quiet);
+	return 0;
+}
+
 int store_checkpoint(struct store *store, struct error *err)
 {
 	struct index_position positions[PACK_CLASS_COUNT];

@@ -39,6 +39,8 @@ void store_session_close(struct store_session *session); /* NULL is legal */
  */
 int store_put(struct store_session *session, enum store_object_kind kind, const struct digest *digest,
 	const void *data, size_t size, uint64_t *added, struct error *err);
+/* Protects an object that is in the store already, as putting it again would, without its bytes. *present false: it is not there. */
+int store_keep(struct store_session *session, const struct digest *digest, bool *present, struct error *err);
 /* Makes everything put before the call durable. Concurrent calls share one sync. */
 int store_sync(struct store *store, struct error *err);
 

@@ -59,7 +59,7 @@ struct amid {
 	struct work *work;
 	struct server_watch *server_watch; /* NULL with the dry driver */
 	const char *runtime_folder;        /* on a tmpfs: live maps and sockets */
-	uint8_t token_key[32];             /* random at each start: IMDSv2 and paging tokens */
+	uint8_t token_key[32]; /* of the data folder: tokens of blocks, pages and the metadata service */
 };
 
 /* The account of callers with --auth any, and the owner of the Quick Start images. */

@@ -67,6 +67,14 @@ static int check_snapshots(struct check *check, const char *region, struct store
 			fault(check, "%s: completed, but without a root", snapshot->record.id);
 		check_root(check, store, snapshot->record.id, snapshot->root);
 	}
+	/* what copies in other regions are still to bring from here */
+	struct meta_query copies = { .index = "copying", .value = region };
+	if (meta_list(check->meta, &record_snapshot, &copies, check->arena, &rows, err))
+		return -1;
+	for (size_t i = 0; i < rows.count; i++) {
+		struct snapshot_record *snapshot = rows.items[i];
+		check_root(check, store, snapshot->record.id, snapshot->copy->root);
+	}
 	return 0;
 }
 
@@ -78,7 +86,8 @@ static int check_images(struct check *check, const char *region, struct error *e
 		return -1;
 	for (size_t i = 0; i < rows.count; i++) {
 		struct image_record *image = rows.items[i];
-		for (size_t j = 0; j < image->block_devices.count; j++) {
+		/* what is in the recycle bin may have lost its snapshots */
+		for (size_t j = 0; !image->recycled && j < image->block_devices.count; j++) {
 			struct snapshot_record *snapshot = NULL;
 			const char *id = image->block_devices.items[j].snapshot;
 			if (id &&

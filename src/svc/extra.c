@@ -9,8 +9,12 @@
 #include "base/clock.h"
 #include "svc/accounts.h"
 #include "svc/amid.h"
+#include "base/text.h"
 #include "svc/control/control.h"
+#include "svc/show.h"
 #include "base/banned.h"
+
+#define SHOW "/_amid/show/"
 
 /* A century: more in one step is a mistake. */
 #define CLOCK_STEP_MAX_MS (100LL * 366 * 24 * 3600 * 1000)
@@ -72,6 +76,15 @@ static int answer_status(
 	return 0;
 }
 
+static int answer_show(struct call *call, const char *id, struct http_response *response, struct error *err)
+{
+	json_t *shown;
+	if (show_thing(call, id, &shown, err))
+		return -1;
+	answer_json(response, shown);
+	return 0;
+}
+
 /* Signatures, and limits of connections, go by the real clock: see base/clock.h. */
 static int move_clock(struct amid *amid, const struct http_request *http, struct error *err)
 {
@@ -102,6 +115,8 @@ int extra_answer(void *context, struct call *call, const struct http_request *ht
 		return error_set(err, ERROR_MISSING_AUTH_TOKEN, "The request must be signed.");
 	if (get && strcmp(http->path, "/_amid/status") == 0)
 		return answer_status(amid, call, response, err);
+	if (get && text_starts_with(http->path, SHOW))
+		return answer_show(call, http->path + strlen(SHOW), response, err);
 	if (post && strcmp(http->path, "/_amid/reset") == 0) {
 		if (!amid->config->auth_any)
 			return error_set(

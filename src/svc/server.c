@@ -13,6 +13,7 @@
 
 #include "api/ebs.h"
 #include "api/ec2.h"
+#include "api/rbin.h"
 #include "api/sts.h"
 #include "aws/door.h"
 #include "base/file.h"
@@ -33,7 +34,8 @@ struct server {
 	bool first_start;
 };
 
-static const struct service *const services[] = { &ec2_service, &ebs_service, &sts_service, NULL };
+static const struct service *const services[] = { &ec2_service, &ebs_service, &rbin_service, &sts_service,
+	NULL };
 
 static int lock_data(struct server *server, struct error *err)
 {
@@ -47,6 +49,22 @@ static int lock_data(struct server *server, struct error *err)
 	if (flock(server->lock_fd, LOCK_EX | LOCK_NB))
 		return error_set(err, ERROR_CONFLICT, "another amid serves the data folder %s", data);
 	return 0;
+}
+
+/* Tokens that clients hold must outlive a restart. Without the file, or with one that is damaged, those given out before are no longer taken, and that is all. */
+static int load_token_key(struct server *server, struct error *err)
+{
+	struct amid *amid = &server->amid;
+	char *path = arena_printf(server->arena, "%s/token-key", amid->config->data), *data;
+	size_t size;
+	struct error missing;
+	if (file_read(path, sizeof amid->token_key, server->arena, &data, &size, &missing) == 0 &&
+		size == sizeof amid->token_key) {
+		memcpy(amid->token_key, data, size);
+		return 0;
+	}
+	text_random_bytes(amid->token_key, sizeof amid->token_key);
+	return file_replace(path, amid->token_key, sizeof amid->token_key, 0600, err);
 }
 
 /* Sockets and live maps lie on a tmpfs, under a name short enough for a socket's path and the same at each start. */
@@ -130,11 +148,10 @@ static int open_parts(struct server *server, struct error *err)
 {
 	struct amid *amid = &server->amid;
 	const char *data = amid->config->data;
-	text_random_bytes(amid->token_key, sizeof amid->token_key);
 	pthread_mutex_init(&amid->network_lock, NULL);
 	for (unsigned i = 0; i < AMID_OFFLINE_LOCKS; i++)
 		pthread_mutex_init(&amid->offline_locks[i], NULL);
-	if (lock_data(server, err) || make_runtime_folder(server, err) ||
+	if (lock_data(server, err) || load_token_key(server, err) || make_runtime_folder(server, err) ||
 		meta_open(arena_printf(server->arena, "%s/meta.db", data), &amid->meta, err) ||
 		open_regions(server, err) || accounts_prepare(amid, &server->first_start, err) ||
 		open_network(server, err))

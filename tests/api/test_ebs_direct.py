@@ -6,6 +6,7 @@ import uuid
 
 import pytest
 from botocore.exceptions import ClientError
+from test_clock import clock
 
 BLOCK = 512 * 1024
 
@@ -193,3 +194,74 @@ def test_a_deleted_snapshot_takes_no_blocks(ebs, ec2):
     ec2.delete_snapshot(SnapshotId=snapshot)
     refused('ResourceNotFoundException', put, ebs, snapshot, 2, block_of(2))
     refused('ResourceNotFoundException', ebs.complete_snapshot, SnapshotId=snapshot, ChangedBlocksCount=1)
+
+
+def minutes(server, count):
+    clock(server, 'POST', advance_ms=count * 60 * 1000)
+
+
+def state(ec2, snapshot):
+    shown = ec2.describe_snapshots(SnapshotIds=[snapshot])['Snapshots'][0]
+    return shown['State'], shown.get('StateMessage')
+
+
+def test_an_upload_that_is_left_alone_fails_in_its_time(ebs, ec2, server, wait_for):
+    snapshot = start(ebs, Timeout=10)
+    for index in range(3):
+        minutes(server, 9)
+        put(ebs, snapshot, index, block_of(index))
+    minutes(server, 11)
+    wait_for(lambda: state(ec2, snapshot)[0] == 'error')
+    assert 'timeout' in state(ec2, snapshot)[1]
+    refused('ValidationException', put, ebs, snapshot, 3, block_of(3))
+    refused('ValidationException', ebs.complete_snapshot, SnapshotId=snapshot, ChangedBlocksCount=3)
+
+
+def test_tokens_outlive_a_restart_and_expire(own_server):
+    ebs = own_server.client('ebs')
+    blocks = {index: block_of(0) for index in range(101)}
+    snapshot = write(ebs, blocks)
+    page = ebs.list_snapshot_blocks(SnapshotId=snapshot, MaxResults=100)
+    block = {'BlockIndex': 0, 'BlockToken': page['Blocks'][0]['BlockToken']}
+    own_server.restart()
+    assert (own_server.data / 'token-key').stat().st_mode & 0o777 == 0o600
+    ebs = own_server.client('ebs')
+    assert ebs.get_snapshot_block(SnapshotId=snapshot, **block)['BlockData'].read() == block_of(0)
+    more = {'MaxResults': 100, 'NextToken': page['NextToken']}
+    assert [b['BlockIndex'] for b in ebs.list_snapshot_blocks(SnapshotId=snapshot, **more)['Blocks']] == [100]
+    minutes(own_server, 61)
+    answer = refused('ValidationException', ebs.list_snapshot_blocks, SnapshotId=snapshot, **more)
+    assert answer['Reason'] == 'INVALID_PAGE_TOKEN'
+    assert ebs.get_snapshot_block(SnapshotId=snapshot, **block)['DataLength'] == BLOCK
+    minutes(own_server, 7 * 24 * 60)
+    answer = refused('ValidationException', ebs.get_snapshot_block, SnapshotId=snapshot, **block)
+    assert answer['Reason'] == 'INVALID_BLOCK_TOKEN'
+
+
+def test_only_so_many_uploads_are_pending(ebs, ec2):
+    pending = [start(ebs) for _ in range(100)]
+    refused('ConcurrentLimitExceededException', start, ebs)
+    ec2.delete_snapshot(SnapshotId=pending[0])
+    ebs.complete_snapshot(SnapshotId=pending[1], ChangedBlocksCount=0)
+    start(ebs), start(ebs)
+    refused('ConcurrentLimitExceededException', start, ebs)
+
+
+def test_errors_say_their_reason(ebs):
+    snapshot = start(ebs)
+    for reason, call, parameters in (
+        ('SNAPSHOT_NOT_FOUND', ebs.list_snapshot_blocks, {'SnapshotId': 'snap-00000000000000000'}),
+        ('INVALID_SNAPSHOT_ID', ebs.list_snapshot_blocks, {'SnapshotId': 'snap-xyz'}),
+        ('INVALID_SNAPSHOT_ID', ebs.list_snapshot_blocks, {'SnapshotId': snapshot}),
+        ('INVALID_VOLUME_SIZE', ebs.start_snapshot, {'VolumeSize': 65537}),
+        ('INVALID_TAG', ebs.start_snapshot, {'VolumeSize': 1, 'Tags': [{'Key': 'aws:x', 'Value': ''}]}),
+        ('INVALID_CUSTOMER_KEY', ebs.start_snapshot, {'VolumeSize': 1, 'Encrypted': True}),
+        ('INVALID_PARAMETER_VALUE', ebs.list_snapshot_blocks, {'SnapshotId': snapshot, 'MaxResults': 10001}),
+        ('INVALID_PARAMETER_VALUE', ebs.start_snapshot, {'VolumeSize': 1, 'Timeout': 4321}),
+    ):
+        with pytest.raises(ClientError) as caught:
+            call(**parameters)
+        assert caught.value.response['Reason'] == reason, caught.value
+    with pytest.raises(ClientError) as caught:
+        put(ebs, snapshot, 0, block_of(1), Checksum=checksum(b'other'))
+    assert caught.value.response['Reason'] == 'INVALID_BLOCK'

@@ -1,7 +1,7 @@
 /*
  * The garbage collector's controller, one key per region: gives back the space that no snapshot, volume or unfinished upload reaches. Woken after deletions.
  *
- * Roots: every snapshot's root, every volume's base as its record and as its manifest has it. They are listed under the region's roots lock (see amid.h), after the collection has begun.
+ * Roots: every snapshot's root, also of those in the recycle bin; what copies in other regions are still to bring; every volume's base as its record and as its manifest has it. They are listed under the region's roots lock (see amid.h), after the collection has begun.
  */
 #include <dirent.h>
 #include <string.h>
@@ -48,6 +48,15 @@ static int add_recorded_roots(struct root_list *list, struct error *err)
 	for (size_t i = 0; i < rows.count; i++) {
 		struct snapshot_record *snapshot = rows.items[i];
 		if (add_hex(list, snapshot->root, snapshot->record.id, err))
+			return -1;
+	}
+	/* what other regions copy from this one */
+	struct meta_query copies = { .index = "copying", .value = list->region->name };
+	if (meta_list(list->amid->meta, &record_snapshot, &copies, list->arena, &rows, err))
+		return -1;
+	for (size_t i = 0; i < rows.count; i++) {
+		struct snapshot_record *snapshot = rows.items[i];
+		if (add_hex(list, snapshot->copy->root, snapshot->record.id, err))
 			return -1;
 	}
 	if (meta_list(list->amid->meta, &record_volume, &query, list->arena, &rows, err))

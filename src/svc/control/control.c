@@ -59,11 +59,11 @@ void control_machine_event(void *context, const char *machine_id, enum machine_e
 		work_enqueue(amid->work, "instance", machine_id);
 }
 
-static int scan(struct amid *amid, const struct record_kind *kind, struct error *err)
+static int scan(struct amid *amid, const struct record_kind *kind, struct meta_query query, struct error *err)
 {
 	struct arena *arena ARENA_SCOPED = arena_create();
 	struct meta_rows rows;
-	if (meta_list(amid->meta, kind, &(struct meta_query){ 0 }, arena, &rows, err))
+	if (meta_list(amid->meta, kind, &query, arena, &rows, err))
 		return -1;
 	for (size_t i = 0; i < rows.count; i++)
 		work_enqueue(amid->work, kind->name, ((const struct record *)rows.items[i])->id);
@@ -95,8 +95,11 @@ int control_look_again(struct amid *amid, struct error *err)
 {
 	const struct record_kind *scanned[] = { &record_instance, &record_volume, &record_image };
 	for (size_t i = 0; i < sizeof scanned / sizeof *scanned; i++)
-		if (scan(amid, scanned[i], err))
+		if (scan(amid, scanned[i], (struct meta_query){ 0 }, err))
 			return -1;
+	/* of snapshots there may be very many, and with most of them nothing is left to do */
+	if (scan(amid, &record_snapshot, (struct meta_query){ .index = "attended", .value = "true" }, err))
+		return -1;
 	work_enqueue(amid->work, "client_tokens", "all");
 	return 0;
 }

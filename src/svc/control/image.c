@@ -1,28 +1,10 @@
-/*
- * The image and snapshot controllers: an image that is being created becomes available when all its snapshots are completed, failed when one has failed. A snapshot's change wakes its volume
- * (to be sealed) and its image.
- */
+/* The image controller: an image that is being created becomes available when all its snapshots are completed, failed when one has failed. One in the recycle bin goes when its time is over. */
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "svc/control/internal.h"
 #include "base/banned.h"
-
-int control_snapshot(void *context, const char *id, int64_t *again_ms, struct error *err)
-{
-	struct amid *amid = context;
-	struct arena *arena ARENA_SCOPED = arena_create();
-	struct snapshot_record *snapshot;
-	if (meta_get_any(amid->meta, &record_snapshot, NULL, id, arena, &snapshot, err))
-		return -1;
-	if (!snapshot)
-		return 0;
-	if (snapshot->layer.set && snapshot->volume)
-		work_enqueue(amid->work, "volume", snapshot->volume);
-	if (snapshot->image && strcmp(snapshot->state, "pending") != 0)
-		work_enqueue(amid->work, "image", snapshot->image);
-	return 0;
-}
 
 /* "available", "failed" or NULL: not yet. *reason is the failed snapshot's message. */
 static const char *decide_state(struct meta_rows snapshots, const char **reason)
@@ -40,6 +22,23 @@ static const char *decide_state(struct meta_rows snapshots, const char **reason)
 	return state;
 }
 
+/* An image whose time in the recycle bin is over goes. */
+static int empty_bin(struct amid *amid, struct image_record *image, struct arena *arena, int64_t *again_ms,
+	struct error *err)
+{
+	int64_t left_ms = image->recycled->exits.ms - clock_now_ms();
+	if (left_ms > 0) {
+		*again_ms = left_ms;
+		return 0;
+	}
+	struct meta_batch *batch = meta_batch_create(amid->meta, arena);
+	meta_batch_delete(batch, &record_image, image);
+	if (meta_commit(amid->meta, batch, err))
+		return -1;
+	log_info("image-left-bin", "image=%s", image->record.id);
+	return 0;
+}
+
 int control_image(void *context, const char *id, int64_t *again_ms, struct error *err)
 {
 	struct amid *amid = context;
@@ -47,6 +46,8 @@ int control_image(void *context, const char *id, int64_t *again_ms, struct error
 	struct image_record *image;
 	if (meta_get_any(amid->meta, &record_image, NULL, id, arena, &image, err))
 		return -1;
+	if (image && image->recycled)
+		return empty_bin(amid, image, arena, again_ms, err);
 	if (!image || strcmp(image->state, "pending") != 0)
 		return 0;
 	if (image->capture) {

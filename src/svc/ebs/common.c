@@ -5,15 +5,16 @@
 
 #include "base/text.h"
 #include "svc/ec2/common.h"
+#include "svc/snapshot_state.h"
 #include "base/banned.h"
 
 int ebs_find_snapshot(struct call *call, const char *id, struct snapshot_record **snapshot, struct error *err)
 {
-	if (ec2_check_id(id, "snap", ERROR_VALIDATION, err) ||
+	if (ec2_check_id(id, "snap", ERROR_VALIDATION_SNAPSHOT_ID, err) ||
 		meta_get(call->amid->meta, &record_snapshot, call->account, call->region, id, call->arena,
 			snapshot, err))
 		return -1;
-	if (!*snapshot)
+	if (!*snapshot || snapshot_is_recycled(*snapshot))
 		return error_set(err, ERROR_RESOURCE_NOT_FOUND, "The snapshot '%s' does not exist.", id);
 	return 0;
 }
@@ -24,8 +25,12 @@ int ebs_find_completed(
 	if (ebs_find_snapshot(call, id, snapshot, err))
 		return -1;
 	if (strcmp((*snapshot)->state, "completed") != 0)
-		return error_set(err, ERROR_VALIDATION, "The snapshot '%s' is %s, not completed.", id,
-			(*snapshot)->state);
+		return error_set(err, ERROR_VALIDATION_SNAPSHOT_ID, "The snapshot '%s' is %s, not completed.",
+			id, (*snapshot)->state);
+	if (snapshot_is_archived(*snapshot))
+		return error_set(err, ERROR_VALIDATION_SNAPSHOT_ID,
+			"The snapshot '%s' is in the archive tier; it must be restored before it can be read.",
+			id);
 	return 0;
 }
 

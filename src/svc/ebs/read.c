@@ -13,7 +13,7 @@
 #include "svc/ebs/token.h"
 #include "base/banned.h"
 
-enum { PAGE_MAX = 10000 };
+enum { PAGE_MAX = 10000, PAGE_TOKEN_LIFETIME_MS = 60 * 60 * 1000 };
 
 /* One list of blocks: of a tree, or of what differs between two. */
 struct walk {
@@ -53,9 +53,10 @@ static const char *page_id(const struct walk *walk, uint64_t index)
 static int find_start(struct walk *walk, struct shape_integer max_results, struct shape_integer starting,
 	const char *next_token, struct error *err)
 {
-	static const struct page_rules rules = {
-		.max = PAGE_MAX, .fallback = PAGE_MAX, .bad_token = ERROR_VALIDATION
-	};
+	static const struct page_rules rules = { .max = PAGE_MAX,
+		.fallback = PAGE_MAX,
+		.bad_token = ERROR_VALIDATION_PAGE_TOKEN,
+		.lifetime_ms = PAGE_TOKEN_LIFETIME_MS };
 	walk->index = (uint64_t)integer_or(starting, 0);
 	if (page_open(walk->call, walk->call->amid->token_key, &rules, max_results, next_token, &walk->page,
 		    err))
@@ -66,7 +67,7 @@ static int find_start(struct walk *walk, struct shape_integer max_results, struc
 	int64_t last;
 	if (strncmp(walk->page.after, walk->subject, size) != 0 || walk->page.after[size] != '#' ||
 		text_parse_int64(walk->page.after + size + 1, &last))
-		return error_set(err, ERROR_VALIDATION, "The page token is another list's.");
+		return error_set(err, ERROR_VALIDATION_PAGE_TOKEN, "The page token is another list's.");
 	walk->index = (uint64_t)last + 1;
 	return 0;
 }

@@ -65,10 +65,10 @@ int token_read(const struct call *call, const char *text, const char *snapshot_i
 		token = NULL;
 	}
 	if (!token)
-		return error_set(err, ERROR_VALIDATION,
+		return error_set(err, ERROR_VALIDATION_BLOCK_TOKEN,
 			"The block token is not valid for block %" PRIu64 " of %s.", index, snapshot_id);
 	if ((int64_t)wire_get(token + EXPIRY_AT, 8) <= clock_now_ms())
-		return error_set(err, ERROR_VALIDATION, "The block token has expired.");
+		return error_set(err, ERROR_VALIDATION_BLOCK_TOKEN, "The block token has expired.");
 	memcpy(block->bytes, token + DIGEST_AT, DIGEST_SIZE);
 	return 0;
 }

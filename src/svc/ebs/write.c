@@ -12,7 +12,11 @@
 #include "svc/ec2/common.h"
 #include "base/banned.h"
 
-enum { SIZE_MAX_GIB = 64 * 1024, TIMEOUT_MINUTES = 60 /* unless the client says otherwise */ };
+enum {
+	SIZE_MAX_GIB = 64 * 1024,
+	TIMEOUT_MINUTES = 60, /* unless the client says otherwise */
+	UPLOADS_MAX = 100,    /* pending ones of an account in a region, as AWS has it */
+};
 
 static int check_tags(
 	struct call *call, const struct ebs_Tags *tags, struct record_tag_list *list, struct error *err)
@@ -22,11 +26,11 @@ static int check_tags(
 		bool twice = tag->key && ec2_tags_find(list, tag->key);
 		if (ec2_check_tag(tag->key, tag->value, err) ||
 			ec2_tags_set(call, list, tag->key, tag->value, err)) {
-			err->code = ERROR_VALIDATION;
+			err->code = ERROR_VALIDATION_TAG;
 			return -1;
 		}
 		if (twice)
-			return error_set(err, ERROR_VALIDATION, "Duplicate tag key '%s'.", tag->key);
+			return error_set(err, ERROR_VALIDATION_TAG, "Duplicate tag key '%s'.", tag->key);
 	}
 	return 0;
 }
@@ -41,7 +45,7 @@ static int inherit(struct call *call, const char *parent_id, struct snapshot_rec
 	if (ebs_find_completed(call, parent_id, &parent, err))
 		return -1;
 	if (parent->volume_size_gib.value > snapshot->volume_size_gib.value)
-		return error_set(err, ERROR_VALIDATION,
+		return error_set(err, ERROR_VALIDATION_VOLUME_SIZE,
 			"The volume size %" PRId64
 			" GiB is smaller than that of the parent snapshot %s, %" PRId64 " GiB.",
 			snapshot->volume_size_gib.value, parent_id, parent->volume_size_gib.value);
@@ -54,13 +58,31 @@ static int inherit(struct call *call, const char *parent_id, struct snapshot_rec
 static int check_start(const struct ebs_StartSnapshotRequest *request, struct error *err)
 {
 	if (request->volume_size.value > SIZE_MAX_GIB)
-		return error_set(err, ERROR_VALIDATION,
+		return error_set(err, ERROR_VALIDATION_VOLUME_SIZE,
 			"The volume size %" PRId64 " GiB is more than %d GiB.", request->volume_size.value,
 			SIZE_MAX_GIB);
 	if (boolean_or(request->encrypted, false) || request->kms_key_arn)
 		return error_set(
-			err, ERROR_VALIDATION, "Encrypted snapshots are not supported by this endpoint.");
+			err, ERROR_VALIDATION_KEY, "Encrypted snapshots are not supported by this endpoint.");
 	return 0;
+}
+
+/* Each keeps a journal open and blocks from being collected, so there must not be any number of them. */
+static int check_limit(struct call *call, struct error *err)
+{
+	struct meta_rows rows;
+	struct meta_query query = {
+		.account = call->account, .region = call->region, .index = "state", .value = "pending"
+	};
+	size_t uploads = 0;
+	if (meta_list(call->amid->meta, &record_snapshot, &query, call->arena, &rows, err))
+		return -1;
+	for (size_t i = 0; i < rows.count; i++)
+		uploads += boolean_or(((struct snapshot_record *)rows.items[i])->direct, false);
+	if (uploads < UPLOADS_MAX)
+		return 0;
+	return error_set(err, ERROR_CONCURRENT_LIMIT,
+		"%d snapshots are being written already; complete or delete one first.", UPLOADS_MAX);
 }
 
 static void answer_start(
@@ -110,7 +132,7 @@ int ebs_start_snapshot(struct call *call, const struct ebs_StartSnapshotRequest 
 		.direct = some_boolean(true),
 		.upload_timeout_minutes = some_integer(integer_or(request->timeout, TIMEOUT_MINUTES)),
 	};
-	if (check_tags(call, &request->tags, &snapshot.tags, err) ||
+	if (check_limit(call, err) || check_tags(call, &request->tags, &snapshot.tags, err) ||
 		inherit(call, request->parent_snapshot_id, &snapshot, batch, err))
 		return -1;
 	meta_batch_put(batch, &record_snapshot, &snapshot);
@@ -129,7 +151,7 @@ static int find_upload(
 	if (ebs_find_snapshot(call, id, snapshot, err))
 		return -1;
 	if (!boolean_or((*snapshot)->direct, false) || strcmp((*snapshot)->state, "pending") != 0)
-		return error_set(err, ERROR_VALIDATION,
+		return error_set(err, ERROR_VALIDATION_SNAPSHOT_ID,
 			"The snapshot '%s' is not pending: blocks can only be written to a snapshot that StartSnapshot made, until it is completed.",
 			id);
 	return 0;
@@ -141,7 +163,7 @@ int ebs_put_snapshot_block(struct call *call, const struct ebs_PutSnapshotBlockR
 	struct snapshot_record *snapshot;
 	struct digest claimed, digest;
 	if (request->data_length.value != STORE_BLOCK_SIZE || request->block_data.size != STORE_BLOCK_SIZE)
-		return error_set(err, ERROR_VALIDATION,
+		return error_set(err, ERROR_VALIDATION_BLOCK,
 			"The data length must be %d bytes; %" PRId64 " were announced, %zu received.",
 			STORE_BLOCK_SIZE, request->data_length.value, request->block_data.size);
 	if (find_upload(call, request->snapshot_id, &snapshot, err) ||
@@ -149,12 +171,12 @@ int ebs_put_snapshot_block(struct call *call, const struct ebs_PutSnapshotBlockR
 		return -1;
 	uint64_t index = (uint64_t)request->block_index.value, count = ebs_block_count(snapshot);
 	if (index >= count)
-		return error_set(err, ERROR_VALIDATION,
+		return error_set(err, ERROR_VALIDATION_BLOCK,
 			"The block index %" PRIu64 " is outside of the volume, which has %" PRIu64 " blocks.",
 			index, count);
 	digest_sha256(request->block_data.data, request->block_data.size, &digest);
 	if (!digest_equal(&digest, &claimed))
-		return error_set(err, ERROR_VALIDATION,
+		return error_set(err, ERROR_VALIDATION_BLOCK,
 			"The checksum of block %" PRIu64 " does not match its data.", index);
 	if (upload_put(call->amid->uploads, snapshot, index, &digest, request->block_data.data, err))
 		return -1;

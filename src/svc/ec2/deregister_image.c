@@ -1,7 +1,8 @@
-/* DeregisterImage: the image goes at once; its snapshots stay unless DeleteAssociatedSnapshots. Instances launched from it run on. */
+/* DeregisterImage: the image goes at once, into the recycle bin where a rule says so; its snapshots stay unless DeleteAssociatedSnapshots. Instances launched from it run on. */
 #include <string.h>
 
 #include "svc/ec2/images.h"
+#include "svc/ec2/recycle_bin.h"
 #include "svc/ec2/snapshots.h"
 #include "base/banned.h"
 
@@ -26,8 +27,9 @@ static const char *delete_snapshot(struct call *call, const struct image_record 
 		return NULL;
 	if (user)
 		return "skipped";
-	meta_batch_delete(batch, &record_snapshot, snapshot);
-	return "success";
+	if (snapshot_is_locked(snapshot))
+		return "client-error";
+	return recycle_snapshot(call, snapshot, batch, err) ? NULL : "success";
 }
 
 int ec2_deregister_image(struct call *call, const struct ec2_DeregisterImageRequest *request,
@@ -38,7 +40,8 @@ int ec2_deregister_image(struct call *call, const struct ec2_DeregisterImageRequ
 	if (image_find_own(call, request->image_id, &image, err))
 		return -1;
 	struct meta_batch *batch = meta_batch_create(call->amid->meta, call->arena);
-	meta_batch_delete(batch, &record_image, image);
+	if (recycle_image(call, image, batch, err))
+		return -1;
 	for (size_t i = 0; i < image->block_devices.count; i++) {
 		struct snapshot_record *snapshot = NULL;
 		const char *id = image->block_devices.items[i].snapshot;

@@ -92,20 +92,6 @@ int ec2_describe_volumes(struct call *call, const struct ec2_DescribeVolumesRequ
 	return describe_finish(call, &volumes, &request->filters, &page, &result->volumes, err);
 }
 
-/* Who may make volumes from it: its owner, everybody, or an account named in its permissions. */
-static bool is_visible(const struct call *call, const struct snapshot_record *snapshot)
-{
-	if (strcmp(snapshot->record.account, call->account) == 0)
-		return true;
-	for (size_t i = 0; i < snapshot->create_volume_permissions.count; i++) {
-		const struct record_launch_permission *permission =
-			&snapshot->create_volume_permissions.items[i];
-		if (text_equal(permission->user, call->account) || text_equal(permission->group, "all"))
-			return true;
-	}
-	return false;
-}
-
 static bool matches_owner(const struct call *call, const struct snapshot_record *snapshot,
 	const struct ec2_OwnerStringList *owners)
 {
@@ -119,17 +105,17 @@ static bool matches_owner(const struct call *call, const struct snapshot_record 
 	return !owners->count;
 }
 
-/* A snapshot that the caller may see, its own or another's. */
-static int find_visible(
-	struct call *call, const char *id, struct snapshot_record **snapshot, struct error *err)
+/* RestorableByUserIds: an account, "self" or "all", that may make volumes of it. */
+static bool matches_user(const struct call *call, const struct snapshot_record *snapshot,
+	const struct ec2_RestorableByStringList *users)
 {
-	if (ec2_check_id(id, "snap", ERROR_SNAPSHOT_ID_MALFORMED, err) ||
-		meta_get_any(
-			call->amid->meta, &record_snapshot, call->region, id, call->arena, snapshot, err))
-		return -1;
-	if (!*snapshot || !is_visible(call, *snapshot))
-		return error_set(err, ERROR_SNAPSHOT_NOT_FOUND, "The snapshot '%s' does not exist.", id);
-	return 0;
+	for (size_t i = 0; i < users->count; i++) {
+		const char *user = strcmp(users->items[i], "self") == 0 ? call->account : users->items[i];
+		if (strcmp(user, "all") == 0 ? snapshot_is_public(snapshot)
+					     : snapshot_is_shared_with(snapshot, user))
+			return true;
+	}
+	return !users->count;
 }
 
 static int load_snapshots(struct call *call, const struct ec2_DescribeSnapshotsRequest *request,
@@ -147,7 +133,7 @@ static int load_snapshots(struct call *call, const struct ec2_DescribeSnapshotsR
 	rows->items = arena_alloc_array(call->arena, count, sizeof *rows->items);
 	for (rows->count = 0; rows->count < count; rows->count++) {
 		struct snapshot_record *snapshot;
-		if (find_visible(call, ids[rows->count], &snapshot, err))
+		if (snapshot_find_visible(call, call->region, ids[rows->count], &snapshot, err))
 			return -1;
 		rows->items[rows->count] = snapshot;
 	}
@@ -157,16 +143,19 @@ static int load_snapshots(struct call *call, const struct ec2_DescribeSnapshotsR
 int ec2_describe_snapshots(struct call *call, const struct ec2_DescribeSnapshotsRequest *request,
 	struct ec2_DescribeSnapshotsResult *result, struct error *err)
 {
-	static const char *const refused[] = { "RestorableByUserIds", NULL };
 	struct describe_page page = { request->max_results, request->next_token, &result->next_token };
 	struct meta_rows rows;
 
-	if (ec2_refuse_members(call, request, refused, err) || load_snapshots(call, request, &rows, err))
+	if (load_snapshots(call, request, &rows, err))
 		return -1;
-	for (size_t i = 0; i < rows.count; i++)
-		if (is_visible(call, rows.items[i]) &&
-			matches_owner(call, rows.items[i], &request->owner_ids))
+	for (size_t i = 0; i < rows.count; i++) {
+		bool visible;
+		if (snapshot_is_visible(call, rows.items[i], &visible, err))
+			return -1;
+		if (visible && matches_owner(call, rows.items[i], &request->owner_ids) &&
+			matches_user(call, rows.items[i], &request->restorable_by_user_ids))
 			snapshot_result(call, rows.items[i],
 				ARENA_APPEND(call->arena, result->snapshots.items, result->snapshots.count));
+	}
 	return describe_finish(call, &snapshots, &request->filters, &page, &result->snapshots, err);
 }

@@ -7,6 +7,8 @@
 
 bool image_is_visible(const struct call *call, const struct image_record *image)
 {
+	if (image->recycled)
+		return false;
 	if (strcmp(image->record.account, call->account) == 0 || boolean_or(image->public, false))
 		return true;
 	for (size_t i = 0; i < image->launch_permissions.count; i++)

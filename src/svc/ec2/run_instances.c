@@ -10,6 +10,7 @@
 #include "svc/ec2/instances.h"
 #include "svc/ec2/placement.h"
 #include "svc/instance_types.h"
+#include "svc/snapshot_state.h"
 #include "base/banned.h"
 
 enum { INSTANCES_MAX = 500, USER_DATA_MAX = 16384 };
@@ -161,13 +162,11 @@ static int find_snapshot(struct launch *launch, const struct record_image_block_
 	if (meta_get_any(call->amid->meta, &record_snapshot, call->region, device->snapshot, call->arena,
 		    snapshot, err))
 		return -1;
-	if (!*snapshot || (!of_image && strcmp((*snapshot)->record.account, call->account) != 0))
+	if (!*snapshot || snapshot_is_recycled(*snapshot) ||
+		(!of_image && strcmp((*snapshot)->record.account, call->account) != 0))
 		return error_set(
 			err, ERROR_SNAPSHOT_NOT_FOUND, "The snapshot '%s' does not exist.", device->snapshot);
-	if (strcmp((*snapshot)->state, "completed") != 0)
-		return error_set(err, ERROR_INCORRECT_STATE, "Snapshot is in invalid state - %s (%s)",
-			(*snapshot)->state, device->snapshot);
-	return 0;
+	return snapshot_check_usable(*snapshot, err);
 }
 
 static int prepare_devices(struct launch *launch, struct error *err)

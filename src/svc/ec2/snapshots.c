@@ -4,6 +4,8 @@
 #include <string.h>
 
 #include "svc/ec2/instances.h"
+#include "svc/ec2/recycle_bin.h"
+#include "svc/ec2/snapshot_public_access.h"
 #include "svc/ec2/volumes.h"
 #include "svc/freeze.h"
 #include "base/banned.h"
@@ -15,7 +17,7 @@ int snapshot_find(struct call *call, const char *id, struct snapshot_record **sn
 	if (ec2_check_id(id, "snap", ERROR_SNAPSHOT_ID_MALFORMED, err) ||
 		EC2_GET(call, record_snapshot, id, snapshot, err))
 		return -1;
-	if (!*snapshot)
+	if (!*snapshot || snapshot_is_recycled(*snapshot))
 		return error_set(err, ERROR_SNAPSHOT_NOT_FOUND, "The snapshot '%s' does not exist.", id);
 	return 0;
 }
@@ -23,11 +25,58 @@ int snapshot_find(struct call *call, const char *id, struct snapshot_record **sn
 int snapshot_find_completed(
 	struct call *call, const char *id, struct snapshot_record **snapshot, struct error *err)
 {
-	if (snapshot_find(call, id, snapshot, err))
+	return snapshot_find(call, id, snapshot, err) || snapshot_check_usable(*snapshot, err) ? -1 : 0;
+}
+
+static bool is_permitted(const struct snapshot_record *snapshot, const char *user, const char *group)
+{
+	for (size_t i = 0; i < snapshot->create_volume_permissions.count; i++) {
+		const struct record_launch_permission *permission =
+			&snapshot->create_volume_permissions.items[i];
+		if ((user && text_equal(permission->user, user)) ||
+			(group && text_equal(permission->group, group)))
+			return true;
+	}
+	return false;
+}
+
+bool snapshot_is_public(const struct snapshot_record *snapshot)
+{
+	return is_permitted(snapshot, NULL, "all");
+}
+
+bool snapshot_is_shared_with(const struct snapshot_record *snapshot, const char *account)
+{
+	return is_permitted(snapshot, account, NULL);
+}
+
+int snapshot_is_visible(
+	struct call *call, const struct snapshot_record *snapshot, bool *visible, struct error *err)
+{
+	*visible = false;
+	if (snapshot_is_recycled(snapshot))
+		return 0;
+	*visible = strcmp(snapshot->record.account, call->account) == 0 ||
+		snapshot_is_shared_with(snapshot, call->account);
+	if (*visible || !snapshot_is_public(snapshot))
+		return 0;
+	const char *blocked;
+	if (snapshot_public_access(call, snapshot->record.account, snapshot->record.region, &blocked, err))
 		return -1;
-	if (strcmp((*snapshot)->state, "completed") != 0)
-		return error_set(err, ERROR_INCORRECT_STATE, "Snapshot is in invalid state - %s (%s)",
-			(*snapshot)->state, id);
+	*visible = strcmp(blocked, "block-all-sharing") != 0;
+	return 0;
+}
+
+int snapshot_find_visible(struct call *call, const char *region, const char *id,
+	struct snapshot_record **snapshot, struct error *err)
+{
+	bool visible = false;
+	if (ec2_check_id(id, "snap", ERROR_SNAPSHOT_ID_MALFORMED, err) ||
+		meta_get_any(call->amid->meta, &record_snapshot, region, id, call->arena, snapshot, err) ||
+		(*snapshot && snapshot_is_visible(call, *snapshot, &visible, err)))
+		return -1;
+	if (!visible)
+		return error_set(err, ERROR_SNAPSHOT_NOT_FOUND, "The snapshot '%s' does not exist.", id);
 	return 0;
 }
 
@@ -56,15 +105,23 @@ int snapshot_find_user(struct call *call, const char *snapshot_id, const char *e
 	*image = NULL;
 	if (meta_list(call->amid->meta, &record_image, &query, call->arena, &rows, err))
 		return -1;
-	for (size_t i = 0; i < rows.count && !*image; i++)
-		if (!text_equal(((struct image_record *)rows.items[i])->record.id, except_image))
-			*image = rows.items[i];
+	for (size_t i = 0; i < rows.count && !*image; i++) {
+		struct image_record *found = rows.items[i];
+		if (!found->recycled && !text_equal(found->record.id, except_image))
+			*image = found;
+	}
 	return 0;
 }
 
-const char *snapshot_progress(const struct snapshot_record *snapshot)
+const char *snapshot_progress(struct call *call, const struct snapshot_record *snapshot)
 {
-	return strcmp(snapshot->state, "completed") == 0 ? "100%" : "0%";
+	const struct record_snapshot_copy *copy = snapshot->copy;
+	if (strcmp(snapshot->state, "completed") == 0)
+		return "100%";
+	if (!copy || integer_or(copy->blocks, 0) == 0)
+		return "0%";
+	return arena_printf(
+		call->arena, "%lld%%", (long long)(integer_or(copy->copied, 0) * 99 / copy->blocks.value));
 }
 
 void snapshot_result(struct call *call, const struct snapshot_record *snapshot, struct ec2_Snapshot *result)
@@ -73,7 +130,9 @@ void snapshot_result(struct call *call, const struct snapshot_record *snapshot, 
 		.owner_alias =
 			strcmp(snapshot->record.account, ACCOUNT_PLATFORM) == 0 ? ALIAS_PLATFORM : NULL,
 		.tags = ec2_tags_result(call, &snapshot->tags),
-		.storage_tier = "standard",
+		.storage_tier = snapshot_is_archived(snapshot) ? "archive" : "standard",
+		.restore_expiry_time =
+			snapshot->tier ? snapshot->tier->restore_expires : (struct shape_timestamp){ 0 },
 		.completion_time = snapshot->completed,
 		.full_snapshot_size_in_bytes = snapshot->full_bytes,
 		.snapshot_id = snapshot->record.id,
@@ -82,11 +141,12 @@ void snapshot_result(struct call *call, const struct snapshot_record *snapshot, 
 		.state = snapshot->state,
 		.state_message = snapshot->state_message,
 		.start_time = snapshot->started,
-		.progress = snapshot_progress(snapshot),
+		.progress = snapshot_progress(call, snapshot),
 		.owner_id = snapshot->record.account,
 		.description = text_or(snapshot->description, ""),
 		.volume_size = snapshot->volume_size_gib,
 		.encrypted = some_boolean(boolean_or(snapshot->encrypted, false)),
+		.transfer_type = snapshot->source_snapshot ? "standard" : NULL,
 	};
 }
 
@@ -177,7 +237,7 @@ static void snapshot_info_result(
 		.state = snapshot->state,
 		.volume_size = snapshot->volume_size_gib,
 		.start_time = snapshot->started,
-		.progress = snapshot_progress(snapshot),
+		.progress = snapshot_progress(call, snapshot),
 		.owner_id = snapshot->record.account,
 		.snapshot_id = snapshot->record.id };
 }
@@ -234,7 +294,13 @@ int ec2_delete_snapshot(struct call *call, const struct ec2_DeleteSnapshotReques
 	if (user)
 		return error_set(err, ERROR_SNAPSHOT_IN_USE, "The snapshot %s is currently in use by %s",
 			request->snapshot_id, user->record.id);
+	if (snapshot_is_locked(snapshot))
+		return error_set(err, ERROR_SNAPSHOT_LOCKED,
+			"The snapshot %s is locked and cannot be deleted.", request->snapshot_id);
 	struct meta_batch *batch = meta_batch_create(call->amid->meta, call->arena);
-	meta_batch_delete(batch, &record_snapshot, snapshot);
-	return meta_commit(call->amid->meta, batch, err);
+	if (recycle_snapshot(call, snapshot, batch, err) || meta_commit(call->amid->meta, batch, err))
+		return -1;
+	if (snapshot->copy) /* the region that it was to come from keeps its tree no more */
+		work_enqueue(call->amid->work, "collect", snapshot->copy->region);
+	return 0;
 }

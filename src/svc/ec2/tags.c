@@ -82,6 +82,15 @@ static struct record_tag_list *tags_of(const struct taggable *taggable, struct r
 	return (void *)((char *)record + taggable->tags);
 }
 
+/* What is in the recycle bin is not there for anything but the bin. */
+static bool is_recycled(const struct taggable *taggable, const struct record *record)
+{
+	if (taggable->kind == &record_snapshot)
+		return ((const struct snapshot_record *)(const void *)record)->recycled;
+	return taggable->kind == &record_image &&
+		((const struct image_record *)(const void *)record)->recycled;
+}
+
 /* Remembers a record, unless it is there already: its index. */
 static size_t remember(
 	struct call *call, struct tagging *tagging, const struct record_kind *kind, struct record *record)
@@ -110,7 +119,7 @@ static int load_resource(struct call *call, const char *id, struct tagging *tagg
 		return error_set(err, ERROR_INVALID_ID, "The ID '%.64s' is not valid", id);
 	if (EC2_GET(call, *taggable->kind, id, &record, err) != 0)
 		return -1;
-	if (!record)
+	if (!record || is_recycled(taggable, record))
 		return error_set(err, taggable->not_found, taggable->message, id);
 	size_t loaded = remember(call, tagging, taggable->kind, record);
 	add_target(call, tagging, loaded, tags_of(taggable, tagging->loaded[loaded].record));
@@ -292,6 +301,8 @@ static int show_kind(struct call *call, const struct taggable *taggable, struct 
 		return -1;
 	for (size_t i = 0; i < rows.count; i++) {
 		struct record *record = rows.items[i];
+		if (is_recycled(taggable, record))
+			continue;
 		show_tags(call, record->id, taggable->type, tags_of(taggable, record), list);
 		if (taggable->kind == &record_security_group)
 			show_rule_tags(call, rows.items[i], list);

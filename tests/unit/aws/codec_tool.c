@@ -12,6 +12,7 @@
 
 #include "api/ebs.h"
 #include "api/ec2.h"
+#include "api/rbin.h"
 #include "api/sts.h"
 #include "aws/codec.h"
 #include "aws/scalar.h"
@@ -21,7 +22,8 @@
 
 static const struct service *find_service(const char *name)
 {
-	static const struct service *const services[] = { &ebs_service, &ec2_service, &sts_service };
+	static const struct service *const services[] = { &ebs_service, &ec2_service, &rbin_service,
+		&sts_service };
 	for (size_t i = 0; i < sizeof services / sizeof *services; i++) {
 		if (strcmp(services[i]->name, name) == 0)
 			return services[i];
@@ -67,7 +69,13 @@ static void write_outside(
 	for (unsigned i = 0; i < shape->member_count; i++) {
 		const struct shape_member *member = &shape->members[i];
 		const void *at = (const char *)value + member->offset;
-		if (member->location != LOCATION_BODY && !shape_value_is_absent(member->shape, at))
+		const struct shape_list *list = at;
+		if (member->location == LOCATION_BODY || shape_value_is_absent(member->shape, at))
+			continue;
+		if (member->shape->kind == SHAPE_LIST) /* of texts */
+			for (size_t j = 0; j < list->count; j++)
+				buffer_printf(out, "%s=%s\n", member->name, ((const char **)list->items)[j]);
+		else
 			buffer_printf(out, "%s=%s\n", member->name,
 				scalar_format(arena, member->shape, "unixTimestamp", at));
 	}

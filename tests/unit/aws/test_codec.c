@@ -9,6 +9,7 @@
 
 #include "api/ebs.h"
 #include "api/ec2.h"
+#include "api/rbin.h"
 #include "api/sts.h"
 #include "aws/codec.h"
 
@@ -231,7 +232,13 @@ static void errors_in_each_protocol(void **state)
 	assert_int_equal(response.status, 404);
 	assert_string_equal(response.headers[0].name, "x-amzn-ErrorType");
 	assert_string_equal(response.headers[0].value, "ResourceNotFoundException");
-	assert_string_equal(response.body.data, "{\"Message\":\"a \\\"b\\\"\"}");
+	assert_string_equal(
+		response.body.data, "{\"Message\":\"a \\\"b\\\"\",\"Reason\":\"SNAPSHOT_NOT_FOUND\"}");
+	buffer_free(&response.body);
+	response = (struct http_response){ 0 };
+	error_set(&err, ERROR_CONCURRENT_LIMIT, "many");
+	codec_of(PROTOCOL_REST_JSON)->encode_error(&ebs_service, &err, ID, arena, &response);
+	assert_string_equal(response.body.data, "{\"Message\":\"many\"}");
 	buffer_free(&response.body);
 }
 
@@ -289,6 +296,29 @@ static void rest_json_takes_members_from_path_query_headers_and_payload(void **s
 	assert_string_equal(list->first_snapshot_id, "snap-1");
 	assert_int_equal(list->max_results.value, 100);
 	assert_false(list->starting_block_index.set);
+}
+
+static void rest_json_takes_lists_from_the_query_and_answers_nothing_without_content(void **state)
+{
+	struct arena *arena ARENA_SCOPED = arena_create();
+	struct exchange exchange = { .arena = arena };
+	struct rbin_UntagResourceResponse result = { 0 };
+	struct http_response response;
+	exchange.http = (struct http_request){ .method = "DELETE",
+		.path = "/tags/arn%3Aaws%3Arule%2Fx",
+		.query = "tagKeys=a&other=b&tagKeys=c%20d",
+		.body = "" };
+	assert_int_equal(receive(&exchange, &rbin_service), 0);
+	const struct rbin_UntagResourceRequest *request = exchange.input;
+	assert_string_equal(request->resource_arn, "arn:aws:rule/x");
+	assert_int_equal(request->tag_keys.count, 2);
+	assert_string_equal(request->tag_keys.items[0], "a");
+	assert_string_equal(request->tag_keys.items[1], "c d");
+	answer(&exchange, &rbin_service, &result, &response);
+	assert_int_equal(response.status, 204);
+	assert_int_equal(response.body.size, 0);
+	exchange.http.query = "other=b";
+	assert_int_equal(receive(&exchange, &rbin_service), -1); /* required */
 }
 
 static void rest_json_refuses(void **state)
@@ -389,6 +419,7 @@ int main(void)
 		cmocka_unit_test(errors_in_each_protocol),
 		cmocka_unit_test(query_answers_in_a_result_wrapper_and_ignores_unknown_parameters),
 		cmocka_unit_test(rest_json_takes_members_from_path_query_headers_and_payload),
+		cmocka_unit_test(rest_json_takes_lists_from_the_query_and_answers_nothing_without_content),
 		cmocka_unit_test(rest_json_refuses),
 		cmocka_unit_test(rest_json_ignores_unknown_members),
 		cmocka_unit_test(rest_json_answers_headers_and_payload),

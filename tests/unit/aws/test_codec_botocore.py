@@ -77,7 +77,7 @@ class Generator:
 
     def list(self, shape, depth, outside):
         count = self.random.randint(1, 3)
-        return [self.value(shape.member, depth + 1) for _ in range(count)]
+        return [self.value(shape.member, depth + 1, outside) for _ in range(count)]
 
     def string(self, shape, depth, outside):
         if shape.enum:
@@ -163,7 +163,7 @@ class Service:
         if isinstance(body, dict):
             body = urllib.parse.urlencode(body, quote_via=urllib.parse.quote)
         if isinstance(query, dict):
-            query = urllib.parse.urlencode(query)
+            query = urllib.parse.urlencode(query, doseq=True)
         headers = ''.join(f'{name}: {value}\n' for name, value in request['headers'].items())
         path, _, more = request['url_path'].partition('?')
         answer = self.tool.ask('decode', self.name, request['method'], path.encode(), (query or more).encode(), headers.encode(),
@@ -172,9 +172,11 @@ class Service:
         assert answer[1] == operation.name, answer
         got = json.loads(unfield(answer[2]))
         assert got == as_json(params, shape, True), (operation.name, got, as_json(params, shape, True))
-        got = dict(line.split('=', 1) for line in unfield(answer[3]).decode().splitlines())
+        got = [tuple(line.split('=', 1)) for line in unfield(answer[3]).decode().splitlines()]
         for name, value in self.outside(params, shape).items():
-            assert got[name] == str(value), (operation.name, name, got[name], value)
+            wanted = [str(item) for item in (value if isinstance(value, list) else [value])]
+            found = [text for key, text in got if key == name]
+            assert found == wanted, (operation.name, name, found, value)
 
     def answer(self, operation):
         shape = operation.output_shape

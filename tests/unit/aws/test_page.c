@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "aws/page.h"
+#include "base/clock.h"
 
 static const uint8_t key[PAGE_KEY_SIZE] = "the key of this test, 32 bytes";
 static const struct page_rules rules = { .min = 2, .max = 4 };
@@ -114,6 +115,28 @@ static void other_tokens_are_refused(void **state)
 	assert_int_equal(page_open(&call, key, &rules, some_integer(2), token, &page, &err), -1);
 }
 
+static void tokens_expire_where_a_rule_says_so(void **state)
+{
+	static const struct page_rules short_lived = { .lifetime_ms = 1000,
+		.bad_token = ERROR_VALIDATION_PAGE_TOKEN };
+	struct arena *arena ARENA_SCOPED = arena_create();
+	struct call call = make_call(arena);
+	struct page page;
+	struct error err;
+	size_t count;
+	const char *lasting = read_page(&call, 2, NULL, &count);
+	assert_int_equal(page_open(&call, key, &short_lived, some_integer(1), NULL, &page, &err), 0);
+	assert_true(page_take(&page, "i-1"));
+	assert_false(page_take(&page, "i-2"));
+	const char *token = page_close(&page);
+	assert_int_equal(page_open(&call, key, &short_lived, some_integer(1), token, &page, &err), 0);
+	assert_string_equal(page.after, "i-1");
+	clock_advance(1000);
+	assert_int_equal(page_open(&call, key, &short_lived, some_integer(1), token, &page, &err), -1);
+	assert_int_equal(err.code, ERROR_VALIDATION_PAGE_TOKEN);
+	read_page(&call, 2, lasting, &count);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -121,6 +144,7 @@ int main(void)
 		cmocka_unit_test(a_page_that_is_just_full_has_no_token),
 		cmocka_unit_test(limits_are_kept),
 		cmocka_unit_test(other_tokens_are_refused),
+		cmocka_unit_test(tokens_expire_where_a_rule_says_so),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

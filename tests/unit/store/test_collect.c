@@ -155,6 +155,36 @@ static void an_open_session_keeps_what_it_put_or_found(void **state)
 	store_close(store);
 }
 
+static void what_a_session_keeps_by_name_stays(void **state)
+{
+	static uint8_t data[STORE_BLOCK_SIZE];
+	struct error err;
+	struct store *store;
+	struct store_session *putting, *keeping;
+	struct digest kept, unknown = { { 1 } };
+	struct roots none = { 0 };
+	bool present;
+	size_t size;
+	scratch_fill(data, sizeof data, 1);
+	digest_sha256(data, sizeof data, &kept);
+	ASSERT_OK(store_open(*state, &store, &err));
+	ASSERT_OK(store_session_open(store, &putting, &err));
+	put_tree(putting, 1, 2);
+	ASSERT_OK(store_session_open(store, &keeping, &err));
+	ASSERT_OK(store_keep(keeping, &kept, &present, &err));
+	assert_true(present);
+	ASSERT_OK(store_keep(keeping, &unknown, &present, &err));
+	assert_false(present);
+	store_session_close(putting);
+	collect(store, &none);
+	ASSERT_OK(store_get(store, &kept, data, &size, &err));
+	store_session_close(keeping);
+	collect(store, &none);
+	assert_int_equal(store_get(store, &kept, data, &size, &err), -1);
+	assert_int_equal(err.code, ERROR_NOT_FOUND);
+	store_close(store);
+}
+
 static void a_missing_root_or_failing_list_frees_nothing(void **state)
 {
 	struct error err;
@@ -231,7 +261,7 @@ static void collecting_beside_puts(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = { TEST(frees_exactly_what_nothing_reaches),
-		TEST(an_open_session_keeps_what_it_put_or_found),
+		TEST(an_open_session_keeps_what_it_put_or_found), TEST(what_a_session_keeps_by_name_stays),
 		TEST(a_missing_root_or_failing_list_frees_nothing), TEST(collecting_beside_puts) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,149 @@
+/* DescribeSnapshotAttribute, ModifySnapshotAttribute, ResetSnapshotAttribute: who may make volumes of a snapshot. There are no product codes. */
+#include <string.h>
+
+#include "svc/ec2/snapshot_public_access.h"
+#include "svc/ec2/snapshots.h"
+#include "base/banned.h"
+
+enum { PERMISSIONS_MAX = 1000 };
+
+#define PERMISSION "createVolumePermission"
+
+int ec2_describe_snapshot_attribute(struct call *call,
+	const struct ec2_DescribeSnapshotAttributeRequest *request,
+	struct ec2_DescribeSnapshotAttributeResult *result, struct error *err)
+{
+	struct snapshot_record *snapshot;
+	if (snapshot_find(call, request->snapshot_id, &snapshot, err))
+		return -1;
+	result->snapshot_id = snapshot->record.id;
+	if (strcmp(request->attribute, PERMISSION) != 0) {
+		result->product_codes.set = true;
+		return 0;
+	}
+	result->create_volume_permissions.set = true;
+	for (size_t i = 0; i < snapshot->create_volume_permissions.count; i++) {
+		const struct record_launch_permission *permission =
+			&snapshot->create_volume_permissions.items[i];
+		*ARENA_APPEND(call->arena, result->create_volume_permissions.items,
+			result->create_volume_permissions.count) =
+			(struct ec2_CreateVolumePermission){ .user_id = permission->user,
+				.group = permission->group };
+	}
+	return 0;
+}
+
+static int check_permission(const struct ec2_CreateVolumePermission *permission, struct error *err)
+{
+	const char *user = permission->user_id;
+	if (!user == !permission->group)
+		return error_set(err, ERROR_INVALID_PARAMETER_COMBINATION,
+			"A create volume permission names either a user ID or a group.");
+	if (permission->group && strcmp(permission->group, "all") != 0)
+		return error_set(err, ERROR_INVALID_PARAMETER_VALUE,
+			"Value (%.64s) for parameter group is invalid. It must be all.", permission->group);
+	if (user && (strlen(user) != 12 || strspn(user, "0123456789") != 12))
+		return error_set(err, ERROR_INVALID_PARAMETER_VALUE,
+			"Value (%.64s) for parameter userId is invalid. It must be an account of 12 digits.",
+			user);
+	return 0;
+}
+
+static void remove_permission(
+	struct record_launch_permission_list *list, const struct ec2_CreateVolumePermission *permission)
+{
+	size_t kept = 0;
+	for (size_t i = 0; i < list->count; i++)
+		if (!text_equal(list->items[i].user, permission->user_id) ||
+			!text_equal(list->items[i].group, permission->group))
+			list->items[kept++] = list->items[i];
+	list->count = kept;
+}
+
+static int change_permissions(struct call *call, struct snapshot_record *snapshot,
+	const struct ec2_CreateVolumePermissionList *changes, bool add, struct error *err)
+{
+	struct record_launch_permission_list *list = &snapshot->create_volume_permissions;
+	/* a copy: the list decoded from the record has no room to grow in place */
+	struct record_launch_permission *items =
+		arena_alloc_array(call->arena, list->count + changes->count + 1, sizeof *items);
+	for (size_t i = 0; i < list->count; i++)
+		items[i] = list->items[i];
+	list->items = items;
+	for (size_t i = 0; i < changes->count; i++) {
+		const struct ec2_CreateVolumePermission *change = &changes->items[i];
+		if (check_permission(change, err))
+			return -1;
+		remove_permission(list, change);
+		if (add)
+			items[list->count++] = (struct record_launch_permission){ .user = change->user_id,
+				.group = change->group };
+	}
+	list->set = list->count > 0;
+	if (list->count > PERMISSIONS_MAX)
+		return error_set(err, ERROR_RESOURCE_LIMIT,
+			"A snapshot has at most %d create volume permissions.", PERMISSIONS_MAX);
+	return 0;
+}
+
+/* The older form of a change: OperationType, UserId.N, UserGroup.N. */
+static int change_by_operation(struct call *call, struct snapshot_record *snapshot,
+	const struct ec2_ModifySnapshotAttributeRequest *request, struct error *err)
+{
+	struct ec2_CreateVolumePermissionList changes = { .set = true };
+	for (size_t i = 0; i < request->user_ids.count; i++)
+		ARENA_APPEND(call->arena, changes.items, changes.count)->user_id = request->user_ids.items[i];
+	for (size_t i = 0; i < request->group_names.count; i++)
+		ARENA_APPEND(call->arena, changes.items, changes.count)->group =
+			request->group_names.items[i];
+	if (!changes.count)
+		return 0;
+	if (!request->operation_type)
+		return error_set(
+			err, ERROR_MISSING_PARAMETER, "The request must contain the parameter operationType");
+	return change_permissions(call, snapshot, &changes, strcmp(request->operation_type, "add") == 0, err);
+}
+
+int ec2_modify_snapshot_attribute(struct call *call, const struct ec2_ModifySnapshotAttributeRequest *request,
+	struct ec2_ModifySnapshotAttributeResult *result, struct error *err)
+{
+	struct snapshot_record *snapshot;
+	(void)result;
+	if (request->attribute && strcmp(request->attribute, PERMISSION) != 0)
+		return error_set(err, ERROR_UNSUPPORTED_OPERATION,
+			"The attribute %s of a snapshot cannot be changed at this endpoint.",
+			request->attribute);
+	if (snapshot_find(call, request->snapshot_id, &snapshot, err))
+		return -1;
+	if (snapshot_is_archived(snapshot))
+		return snapshot_check_usable(snapshot, err);
+	bool was_public = snapshot_is_public(snapshot);
+	const struct ec2_CreateVolumePermissionModifications *changes = request->create_volume_permission;
+	if (change_by_operation(call, snapshot, request, err) ||
+		(changes &&
+			(change_permissions(call, snapshot, &changes->add, true, err) ||
+				change_permissions(call, snapshot, &changes->remove, false, err))))
+		return -1;
+	struct meta_batch *batch = meta_batch_create(call->amid->meta, call->arena);
+	if (!was_public && snapshot_is_public(snapshot) && snapshot_public_access_check(call, batch, err))
+		return -1;
+	meta_batch_put(batch, &record_snapshot, snapshot);
+	return meta_commit(call->amid->meta, batch, err);
+}
+
+int ec2_reset_snapshot_attribute(struct call *call, const struct ec2_ResetSnapshotAttributeRequest *request,
+	struct ec2_ResetSnapshotAttributeResult *result, struct error *err)
+{
+	struct snapshot_record *snapshot;
+	(void)result;
+	if (strcmp(request->attribute, PERMISSION) != 0)
+		return error_set(err, ERROR_INVALID_PARAMETER_VALUE,
+			"Value (%s) for parameter attribute is invalid. It must be " PERMISSION ".",
+			request->attribute);
+	if (snapshot_find(call, request->snapshot_id, &snapshot, err))
+		return -1;
+	snapshot->create_volume_permissions = (struct record_launch_permission_list){ 0 };
+	struct meta_batch *batch = meta_batch_create(call->amid->meta, call->arena);
+	meta_batch_put(batch, &record_snapshot, snapshot);
+	return meta_commit(call->amid->meta, batch, err);
+}
