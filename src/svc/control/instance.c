@@ -264,7 +264,10 @@ static int supervise(struct instance_view *view, int64_t *again_ms, struct error
 		if (machine_launch(view, err))
 			return -1;
 	}
-	return settle_attachments(view, err);
+	return settle_attachments(view, err) || limits_apply(view, err) ||
+			modification_settle(view, true, err)
+		? -1
+		: 0;
 }
 
 static int stop(struct instance_view *view, int64_t *again_ms, struct error *err)
@@ -354,7 +357,8 @@ static int forget(struct instance_view *view, int64_t *again_ms, struct error *e
 static int look_at_stopped(struct instance_view *view, int64_t *again_ms, struct error *err)
 {
 	struct image_record *image;
-	if (settle_attachments_offline(view, err) || capture_find(view, &image, err))
+	if (settle_attachments_offline(view, err) || modification_settle(view, false, err) ||
+		capture_find(view, &image, err))
 		return -1;
 	if (!image)
 		return 0;

@@ -9,6 +9,7 @@
 /* The controllers (work_function; context: struct amid). */
 int control_instance(void *context, const char *id, int64_t *again_ms, struct error *err);
 int control_volume(void *context, const char *id, int64_t *again_ms, struct error *err);
+int control_modification(void *context, const char *id, int64_t *again_ms, struct error *err);
 int control_snapshot(void *context, const char *id, int64_t *again_ms, struct error *err);
 int control_image(void *context, const char *id, int64_t *again_ms, struct error *err);
 int control_security_group(void *context, const char *id, int64_t *again_ms, struct error *err);
@@ -41,6 +42,11 @@ int machine_detach(struct instance_view *view, struct volume_record *volume, str
 /* Makes the volume's folder if it is missing. */
 int machine_prepare_volume(struct amid *amid, struct amid_region *region, const struct volume_record *volume,
 	struct arena *arena, struct error *err);
+
+/* modification.c: ends the modifications of the instance's volumes that have been applied; `live`: the guest is told first. */
+int modification_settle(struct instance_view *view, bool live, struct error *err);
+/* limits.c: holds the disks of a running machine to what their volumes promise. */
+int limits_apply(struct instance_view *view, struct error *err);
 
 /* capture.c: the image that waits for this instance to be captured (the oldest), NULL if none. */
 int capture_find(struct instance_view *view, struct image_record **image, struct error *err);

@@ -7,10 +7,10 @@
 #include <string.h>
 
 #include "aws/idempotency.h"
-#include "svc/ec2/block_devices.h"
 #include "svc/ec2/instances.h"
 #include "svc/ec2/snapshots.h"
 #include "svc/instance_types.h"
+#include "svc/volume_types.h"
 #include "base/banned.h"
 
 static const char *const taggable[] = { "volume", NULL };
