@@ -26,7 +26,7 @@ static bool is_device(const char *path, const char *device_id)
 	return strncmp(path, device_id, size) == 0 && (path[size] == '\0' || path[size] == '/');
 }
 
-/* What query-block says of the disk's node, borrowed from `blocks`; NULL: no such disk. */
+/* What query-block says of the disk, borrowed from `blocks`; NULL: no such disk. */
 static const json_t *find_block(const json_t *blocks, const char *device_id)
 {
 	const json_t *block;
@@ -34,7 +34,7 @@ static const json_t *find_block(const json_t *blocks, const char *device_id)
 	json_array_foreach(blocks, i, block)
 	{
 		if (is_device(json_string_value(json_object_get(block, "qdev")), device_id))
-			return json_object_get(block, "inserted");
+			return block;
 	}
 	return NULL;
 }
@@ -44,16 +44,18 @@ static json_int_t number(const json_t *block, const char *name)
 	return json_integer_value(json_object_get(block, name));
 }
 
-static bool is_in_force(const json_t *block, const struct machine_disk_limits *limits)
+static bool is_in_force(const json_t *disk, const struct machine_disk_limits *limits)
 {
+	const json_t *block = json_object_get(disk, "inserted");
 	return number(block, "iops") == limits->iops && number(block, "bps") == limits->bytes_per_second &&
 		number(block, "iops_max") == limits->burst_iops &&
 		(!limits->burst_iops || number(block, "iops_max_length") == limits->burst_seconds);
 }
 
-static json_t *throttle_json(const char *device_id, const struct machine_disk_limits *limits)
+/* `path`: the device as query-block names it. */
+static json_t *throttle_json(const char *path, const struct machine_disk_limits *limits)
 {
-	json_t *arguments = json_pack("{s:s, s:I, s:i, s:i, s:I, s:i, s:i}", "id", device_id, "bps",
+	json_t *arguments = json_pack("{s:s, s:I, s:i, s:i, s:I, s:i, s:i}", "id", path, "bps",
 		(json_int_t)limits->bytes_per_second, "bps_rd", 0, "bps_wr", 0, "iops",
 		(json_int_t)limits->iops, "iops_rd", 0, "iops_wr", 0);
 	if (limits->iops)
@@ -75,15 +77,15 @@ int qemu_limit_disk(struct compute *compute, const char *id, const char *device_
 		return -1;
 	if (qmp_command(machine->qmp, "query-block", NULL, COMMAND_TIMEOUT_MS, &blocks, err))
 		return error_prefix(err, "machine %s", id);
-	const json_t *block = find_block(blocks, device_id);
-	bool found = block, in_force = found && is_in_force(block, limits);
+	const json_t *disk = find_block(blocks, device_id);
+	int result = 0;
+	if (!disk)
+		result = error_set(err, ERROR_NOT_FOUND, "machine %s has no disk %s", id, device_id);
+	else if (!is_in_force(disk, limits) &&
+		qmp_command(machine->qmp, "block_set_io_throttle",
+			throttle_json(json_string_value(json_object_get(disk, "qdev")), limits),
+			COMMAND_TIMEOUT_MS, NULL, err))
+		result = error_prefix(err, "machine %s", id);
 	json_decref(blocks);
-	if (!found)
-		return error_set(err, ERROR_NOT_FOUND, "machine %s has no disk %s", id, device_id);
-	if (in_force)
-		return 0;
-	if (qmp_command(machine->qmp, "block_set_io_throttle", throttle_json(device_id, limits),
-		    COMMAND_TIMEOUT_MS, NULL, err))
-		return error_prefix(err, "machine %s", id);
-	return 0;
+	return result;
 }
