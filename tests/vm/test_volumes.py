@@ -1,6 +1,4 @@
 """Volumes of a running guest: grown, held to their limits, plugged and unplugged while it writes. All with one guest."""
-import pytest
-
 from cloud import wait_for
 
 GIB = 1 << 30
@@ -71,3 +69,63 @@ def test_guest_sees_its_disks_grow_while_it_writes(cloud, guest):
     modify(cloud, root, Size=before * 512 // GIB + 1)
     assert sectors(guest, 'vda') == before + GIB // 512 and guest.boot_id() == boot
     detach(cloud, volume)
+
+
+def seconds_of_reads(guest, disk, count):
+    """How long `count` reads of 4 KiB past the page cache take, by the guest's clock."""
+    script = f"a=$(cut -d' ' -f1 /proc/uptime); dd if=/dev/{disk} of=/dev/null bs=4k count={count} iflag=direct 2>/dev/null; b=$(cut -d' ' -f1 /proc/uptime); echo $a $b"
+    begun, ended = map(float, guest.ssh(script).split())
+    return ended - begun
+
+
+def test_disk_is_held_to_the_iops_of_its_volume(cloud, guest):
+    """Lower bounds only: a slow machine cannot break them. What QEMU has been told is asked of it in unit tests."""
+    volume = make(cloud, guest, Size=4, VolumeType='io1', Iops=200)
+    disk = attach(cloud, guest, volume)
+    wait_for(lambda: seconds_of_reads(guest, disk, 200) > 0.7, 'the limit to be in force')
+    modify(cloud, volume, Iops=100)
+    assert seconds_of_reads(guest, disk, 200) > 1.5
+    detach(cloud, volume)
+
+
+def test_volumes_come_and_go_while_the_guest_writes(cloud, guest):
+    """One disk is written all along; others are plugged and unplugged, the last while it is written itself."""
+    steady = make(cloud, guest, Size=1)
+    disk = attach(cloud, guest, steady, '/dev/sdf')
+    guest.ssh(f'printf precious | dd of=/dev/{disk} bs=4096 seek=100 conv=sync,fsync 2>/dev/null')
+    guest.ssh(f'(n=0; while test ! -e /tmp/enough; do n=$((n+1)); printf "%08d" $n | dd of=/dev/{disk} bs=4096 seek=$((n % 64)) conv=sync,fsync,notrunc 2>/dev/null || break; '
+              'echo $n >/tmp/written; done; touch /tmp/done) >/dev/null 2>&1 </dev/null &')
+    snapshot = cloud.ec2.create_snapshot(VolumeId=steady)['SnapshotId']
+    others = []
+    for _ in range(2):
+        # made of a snapshot that was completed a moment ago: usable at once
+        cloud.ec2.get_waiter('snapshot_completed').wait(SnapshotIds=[snapshot], WaiterConfig={'Delay': 1})
+        others.append(make(cloud, guest, SnapshotId=snapshot))
+        other = attach(cloud, guest, others[-1], '/dev/sdg')
+        assert guest.ssh(f'dd if=/dev/{other} bs=4096 skip=100 count=1 2>/dev/null | head -c 8') == 'precious'
+        guest.ssh(f'(while printf busy | dd of=/dev/{other} bs=4096 conv=sync,fsync,notrunc 2>/dev/null; do :; done) >/dev/null 2>&1 </dev/null &')
+        detach(cloud, others[-1])
+        snapshot = cloud.ec2.create_snapshot(VolumeId=steady)['SnapshotId']
+    guest.ssh('touch /tmp/enough; while test ! -e /tmp/done; do sleep 1; done; rm /tmp/enough /tmp/done')
+    written = int(guest.ssh('cat /tmp/written'))
+    guest.ssh('echo 3 >/proc/sys/vm/drop_caches')
+    assert int(guest.ssh(f'dd if=/dev/{disk} bs=4096 skip={written % 64} count=1 2>/dev/null | head -c 8')) == written
+    detach(cloud, steady)
+
+
+def test_root_volume_is_replaced(cloud, guest):
+    root_name = guest.describe()['RootDeviceName']
+    old, boot = guest.volumes()[root_name], guest.boot_id()
+    guest.ssh('echo old >/root/on-the-old-disk; sync')
+    address = guest.describe()['PrivateIpAddress']
+    task = cloud.ec2.create_replace_root_volume_task(InstanceId=guest.id)['ReplaceRootVolumeTask']
+    assert task['TaskState'] == 'pending'
+
+    def task_state():
+        return cloud.ec2.describe_replace_root_volume_tasks(ReplaceRootVolumeTaskIds=[task['ReplaceRootVolumeTaskId']])['ReplaceRootVolumeTasks'][0]['TaskState']
+    wait_for(lambda: task_state() == 'succeeded', 'the root volume to be replaced')
+    wait_for(lambda: guest.boot_id() not in ('', boot), 'a new boot')
+    new = guest.volumes()[root_name]
+    assert new != old and state(cloud, old) == 'available' and guest.describe()['PrivateIpAddress'] == address
+    assert guest.ssh('test -e /root/on-the-old-disk', check=False).returncode != 0
+    cloud.ec2.delete_volume(VolumeId=old)

@@ -29,6 +29,7 @@ static const struct work_kind kinds[] = {
 	{ "modification", control_modification },
 	{ "snapshot", control_snapshot },
 	{ "image", control_image },
+	{ "root_replacement", control_root_replacement },
 	{ "security_group", control_security_group },
 	{ "vpc", control_vpc },
 	{ "collect", control_collect },
