@@ -129,3 +129,40 @@ def test_root_volume_is_replaced(cloud, guest):
     assert new != old and state(cloud, old) == 'available' and guest.describe()['PrivateIpAddress'] == address
     assert guest.ssh('test -e /root/on-the-old-disk', check=False).returncode != 0
     cloud.ec2.delete_volume(VolumeId=old)
+
+
+def first_number(ebs, snapshot):
+    """The eight digits at the beginning of a snapshot's disk, read by EBS direct."""
+    token = ebs.list_snapshot_blocks(SnapshotId=snapshot, MaxResults=100)['Blocks'][0]['BlockToken']
+    return int(ebs.get_snapshot_block(SnapshotId=snapshot, BlockIndex=0, BlockToken=token)['BlockData'].read()[:8])
+
+
+def test_snapshots_of_several_volumes_are_of_one_instant(cloud, guest):
+    """A counter goes to one disk, then to the other; in no set of snapshots do they differ by more than the one that was on its way."""
+    ebs = cloud.session.client('ebs', endpoint_url=cloud.endpoint)
+    volumes = [make(cloud, guest, Size=1) for _ in range(2)]
+    one, two = (attach(cloud, guest, volume, device) for volume, device in zip(volumes, ('/dev/sdf', '/dev/sdg')))
+    write = 'printf "%08d" $n | dd of=/dev/{} bs=4096 conv=sync,fsync,notrunc 2>/dev/null || break'
+    guest.ssh(f'(n=0; while test ! -e /tmp/enough; do n=$((n+1)); {write.format(one)}; {write.format(two)}; echo $n >/tmp/written; done; touch /tmp/done) >/dev/null 2>&1 </dev/null &')
+    wait_for(lambda: guest.ssh('cat /tmp/written', check=False).stdout.strip(), 'the first round')
+    instance = {'InstanceId': guest.id, 'ExcludeBootVolume': True}
+    sets, images = [], []
+    for number in range(6):
+        if number % 3 == 2:
+            image = cloud.ec2.create_image(InstanceId=guest.id, Name=f'barrier {number}', NoReboot=True)['ImageId']
+            cloud.wait_image(image)
+            images.append(image)
+            mappings = {each['DeviceName']: each['Ebs'] for each in cloud.ec2.describe_images(ImageIds=[image])['Images'][0]['BlockDeviceMappings']}
+            sets.append([mappings[device]['SnapshotId'] for device in ('/dev/sdf', '/dev/sdg')])
+        else:
+            made = {each['VolumeId']: each['SnapshotId'] for each in cloud.ec2.create_snapshots(InstanceSpecification=instance)['Snapshots']}
+            sets.append([made[volume] for volume in volumes])
+    cloud.ec2.get_waiter('snapshot_completed').wait(SnapshotIds=[each for pair in sets for each in pair], WaiterConfig={'Delay': 1})
+    guest.ssh('touch /tmp/enough; while test ! -e /tmp/done; do sleep 1; done; rm /tmp/enough /tmp/done /tmp/written')
+    numbers = [tuple(first_number(ebs, snapshot) for snapshot in pair) for pair in sets]
+    print(numbers)
+    assert all(first - second in (0, 1) for first, second in numbers), numbers
+    assert numbers == sorted(numbers) and numbers[-1] > numbers[0]
+    for image in images:
+        cloud.ec2.deregister_image(ImageId=image)
+    detach(cloud, *volumes)
