@@ -81,7 +81,7 @@ static struct volume_record *find_root(struct instance_view *view)
 	return NULL;
 }
 
-/* As the old one was, but for what is on it, and for a size that a larger snapshot needs. */
+/* As the old one is, but for what is on it, and for a size that a larger snapshot needs. */
 static struct volume_record *make_volume(struct instance_view *view,
 	const struct root_replacement_record *task, const struct volume_record *old)
 {
@@ -95,7 +95,8 @@ static struct volume_record *make_volume(struct instance_view *view,
 			.region = old->record.region,
 			.id = text_random_id(view->arena, "vol") },
 		.state = "in-use",
-		.size_gib = task->size_gib,
+		/* the old one may have grown since the task was made */
+		.size_gib = task->size_gib.value > old->size_gib.value ? task->size_gib : old->size_gib,
 		.volume_type = old->volume_type,
 		.iops = old->iops,
 		.throughput = old->throughput,
