@@ -287,7 +287,7 @@ static int extend_top(struct volume *volume, uint64_t size, struct error *err)
 	int result = 0;
 	for (int i = 0; i < 2 && !result; i++)
 		if (layers[i])
-			result = layer_data_grow(
+			result = layer_data_extend(
 				&layers[i]->data, volume->folder, layers[i]->number, size, err);
 	return result;
 }

@@ -94,7 +94,7 @@ int layer_create(const struct layer_place *place, uint64_t number, uint64_t size
 	struct error *err)
 {
 	struct layer *layer = allocate(number);
-	if (layer_data_create(&layer->data, place->folder, number, size, err) ||
+	if (layer_data_extend(&layer->data, place->folder, number, size, err) ||
 		open_file(place->folder, number, "map", O_RDWR | O_CREAT | O_TRUNC, &layer->map_fd, err) ||
 		write_map_header(layer, err))
 		goto failed;

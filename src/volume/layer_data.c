@@ -2,7 +2,7 @@
  * The parts of a layer's data: `NNNNNNNN.data` from offset 0, `NNNNNNNN.data.1` from LAYER_PART_SIZE, and so on, each of full length from the start, so that syncs need not write a new one each time. Nearly every volume has one
  * part.
  *
- * Any thread reads, writes and syncs; creating and growing are for the one that has the volume's maintenance.
+ * Any thread reads, writes and syncs; extending is for one at a time.
  */
 #include "volume/layer_data.h"
 
@@ -41,7 +41,7 @@ void layer_data_close(struct layer_data *data)
 			close(data->fds[i]);
 }
 
-/* -1 with errno in err->code: ERROR_NOT_FOUND if there is none. */
+/* ERROR_NOT_FOUND if there is none. */
 static int open_part(struct layer_data *data, const char *folder, uint64_t number, unsigned part, int flags,
 	struct error *err)
 {
@@ -51,31 +51,19 @@ static int open_part(struct layer_data *data, const char *folder, uint64_t numbe
 	return data->fds[part] < 0 ? error_set_errno(err, errno, "cannot open %s", path) : 0;
 }
 
-static int extend(struct layer_data *data, const char *folder, uint64_t number, uint64_t size, int flags,
-	struct error *err)
+int layer_data_extend(
+	struct layer_data *data, const char *folder, uint64_t number, uint64_t size, struct error *err)
 {
 	for (unsigned part = 0; part < LAYER_PARTS && part * LAYER_PART_SIZE < size; part++) {
 		uint64_t length = size - part * LAYER_PART_SIZE;
-		if (data->fds[part] < 0 && open_part(data, folder, number, part, flags, err))
+		if (data->fds[part] < 0 &&
+			open_part(data, folder, number, part, O_RDWR | O_CREAT | O_TRUNC, err))
 			return -1;
 		if (ftruncate(data->fds[part], (off_t)(length < LAYER_PART_SIZE ? length : LAYER_PART_SIZE)))
 			return error_set_errno(
 				err, errno, "cannot make layer %" PRIu64 " of %s", number, folder);
 	}
 	return 0;
-}
-
-int layer_data_create(
-	struct layer_data *data, const char *folder, uint64_t number, uint64_t size, struct error *err)
-{
-	return extend(data, folder, number, size, O_RDWR | O_CREAT | O_TRUNC, err);
-}
-
-int layer_data_grow(
-	struct layer_data *data, const char *folder, uint64_t number, uint64_t size, struct error *err)
-{
-	/* a part that a growth left which was broken off holds nothing */
-	return extend(data, folder, number, size, O_RDWR | O_CREAT | O_TRUNC, err);
 }
 
 int layer_data_open(

@@ -17,15 +17,14 @@ struct layer_data {
 
 void layer_data_init(struct layer_data *data);
 void layer_data_close(struct layer_data *data);
-/* Makes empty parts for `size` bytes, replacing leftovers. Their names are durable after the next manifest_write. */
-int layer_data_create(
+/*
+ * Makes room for `size` bytes: parts that are not open yet are made, empty, replacing leftovers. Their names are durable after the next manifest_write. Nobody may write beyond the old size meanwhile.
+ */
+int layer_data_extend(
 	struct layer_data *data, const char *folder, uint64_t number, uint64_t size, struct error *err);
 /* Opens the parts that are there; the first must be. */
 int layer_data_open(
 	struct layer_data *data, const char *folder, uint64_t number, int flags, struct error *err);
-/* Brings all parts up to `size` bytes, and makes those that are missing. Nobody may write beyond the old size meanwhile. */
-int layer_data_grow(
-	struct layer_data *data, const char *folder, uint64_t number, uint64_t size, struct error *err);
 /* Missing parts are fine. */
 int layer_data_remove(const char *folder, uint64_t number, struct error *err);
 

@@ -34,9 +34,11 @@ static int complete(struct amid *amid, struct arena *arena, struct volume_record
 {
 	volume->modification->state = "completed";
 	volume->modification->ended = some_timestamp(clock_now_ms());
+	if (commit_volume(amid, arena, volume, err))
+		return -1;
 	log_info("volume-modified", "volume=%s size_gib=%lld type=%s", volume->record.id,
 		(long long)volume->size_gib.value, volume->volume_type);
-	return commit_volume(amid, arena, volume, err);
+	return 0;
 }
 
 /* A folder that the volume's first launch has not made yet is made now, and grown like any other. */
@@ -111,7 +113,8 @@ int modification_settle(struct instance_view *view, bool live, struct error *err
 			strcmp(volume->attachment->state, "attached") != 0)
 			continue;
 		uint64_t size = (uint64_t)volume->size_gib.value << 30;
-		if (live &&
+		bool grown = volume->size_gib.value != volume->modification->original_size_gib.value;
+		if (live && grown &&
 			view->amid->config->compute->resize_disk(
 				view->amid->compute, view->instance->record.id, volume->record.id, size, err))
 			return -1;

@@ -1,7 +1,7 @@
 /*
  * DescribeVolumeStatus, EnableVolumeIO, DescribeVolumeAttribute, ModifyVolumeAttribute.
  *
- * A volume is impaired when reading, writing or sealing it has met damage or an I/O error: whoever met it has left a note in the volume's folder (volume_note_fault), which is what is looked at here. Amid withholds the bytes that
+ * A volume is impaired when reading, writing or sealing it has met damage or an I/O error: whoever met it has left a note in the volume's folder (volume_note_fault), which is what is looked at here. Its message names places of the host, so it is the operator's to read. Amid withholds the bytes that
  * are damaged, and no others: I/O elsewhere goes on. So EnableVolumeIO, or AutoEnableIO, takes note of the event; the next fault is another one.
  */
 #include <inttypes.h>
@@ -36,7 +36,8 @@ static void add_event(struct call *call, struct ec2_VolumeStatusItem *item, cons
 	*ARENA_APPEND(call->arena, item->events.items, item->events.count) = (struct ec2_VolumeStatusEvent){
 		.event_id = event_id,
 		.event_type = event_type,
-		.description = arena_strdup(call->arena, fault->message),
+		.description =
+			"Damaged data or an I/O error was met: what the volume holds may be inconsistent",
 		.not_before = some_timestamp(fault->noted_ms),
 		.instance_id = volume->attachment ? volume->attachment->instance : NULL,
 	};
