@@ -191,11 +191,6 @@ void agent_close(struct agent *agent)
 	free(agent);
 }
 
-int agent_send(struct agent *agent, const char *name, json_t *arguments, int timeout_ms, struct error *err)
-{
-	return send_request(agent, "", name, arguments, clock_monotonic_ms() + timeout_ms, err);
-}
-
 int agent_command(struct agent *agent, const char *name, json_t *arguments, int timeout_ms, json_t **result,
 	struct error *err)
 {

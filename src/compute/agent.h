@@ -28,5 +28,3 @@ void agent_close(struct agent *agent);
  */
 int agent_command(struct agent *agent, const char *name, json_t *arguments, int timeout_ms, json_t **result,
 	struct error *err);
-/* Sends a command whose answer nobody waits for. */
-int agent_send(struct agent *agent, const char *name, json_t *arguments, int timeout_ms, struct error *err);

@@ -61,6 +61,7 @@ enum machine_event {
 	EVENT_MACHINE_SHUT_DOWN, /* the guest powered off */
 	EVENT_MACHINE_GONE,      /* the process ended for any other reason */
 	EVENT_MACHINE_AGENT,     /* the guest agent's channel was opened by the guest */
+	EVENT_MACHINE_FULL,      /* a write found no room on the host's disk: the guest is paused */
 };
 /* Called from a driver's thread; must be quick and must not call the driver. */
 typedef void compute_listener(void *context, const char *machine_id, enum machine_event event);
@@ -83,6 +84,8 @@ struct compute_driver {
 	int (*destroy)(struct compute *compute, const char *id, const char *folder, struct error *err);
 	/* Hardware reset. */
 	int (*reset)(struct compute *compute, const char *id, struct error *err);
+	/* A guest that is paused since a write found no room (*paused) tries that write again, and goes on or is paused once more. */
+	int (*resume)(struct compute *compute, const char *id, bool *paused, struct error *err);
 
 	/* Hot-plug. attach: returns when the guest has the device on its bus. detach: asks the guest to let it go and waits up to timeout_ms for that (ERROR_TIMEOUT). Repeating either is a success. */
 	int (*attach_disk)(
@@ -96,10 +99,13 @@ struct compute_driver {
 	int (*limit_disk)(struct compute *compute, const char *id, const char *device_id,
 		const struct machine_disk_limits *limits, struct error *err);
 
-	/* Through the guest agent: ERROR_NOT_FOUND if the guest has none running, ERROR_TIMEOUT if it does not answer within timeout_ms. *count: file systems frozen. */
+	/*
+	 * Through the guest agent: ERROR_NOT_FOUND if the guest has none running, ERROR_TIMEOUT if it does not answer within timeout_ms. *count: file systems frozen.
+	 * From a freeze on, also one that failed, and for a machine taken up, a thaw is owed: thaw does nothing unless one is, and is to be repeated until it succeeds. A guest left frozen cannot even shut down.
+	 */
 	int (*freeze_file_systems)(
 		struct compute *compute, const char *id, int timeout_ms, int *count, struct error *err);
-	int (*thaw_file_systems)(struct compute *compute, const char *id, struct error *err);
+	int (*thaw_file_systems)(struct compute *compute, const char *id, int timeout_ms, struct error *err);
 
 	/* The newest `limit` bytes of what the machine wrote to its serial console over its life (kept after its end, until its folder is removed), in the arena. */
 	int (*console)(struct compute *compute, const char *id, const char *folder, size_t limit,

@@ -287,14 +287,20 @@ static int limit_dry(struct compute *compute, const char *id, const char *device
 	return check_running(compute, id, err);
 }
 
+static int resume_dry(struct compute *compute, const char *id, bool *paused, struct error *err)
+{
+	*paused = false; /* a dry machine writes nothing */
+	return 0;
+}
+
 static int freeze_dry(struct compute *compute, const char *id, int timeout_ms, int *count, struct error *err)
 {
 	return error_set(err, ERROR_NOT_FOUND, "machine %s is dry: it runs no guest agent", id);
 }
 
-static int thaw_dry(struct compute *compute, const char *id, struct error *err)
+static int thaw_dry(struct compute *compute, const char *id, int timeout_ms, struct error *err)
 {
-	return error_set(err, ERROR_NOT_FOUND, "machine %s is dry: it runs no guest agent", id);
+	return 0; /* nothing was frozen */
 }
 
 static int read_console(struct compute *compute, const char *id, const char *folder, size_t limit,
@@ -316,6 +322,7 @@ const struct compute_driver compute_driver_dry = {
 	.detach_disk = detach_dry,
 	.resize_disk = resize_dry,
 	.limit_disk = limit_dry,
+	.resume = resume_dry,
 	.freeze_file_systems = freeze_dry,
 	.thaw_file_systems = thaw_dry,
 	.console = read_console,

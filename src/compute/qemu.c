@@ -126,6 +126,7 @@ static int take_up(struct compute *compute, const char *id, const char *folder, 
 	if (machine_connect(compute, id, folder, &process, monitor_fd, TAKE_UP_TIMEOUT_MS, machine, err))
 		return -1;
 	log_info("machine-taken-up", "id=%s pid=%d", id, (int)process.pid);
+	(*machine)->thaw_owed = true; /* perhaps: the amid that froze it may have died */
 	if (machine_agent_open(*machine, &agent, NULL) == 0 && agent)
 		machine_post_agent(*machine); /* the event itself came while nobody listened */
 	return 0;
@@ -344,6 +345,19 @@ static int reset_qemu(struct compute *compute, const char *id, struct error *err
 	return run_simple(compute, id, "system_reset", err);
 }
 
+static int resume_qemu(struct compute *compute, const char *id, bool *paused, struct error *err)
+{
+	struct machine *machine MACHINE_SCOPED = NULL;
+	json_t *result;
+	*paused = false;
+	if (machine_get(compute, id, &machine, err) ||
+		qmp_command(machine->qmp, "query-status", NULL, COMMAND_TIMEOUT_MS, &result, err))
+		return -1;
+	*paused = text_equal(json_string_value(json_object_get(result, "status")), "io-error");
+	json_decref(result);
+	return *paused ? run_simple(compute, id, "cont", err) : 0;
+}
+
 static int read_console(struct compute *compute, const char *id, const char *folder, size_t limit,
 	struct arena *arena, char **data, size_t *size, int64_t *modified_ms, struct error *err)
 {
@@ -359,6 +373,7 @@ const struct compute_driver compute_driver_qemu = {
 	.power_button = press_power_button,
 	.destroy = destroy_qemu,
 	.reset = reset_qemu,
+	.resume = resume_qemu,
 	.attach_disk = qemu_attach_disk,
 	.detach_disk = qemu_detach_disk,
 	.resize_disk = qemu_resize_disk,

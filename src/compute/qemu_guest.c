@@ -1,7 +1,8 @@
 /*
  * What is done through the guest agent. Each call is a conversation of its own; whether an agent runs is asked of QEMU (has the guest opened the channel?), not remembered.
  *
- * A freeze that times out may still be carried out by a slow guest, which would then stay frozen: so a thaw is sent behind it, blindly, which the agent reads next.
+ * A freeze that times out may still be carried out by a slow guest, and amid may die before the thaw. So a thaw stays owed, by the machine, until one was answered: the conversation's first
+ * question waits behind all that the agent has yet to do. A guest that has started anew owes nothing.
  */
 #include "compute/qemu_internal.h"
 
@@ -12,23 +13,20 @@
 #include "base/banned.h"
 
 enum {
-	THAW_TIMEOUT_MS = 10000,
-	BLIND_TIMEOUT_MS = 1000,
 	FILE_SYSTEMS_LIMIT = 100000, /* the guest says how many; more is nonsense */
 };
 
-static int open_agent(
-	struct compute *compute, const char *id, int timeout_ms, struct agent **agent, struct error *err)
+static int open_agent(struct machine *machine, int timeout_ms, struct agent **agent, struct error *err)
 {
 	struct arena *scratch ARENA_SCOPED = arena_create();
-	struct machine *machine MACHINE_SCOPED = NULL;
 	bool open;
-	if (machine_get(compute, id, &machine, err) || machine_agent_open(machine, &open, err))
+	if (machine_agent_open(machine, &open, err))
 		return -1;
 	if (!open)
-		return error_set(err, ERROR_NOT_FOUND, "machine %s runs no guest agent", id);
-	if (agent_open(machine_socket(scratch, compute, id, "agent"), timeout_ms, agent, err))
-		return error_prefix(err, "machine %s", id);
+		return error_set(err, ERROR_NOT_FOUND, "machine %s runs no guest agent", machine->id);
+	if (agent_open(
+		    machine_socket(scratch, machine->compute, machine->id, "agent"), timeout_ms, agent, err))
+		return error_prefix(err, "machine %s", machine->id);
 	return 0;
 }
 
@@ -45,13 +43,15 @@ static int take_count(json_t *value, int *count, struct error *err)
 int qemu_freeze_file_systems(
 	struct compute *compute, const char *id, int timeout_ms, int *count, struct error *err)
 {
+	struct machine *machine MACHINE_SCOPED = NULL;
 	struct agent *agent;
 	json_t *value;
 	struct error reason = { 0 };
 	int64_t end_ms = clock_monotonic_ms() + timeout_ms;
-	if (open_agent(compute, id, timeout_ms, &agent, err))
+	if (machine_get(compute, id, &machine, err) || open_agent(machine, timeout_ms, &agent, err))
 		return -1;
 	int64_t left = end_ms - clock_monotonic_ms();
+	machine->thaw_owed = true;
 	int failed = agent_command(
 		agent, "guest-fsfreeze-freeze", NULL, left > 0 ? (int)left : 0, &value, &reason);
 	if (!failed) {
@@ -59,7 +59,6 @@ int qemu_freeze_file_systems(
 		json_decref(value);
 	}
 	if (failed) {
-		agent_send(agent, "guest-fsfreeze-thaw", NULL, BLIND_TIMEOUT_MS, NULL);
 		error_set(err, reason.code, "machine %s: %.400s", id, reason.message);
 		log_warning("machine-not-frozen", "id=%s reason=\"%s\"", id, reason.message);
 	}
@@ -67,12 +66,20 @@ int qemu_freeze_file_systems(
 	return failed;
 }
 
-int qemu_thaw_file_systems(struct compute *compute, const char *id, struct error *err)
+int qemu_thaw_file_systems(struct compute *compute, const char *id, int timeout_ms, struct error *err)
 {
+	struct machine *machine MACHINE_SCOPED = NULL;
 	struct agent *agent;
-	if (open_agent(compute, id, THAW_TIMEOUT_MS, &agent, err))
+	if (machine_get(compute, id, &machine, err))
 		return -1;
-	int failed = agent_command(agent, "guest-fsfreeze-thaw", NULL, THAW_TIMEOUT_MS, NULL, err);
+	if (!machine->thaw_owed)
+		return 0;
+	if (open_agent(machine, timeout_ms, &agent, err))
+		return -1;
+	int failed = agent_command(agent, "guest-fsfreeze-thaw", NULL, timeout_ms, NULL, err);
 	agent_close(agent);
-	return failed ? error_prefix(err, "machine %s", id) : 0;
+	if (failed)
+		return error_prefix(err, "machine %s", id);
+	machine->thaw_owed = false;
+	return 0;
 }

@@ -48,6 +48,8 @@ struct machine {
 	bool destroying;                        /* its end is our own doing: no event */
 	char *awaited_device;                   /* detach waits until this one is deleted */
 	bool device_deleted, unplug_refused;
+	_Atomic bool
+		thaw_owed; /* its file systems may be frozen: by a freeze of ours, or of an amid before us */
 };
 
 /* The machine, with a reference; NULL if it was not started or taken up by this process. */
@@ -88,4 +90,4 @@ int qemu_limit_disk(struct compute *compute, const char *id, const char *device_
 	const struct machine_disk_limits *limits, struct error *err);
 int qemu_freeze_file_systems(
 	struct compute *compute, const char *id, int timeout_ms, int *count, struct error *err);
-int qemu_thaw_file_systems(struct compute *compute, const char *id, struct error *err);
+int qemu_thaw_file_systems(struct compute *compute, const char *id, int timeout_ms, struct error *err);

@@ -84,6 +84,7 @@ static void take_event(void *context, const char *name, json_t *data)
 	if (strcmp(name, "SHUTDOWN") == 0 && by_guest) {
 		tell(machine, EVENT_MACHINE_SHUT_DOWN);
 	} else if (strcmp(name, "RESET") == 0 && by_guest) {
+		machine->thaw_owed = false;
 		tell(machine, EVENT_MACHINE_RESET);
 	} else if (strcmp(name, "VSERPORT_CHANGE") == 0) {
 		const char *port = json_string_value(json_object_get(data, "id"));
@@ -97,6 +98,8 @@ static void take_event(void *context, const char *name, json_t *data)
 	} else if (strcmp(name, "BLOCK_IO_ERROR") == 0) {
 		const char *node = json_string_value(json_object_get(data, "node-name"));
 		log_warning("machine-disk-error", "id=%s node=%.40s", machine->id, node ? node : "");
+		if (text_equal(json_string_value(json_object_get(data, "action")), "stop"))
+			tell(machine, EVENT_MACHINE_FULL);
 	}
 }
 

@@ -61,15 +61,6 @@ void amid_close_volume(struct amid *amid, const struct volume_server_paths *path
 	pthread_mutex_unlock(offline_lock(amid, paths->id));
 }
 
-int amid_start_server(struct amid *amid, const struct volume_server_paths *paths, struct process *process,
-	struct error *err)
-{
-	pthread_mutex_lock(offline_lock(amid, paths->id));
-	int result = volume_server_start(paths, process, err);
-	pthread_mutex_unlock(offline_lock(amid, paths->id));
-	return result;
-}
-
 char *amid_instance_folder(struct amid_region *region, const char *instance_id, struct arena *arena)
 {
 	return arena_printf(arena, "%s/%s", region->instances_folder, instance_id);

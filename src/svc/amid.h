@@ -82,8 +82,5 @@ struct volume_server_paths amid_volume_paths(
 int amid_open_volume(struct amid *amid, struct amid_region *region, const struct volume_server_paths *paths,
 	struct volume **volume, struct error *err);
 void amid_close_volume(struct amid *amid, const struct volume_server_paths *paths, struct volume *volume);
-/* Starts the volume's server (volume_server_start) when no thread has the volume open: the server would not get it, and the launch would fail. */
-int amid_start_server(struct amid *amid, const struct volume_server_paths *paths, struct process *process,
-	struct error *err);
 /* The folder of an instance's machine. */
 char *amid_instance_folder(struct amid_region *region, const char *instance_id, struct arena *arena);

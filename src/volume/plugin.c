@@ -13,9 +13,11 @@
 #include <stdint.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/arena.h"
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "base/text.h"
@@ -84,11 +86,26 @@ static int plugin_config_complete(void)
 	return -1;
 }
 
+/*
+ * A server that was killed answers no more but holds the volume's lock until the kernel has closed the last of its files, and amid opens a volume itself for the length of a short operation. Neither
+ * can be waited for but by trying again.
+ */
+static int open_volume(struct error *err)
+{
+	enum { PATIENCE_MS = 15000, PAUSE_MS = 5 };
+	int64_t deadline = clock_monotonic_ms() + PATIENCE_MS;
+	while (volume_open(settings.volume, settings.runtime, store, &volume, err)) {
+		if (err->code != ERROR_CONFLICT || clock_monotonic_ms() >= deadline)
+			return -1;
+		nanosleep(&(struct timespec){ .tv_nsec = PAUSE_MS * 1000000L }, NULL);
+	}
+	return 0;
+}
+
 static int plugin_get_ready(void)
 {
 	struct error err;
-	if (store_open_reader(settings.store, &store, &err) ||
-		volume_open(settings.volume, settings.runtime, store, &volume, &err) ||
+	if (store_open_reader(settings.store, &store, &err) || open_volume(&err) ||
 		control_server_create(settings.control, volume, &control, &err))
 		return fail(&err);
 	return 0;

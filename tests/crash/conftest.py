@@ -29,8 +29,11 @@ def make_server(request):
     """Starts servers with a driver; what they were is removed afterwards, but for the log of a failed test, which is printed."""
     servers = []
 
-    def make(compute):
+    def make(compute, disk_size=None):
         folder = tempfile.mkdtemp(prefix='amid-crash-')
+        if disk_size:  # a disk of its own for the data
+            pathlib.Path(folder, 'data').mkdir(mode=0o700)
+            subprocess.run(['mount', '-t', 'tmpfs', '-o', f'size={disk_size}', 'amid-test', f'{folder}/data'], check=True)
         servers.append(harness.Server(folder, compute))
         return servers[-1].start()
 
@@ -38,6 +41,8 @@ def make_server(request):
     for server in servers:
         server.clean_up()
         print(server.log_tail(60))
+        if server.data.is_mount():
+            subprocess.run(['umount', '-l', server.data], check=True)
         shutil.rmtree(server.folder)
 
 

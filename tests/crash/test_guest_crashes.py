@@ -38,6 +38,7 @@ def test_guest_outlives_server_and_volume_servers(place, seed, crashes):
             server.kill()
             if victims == 'server':
                 machine.wait_records(3)  # the guest runs on
+                machine.freeze_file_systems()
         if victims != 'server':
             gone = server.volume_servers()
             assert gone

@@ -186,7 +186,7 @@ static int run_command(json_t *command, json_t *answer, struct error *err)
 	if (strcmp(name, "freeze") == 0)
 		return freeze(command, answer, err);
 	if (strcmp(name, "thaw") == 0)
-		return driver->thaw_file_systems(compute, id, err);
+		return driver->thaw_file_systems(compute, id, get_number(command, "timeout_ms", 10000), err);
 	if (strcmp(name, "console") == 0)
 		return console(command, answer, err);
 	return error_set(err, ERROR_INVALID, "no command '%s'", name);

@@ -103,7 +103,8 @@ def test_volumes_come_and_go_while_the_guest_writes(cloud, guest):
         others.append(make(cloud, guest, SnapshotId=snapshot))
         other = attach(cloud, guest, others[-1], '/dev/sdg')
         assert guest.ssh(f'dd if=/dev/{other} bs=4096 skip=100 count=1 2>/dev/null | head -c 8') == 'precious'
-        guest.ssh(f'(while printf busy | dd of=/dev/{other} bs=4096 conv=sync,fsync,notrunc 2>/dev/null; do :; done) >/dev/null 2>&1 </dev/null &')
+        # opened once: by its name dd would make a plain file of it when the disk has gone
+        guest.ssh(f'exec 3<>/dev/{other}; dd if=/dev/zero bs=64k count=4000 >&3 2>/dev/null </dev/null 3>&- &')
         detach(cloud, others[-1])
         snapshot = cloud.ec2.create_snapshot(VolumeId=steady)['SnapshotId']
     guest.ssh('touch /tmp/enough; while test ! -e /tmp/done; do sleep 1; done; rm /tmp/enough /tmp/done')

@@ -11,7 +11,7 @@
 #include "svc/freeze.h"
 #include "base/banned.h"
 
-enum { FREEZE_MS = 3000 };
+enum { FREEZE_MS = 3000, THAW_MS = 10000 };
 
 int capture_find(struct instance_view *view, struct image_record **image, struct error *err)
 {
@@ -85,7 +85,7 @@ int capture_now(struct instance_view *view, struct image_record *image, bool mac
 	int64_t begun_ms = clock_monotonic_ms();
 	int result = freeze_volumes(view->amid, view->region, volume_ids, count, view->arena, layers, err);
 	int64_t freeze_ms = clock_monotonic_ms() - begun_ms;
-	if (frozen && driver->thaw_file_systems(view->amid->compute, instance_id, &agent))
+	if (frozen && driver->thaw_file_systems(view->amid->compute, instance_id, THAW_MS, &agent))
 		log_warning("thaw-failed", "instance=%s error=\"%s\"", instance_id, agent.message);
 	if (result)
 		return -1;

@@ -62,9 +62,10 @@ void control_machine_event(void *context, const char *machine_id, enum machine_e
 		[EVENT_MACHINE_SHUT_DOWN] = "shut-down",
 		[EVENT_MACHINE_GONE] = "gone",
 		[EVENT_MACHINE_AGENT] = "agent",
+		[EVENT_MACHINE_FULL] = "full",
 	};
 	log_info("machine-event", "instance=%s what=%s", machine_id, names[event]);
-	if (amid->work && (event == EVENT_MACHINE_SHUT_DOWN || event == EVENT_MACHINE_GONE))
+	if (amid->work && event != EVENT_MACHINE_RESET)
 		work_enqueue(amid->work, "instance", machine_id);
 }
 

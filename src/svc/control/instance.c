@@ -25,6 +25,10 @@ enum {
 	LISTEN_MS = 120000,
 	TERMINATE_LISTEN_MS = 20000, /* only when a volume outlives the instance */
 	FORGET_MS = 3600 * 1000,
+	LAUNCH_PATIENCE_MS = 15000,
+	THAW_MS = 1000,
+	THAW_AGAIN_MS = 10000,
+	RESUME_AGAIN_MS = 5000,
 };
 
 static int commit_instance(struct instance_view *view, struct error *err)
@@ -94,14 +98,24 @@ static int fail_launch(struct instance_view *view, const struct error *why, stru
 	return commit_instance(view, err);
 }
 
+/* What another attempt may mend: a host that is overloaded, something that is just ending. */
+static bool may_pass(const struct instance_view *view, const struct error *why)
+{
+	if (why->code == ERROR_CONFLICT)
+		return true;
+	return (why->code == ERROR_INTERNAL || why->code == ERROR_TIMEOUT ||
+		       why->code == ERROR_UNAVAILABLE) &&
+		clock_now_ms() - view->instance->launched.ms < LAUNCH_PATIENCE_MS;
+}
+
 static int launch(struct instance_view *view, struct error *err)
 {
+	struct instance_record *instance = view->instance;
 	int64_t begun_ms = clock_monotonic_ms();
 	if (machine_launch(view, err)) {
 		struct error why = *err;
-		return why.code == ERROR_CONFLICT ? -1 : fail_launch(view, &why, err);
+		return may_pass(view, &why) ? -1 : fail_launch(view, &why, err);
 	}
-	struct instance_record *instance = view->instance;
 	struct meta_batch *batch = meta_batch_create(view->amid->meta, view->arena);
 	instance->state = "running";
 	instance->restart = NULL;
@@ -113,6 +127,31 @@ static int launch(struct instance_view *view, struct error *err)
 	log_info("instance-running", "type=%s image=%s volumes=%u ms=%lld", instance->instance_type,
 		instance->image, view->volume_count, (long long)(clock_monotonic_ms() - begun_ms));
 	return 0;
+}
+
+/* Guests whose writes find no room wait; now and then they try again. */
+static int resume(struct instance_view *view, int64_t *again_ms, struct error *err)
+{
+	bool paused;
+	if (view->amid->config->compute->resume(view->amid->compute, view->instance->record.id, &paused, err))
+		return -1;
+	if (paused) {
+		log_warning("disk-full", "the guest waits for room");
+		*again_ms = RESUME_AGAIN_MS;
+	}
+	return 0;
+}
+
+/* A capture that was cut short, by a death of amid or by a slow guest, may have left file systems frozen. */
+static void thaw_leftovers(struct instance_view *view, int64_t *again_ms)
+{
+	struct error why;
+	if (view->amid->config->compute->thaw_file_systems(
+		    view->amid->compute, view->instance->record.id, THAW_MS, &why) == 0 ||
+		why.code == ERROR_NOT_FOUND)
+		return;
+	log_warning("thaw-owed", "error=\"%s\"", why.message);
+	*again_ms = THAW_AGAIN_MS;
 }
 
 /*
@@ -141,6 +180,9 @@ static int bring_down(struct instance_view *view, int64_t limit_ms, bool *down, 
 		*clean = state == MACHINE_SHUT_DOWN;
 		return 0;
 	}
+	if (resume(view, again_ms, err))
+		return -1;
+	thaw_leftovers(view, again_ms);
 	int64_t waited_ms = clock_now_ms() - instance->stop_requested.ms;
 	if (waited_ms >= limit_ms || boolean_or(instance->force_stop, false)) {
 		log_warning("power-cut", "waited_ms=%lld", (long long)waited_ms);
@@ -260,6 +302,11 @@ static int supervise(struct instance_view *view, int64_t *again_ms, struct error
 		return follow_guest(view, err);
 	if (machine_serve_volumes(view, err))
 		return -1;
+	if (state == MACHINE_RUNNING) {
+		if (resume(view, again_ms, err))
+			return -1;
+		thaw_leftovers(view, again_ms);
+	}
 	if (image && boolean_or(image->capture->no_reboot, false)) {
 		*again_ms = 0; /* there may be another */
 		return capture_now(view, image, state == MACHINE_RUNNING, false, err);
@@ -273,9 +320,9 @@ static int supervise(struct instance_view *view, int64_t *again_ms, struct error
 		if (machine_launch(view, err))
 			return -1;
 	}
-	return settle_attachments(view, err) || limits_apply(view, err) ||
-			modification_settle(view, true, err) ||
-			(task && root_replacement_finish(view, task, err))
+	/* attachments last: a guest may refuse to let a disk go for as long as it likes */
+	return limits_apply(view, err) || modification_settle(view, true, err) ||
+			(task && root_replacement_finish(view, task, err)) || settle_attachments(view, err)
 		? -1
 		: 0;
 }

@@ -19,15 +19,17 @@ static int limit(struct instance_view *view, const struct volume_record *volume,
 			.burst_seconds = promised.burst_seconds,
 			.bytes_per_second = promised.bytes_per_second };
 	}
-	return view->amid->config->compute->limit_disk(
-		view->amid->compute, view->instance->record.id, volume->record.id, &limits, err);
+	if (view->amid->config->compute->limit_disk(
+		    view->amid->compute, view->instance->record.id, volume->record.id, &limits, err) == 0)
+		return 0;
+	/* a guest may eject a disk by itself */
+	return err->code == ERROR_NOT_FOUND ? 0 : -1;
 }
 
 int limits_apply(struct instance_view *view, struct error *err)
 {
 	for (unsigned i = 0; i < view->volume_count; i++)
-		if (view->volumes[i]->attachment &&
-			strcmp(view->volumes[i]->attachment->state, "attached") == 0 &&
+		if (strcmp(view->volumes[i]->attachment->state, "attached") == 0 &&
 			limit(view, view->volumes[i], err))
 			return -1;
 	return 0;

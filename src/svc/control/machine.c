@@ -53,7 +53,7 @@ static int start_volume(struct instance_view *view, const struct volume_record *
 	struct process server;
 	if (is_dry(view->amid))
 		return 0;
-	if (amid_start_server(view->amid, &paths, &server, err))
+	if (volume_server_start(&paths, &server, err))
 		return -1;
 	return server_watch_add(view->amid->server_watch, &server, view->instance->record.id, err);
 }

@@ -104,6 +104,17 @@ int control_modification(void *context, const char *id, int64_t *again_ms, struc
 	return 0;
 }
 
+/* A disk that the guest has ejected by itself needs not be told of. */
+static int tell_guest(struct instance_view *view, const struct volume_record *volume, struct error *err)
+{
+	uint64_t size = (uint64_t)volume->size_gib.value << 30;
+	if (volume->size_gib.value == volume->modification->original_size_gib.value ||
+		view->amid->config->compute->resize_disk(
+			view->amid->compute, view->instance->record.id, volume->record.id, size, err) == 0)
+		return 0;
+	return err->code == ERROR_NOT_FOUND ? 0 : -1;
+}
+
 int modification_settle(struct instance_view *view, bool live, struct error *err)
 {
 	for (unsigned i = 0; i < view->volume_count; i++) {
@@ -112,11 +123,7 @@ int modification_settle(struct instance_view *view, bool live, struct error *err
 		if (!is_in_state(volume, "optimizing") || !volume->attachment ||
 			strcmp(volume->attachment->state, "attached") != 0)
 			continue;
-		uint64_t size = (uint64_t)volume->size_gib.value << 30;
-		bool grown = volume->size_gib.value != volume->modification->original_size_gib.value;
-		if (live && grown &&
-			view->amid->config->compute->resize_disk(
-				view->amid->compute, view->instance->record.id, volume->record.id, size, err))
+		if (live && tell_guest(view, volume, err))
 			return -1;
 		if (complete(view->amid, view->arena, volume, err))
 			return -1;

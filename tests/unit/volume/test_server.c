@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <sys/inotify.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -255,6 +256,44 @@ static void a_dropped_connection_releases_its_hold(void **state)
 	place_close(&place);
 }
 
+struct late_owner {
+	struct volume *volume;
+	int watch;
+};
+
+/* Keeps the volume until somebody else has opened its lock. */
+static void *close_when_wanted(void *context)
+{
+	struct late_owner *owner = context;
+	char event[512];
+	assert_true(read(owner->watch, event, sizeof event) > 0);
+	volume_close(owner->volume);
+	return NULL;
+}
+
+/* As a server that was killed, of whose files the kernel closes the lock last. */
+static void a_server_waits_for_the_one_before_it(void **state)
+{
+	struct error err;
+	struct place place;
+	struct process process;
+	struct late_owner owner = { .watch = inotify_init1(IN_CLOEXEC) };
+	pthread_t thread;
+	char lock[400];
+	place_open(&place, state);
+	struct volume_server_paths paths = server_paths(&place);
+	ASSERT_OK(volume_create(place.folder, 8 * MIB, NULL, &err));
+	ASSERT_OK(volume_open(place.folder, place.runtime, place.store, &owner.volume, &err));
+	snprintf(lock, sizeof lock, "%s/lock", place.folder);
+	assert_true(owner.watch >= 0 && inotify_add_watch(owner.watch, lock, IN_OPEN) >= 0);
+	assert_int_equal(pthread_create(&thread, NULL, close_when_wanted, &owner), 0);
+	ASSERT_OK(volume_server_start(&paths, &process, &err));
+	pthread_join(thread, NULL);
+	close(owner.watch);
+	ASSERT_OK(volume_server_stop(&paths, 5000, &err));
+	place_close(&place);
+}
+
 /* The client gets an error, and who asks later finds why, whether the server runs or not. */
 static void damage_leaves_a_note_with_the_volume(void **state)
 {
@@ -310,7 +349,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = { TEST(a_stock_client_reads_writes_and_survives_a_kill),
 		TEST(another_export_is_refused), TEST(two_served_volumes_are_snapshot_at_one_instant),
-		TEST(a_dropped_connection_releases_its_hold), TEST(damage_leaves_a_note_with_the_volume) };
+		TEST(a_dropped_connection_releases_its_hold), TEST(a_server_waits_for_the_one_before_it),
+		TEST(damage_leaves_a_note_with_the_volume) };
 	if (!getenv("AMID_TEST_PLUGIN"))
 		return 77; /* counted as skipped */
 	return cmocka_run_group_tests(tests, NULL, NULL);
