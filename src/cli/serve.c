@@ -19,6 +19,7 @@ static const char help[] =
 	"  --listen ADDR:PORT  where the API is served (default 127.0.0.1:4566)\n"
 	"  --auth iam|any      iam: signatures are checked; any: all credentials pass as account 123456789012 (default iam)\n"
 	"  --compute qemu|dry  qemu: real machines; dry: the same states without machines, for tests of API clients (default qemu)\n"
+	"  --io-limits on|off  on: disks are held to the IOPS and throughput that their volumes' types promise (default on)\n"
 	"  --region A,B,...    regions served, the first is the default one (default us-east-1)\n"
 	"  --tls-cert FILE --tls-key FILE   PEM files: serve HTTPS\n"
 	"  --verbose           log more\n\n"
@@ -29,6 +30,7 @@ static const struct option options[] = {
 	{ "listen", required_argument, NULL, 'l' },
 	{ "auth", required_argument, NULL, 'a' },
 	{ "compute", required_argument, NULL, 'c' },
+	{ "io-limits", required_argument, NULL, 'i' },
 	{ "region", required_argument, NULL, 'r' },
 	{ "tls-cert", required_argument, NULL, 'C' },
 	{ "tls-key", required_argument, NULL, 'K' },
@@ -66,6 +68,11 @@ static int read_option(int option, struct amid_config *config, const char **regi
 	case 'c':
 		config->compute = strcmp(optarg, "dry") == 0 ? &compute_driver_dry : &compute_driver_qemu;
 		return strcmp(optarg, config->compute->name) == 0 ? 0 : 1 + wrong_use("--compute", optarg);
+	case 'i':
+		config->io_unlimited = strcmp(optarg, "off") == 0;
+		return config->io_unlimited || strcmp(optarg, "on") == 0
+			? 0
+			: 1 + wrong_use("--io-limits", optarg);
 	case 'r':
 		*regions = optarg;
 		return 0;

@@ -29,6 +29,14 @@ struct machine_disk {
 	bool boot;
 };
 
+/* What a disk may do; 0 stands for no limit. */
+struct machine_disk_limits {
+	int64_t iops; /* requests a second; one of more than 256 KiB counts as several */
+	int64_t burst_iops,
+		burst_seconds; /* more than `iops`: so long from full credits, which fill at `iops` */
+	int64_t bytes_per_second;
+};
+
 struct machine_nic {
 	const char *mac; /* "02:..." */
 	int tap_fd; /* the driver passes it on; the caller closes its own copy afterwards. -1: none (dry) */
@@ -87,6 +95,9 @@ struct compute_driver {
 	/* Tells the guest of a disk's new size. */
 	int (*resize_disk)(struct compute *compute, const char *id, const char *device_id, uint64_t size,
 		struct error *err);
+	/* Holds a disk's reads and writes, together, to limits; changes nothing, credits included, when they are in force. ERROR_NOT_FOUND: the machine has no such disk. */
+	int (*limit_disk)(struct compute *compute, const char *id, const char *device_id,
+		const struct machine_disk_limits *limits, struct error *err);
 
 	/*
 	 * Through the guest agent: ERROR_NOT_FOUND if the guest has none running, ERROR_TIMEOUT if it does not answer within timeout_ms. *count: file systems frozen.

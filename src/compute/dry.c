@@ -281,6 +281,12 @@ static int resize_dry(
 	return check_running(compute, id, err);
 }
 
+static int limit_dry(struct compute *compute, const char *id, const char *device_id,
+	const struct machine_disk_limits *limits, struct error *err)
+{
+	return check_running(compute, id, err);
+}
+
 static int resume_dry(struct compute *compute, const char *id, bool *paused, struct error *err)
 {
 	*paused = false; /* a dry machine writes nothing */
@@ -315,6 +321,7 @@ const struct compute_driver compute_driver_dry = {
 	.attach_disk = attach_dry,
 	.detach_disk = detach_dry,
 	.resize_disk = resize_dry,
+	.limit_disk = limit_dry,
 	.resume = resume_dry,
 	.freeze_file_systems = freeze_dry,
 	.thaw_file_systems = thaw_dry,

@@ -377,6 +377,7 @@ const struct compute_driver compute_driver_qemu = {
 	.attach_disk = qemu_attach_disk,
 	.detach_disk = qemu_detach_disk,
 	.resize_disk = qemu_resize_disk,
+	.limit_disk = qemu_limit_disk,
 	.freeze_file_systems = qemu_freeze_file_systems,
 	.thaw_file_systems = qemu_thaw_file_systems,
 	.console = read_console,

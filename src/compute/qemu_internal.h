@@ -86,6 +86,8 @@ int qemu_detach_disk(
 	struct compute *compute, const char *id, const char *device_id, int timeout_ms, struct error *err);
 int qemu_resize_disk(
 	struct compute *compute, const char *id, const char *device_id, uint64_t size, struct error *err);
+int qemu_limit_disk(struct compute *compute, const char *id, const char *device_id,
+	const struct machine_disk_limits *limits, struct error *err);
 int qemu_freeze_file_systems(
 	struct compute *compute, const char *id, int timeout_ms, int *count, struct error *err);
 int qemu_thaw_file_systems(struct compute *compute, const char *id, int timeout_ms, struct error *err);

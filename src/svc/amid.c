@@ -48,6 +48,9 @@ int amid_open_volume(struct amid *amid, struct amid_region *region, const struct
 	pthread_mutex_lock(offline_lock(amid, paths->id));
 	if (volume_open(paths->volume_folder, paths->runtime_folder, region->store, volume, err) == 0)
 		return 0;
+	/* that it cannot be opened may have other reasons, which pass */
+	if (err->code == ERROR_CORRUPT)
+		volume_note_fault(paths->volume_folder, err);
 	pthread_mutex_unlock(offline_lock(amid, paths->id));
 	return -1;
 }

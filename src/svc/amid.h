@@ -24,6 +24,7 @@ struct amid_config {
 	const struct compute_driver *compute;
 	const char *const *regions; /* NULL-terminated; the first is the default */
 	const char *plugin;         /* path of the nbdkit plugin */
+	bool io_unlimited; /* disks are not held to the IOPS and throughput of their volumes' types */
 };
 
 /* A region has a store of its own; nothing is shared between regions but the accounts. */

@@ -61,11 +61,6 @@ static void __attribute__((format(printf, 2, 3))) fault(struct check *check, con
 /* States that do not exist, and data that the data file is too short for. */
 static void check_map(struct check *check, const char *folder, const struct layer *layer)
 {
-	struct stat status;
-	if (fstat(layer->data_fd, &status)) {
-		fault(check, "folder=%s layer=%" PRIu64 ": %s", folder, layer->number, strerror(errno));
-		return;
-	}
 	uint64_t end = MAP_VOLUME_LIMIT / VOLUME_GRAIN_SIZE, length;
 	for (uint64_t grain = 0; grain < end && map_next_present(layer->map, &grain); grain += length) {
 		enum map_state state = map_run(layer->map, grain, end, &length);
@@ -75,7 +70,7 @@ static void check_map(struct check *check, const char *folder, const struct laye
 				" grains have no valid state",
 				folder, layer->number, grain * VOLUME_GRAIN_SIZE, length);
 		else if (state == MAP_DATA &&
-			(grain + length - 1) * VOLUME_GRAIN_SIZE >= (uint64_t)status.st_size)
+			!layer_data_reaches(&layer->data, (grain + length - 1) * VOLUME_GRAIN_SIZE))
 			fault(check, "folder=%s layer=%" PRIu64 ": the data file is too short", folder,
 				layer->number);
 	}

@@ -280,6 +280,26 @@ int volume_rebase(struct volume *volume, uint64_t layer, const struct digest *ro
 	return result;
 }
 
+/* The caller holds stack_lock. */
+static int extend_top(struct volume *volume, uint64_t size, struct error *err)
+{
+	struct layer *layers[] = { volume->stack->layers[0], volume->spare };
+	int result = 0;
+	for (int i = 0; i < 2 && !result; i++)
+		if (layers[i])
+			result = layer_data_extend(
+				&layers[i]->data, volume->folder, layers[i]->number, size, err);
+	return result;
+}
+
+int volume_extend_top(struct volume *volume, uint64_t size, struct error *err)
+{
+	pthread_mutex_lock(&volume->stack_lock);
+	int result = extend_top(volume, size, err);
+	pthread_mutex_unlock(&volume->stack_lock);
+	return result;
+}
+
 /* The caller holds maintenance. */
 static int grow(struct volume *volume, uint64_t size, struct manifest *manifest, struct error *err)
 {
@@ -292,16 +312,16 @@ static int grow(struct volume *volume, uint64_t size, struct manifest *manifest,
 			size);
 	*manifest = *volume->manifest;
 	manifest->size = size;
-	if (write_manifest(volume, manifest, err))
+	/* the files before the manifest that speaks of them */
+	if (volume_extend_top(volume, size, err) || write_manifest(volume, manifest, err))
 		return -1;
 	pthread_mutex_lock(&volume->stack_lock);
-	atomic_store(&volume->size, size);
-	if (ftruncate(volume->stack->layers[0]->data_fd, (off_t)size) ||
-		(volume->spare && ftruncate(volume->spare->data_fd, (off_t)size)))
-		log_warning("layer-extend-failed", "volume=%s errno=%d", volume->name,
-			errno); /* writes extend it as well */
+	/* once more: freezes since then may have made a spare of the old size */
+	int result = extend_top(volume, size, err);
+	if (!result)
+		atomic_store(&volume->size, size);
 	pthread_mutex_unlock(&volume->stack_lock);
-	return 0;
+	return result;
 }
 
 int volume_grow(struct volume *volume, uint64_t size, struct error *err)

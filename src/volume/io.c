@@ -14,7 +14,6 @@
 #include <string.h>
 
 #include "base/arena.h"
-#include "store/disk.h"
 #include "base/banned.h"
 
 struct stack *volume_stack_enter(struct volume *volume, unsigned stripe)
@@ -82,10 +81,9 @@ static void unlock_regions(struct volume *volume, uint64_t taken)
 
 static int write_data(struct layer *top, const void *data, uint64_t offset, uint64_t size, struct error *err)
 {
-	if (disk_write(top->data_fd, data, size, offset))
+	if (layer_data_write(&top->data, data, size, offset))
 		return error_set_errno(
 			err, errno, "cannot write layer %" PRIu64 " at %" PRIu64, top->number, offset);
-	layer_note_write(top);
 	return 0;
 }
 
@@ -137,7 +135,8 @@ static int zero_whole(struct stack *stack, uint64_t offset, uint64_t size, struc
 			return -1;
 		/* the map decides; that the space comes back as well is worth trying, no more */
 		if (state == MAP_DATA)
-			(void)disk_punch(top->data_fd, grain * VOLUME_GRAIN_SIZE, length * VOLUME_GRAIN_SIZE);
+			(void)layer_data_punch(
+				&top->data, grain * VOLUME_GRAIN_SIZE, length * VOLUME_GRAIN_SIZE);
 	}
 	return 0;
 }

@@ -1,5 +1,5 @@
 /*
- * Layer files: `NNNNNNNN.data`, `NNNNNNNN.map` in the volume's folder, `ID-NNNNNNNN.live` in the runtime folder.
+ * Layer files: `NNNNNNNN.data` (and more of them: layer_data.c), `NNNNNNNN.map` in the volume's folder, `ID-NNNNNNNN.live` in the runtime folder.
  *
  * The order that makes a crash harmless: a write puts data into the data file, then the state into the live map; a flush copies the changed map pages, then syncs the data file, then
  * writes the copies and syncs the map file. So a state on disk never speaks of data that is not.
@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -41,7 +42,8 @@ static void live_path(const struct layer_place *place, uint64_t number, char pat
 static struct layer *allocate(uint64_t number)
 {
 	struct layer *layer = memory_alloc(sizeof *layer);
-	*layer = (struct layer){ .number = number, .data_fd = -1, .map_fd = -1 };
+	*layer = (struct layer){ .number = number, .map_fd = -1 };
+	layer_data_init(&layer->data);
 	pthread_mutex_init(&layer->flush_lock, NULL);
 	return layer;
 }
@@ -51,8 +53,7 @@ void layer_close(struct layer *layer)
 	if (!layer)
 		return;
 	map_close(layer->map);
-	if (layer->data_fd >= 0)
-		close(layer->data_fd);
+	layer_data_close(&layer->data);
 	if (layer->map_fd >= 0)
 		close(layer->map_fd);
 	pthread_mutex_destroy(&layer->flush_lock);
@@ -93,16 +94,10 @@ int layer_create(const struct layer_place *place, uint64_t number, uint64_t size
 	struct error *err)
 {
 	struct layer *layer = allocate(number);
-	int flags = O_RDWR | O_CREAT | O_TRUNC;
-	if (open_file(place->folder, number, "data", flags, &layer->data_fd, err) ||
-		open_file(place->folder, number, "map", flags, &layer->map_fd, err) ||
+	if (layer_data_extend(&layer->data, place->folder, number, size, err) ||
+		open_file(place->folder, number, "map", O_RDWR | O_CREAT | O_TRUNC, &layer->map_fd, err) ||
 		write_map_header(layer, err))
 		goto failed;
-	/* full length from the start, so that syncs need not write a new one each time */
-	if (ftruncate(layer->data_fd, (off_t)size)) {
-		error_set_errno(err, errno, "cannot make layer %" PRIu64 " of %s", number, place->folder);
-		goto failed;
-	}
 	if (place->runtime_folder) {
 		if (create_live(place, layer, err))
 			goto failed;
@@ -146,12 +141,12 @@ int layer_open_live(
 	struct layer *layer = allocate(number);
 	memcpy(identity.volume, place->volume_id, MAP_ID_SIZE);
 	live_path(place, number, path);
-	if (open_file(place->folder, number, "data", O_RDWR, &layer->data_fd, err) ||
+	if (layer_data_open(&layer->data, place->folder, number, O_RDWR, err) ||
 		open_file(place->folder, number, "map", O_RDWR | O_CREAT, &layer->map_fd, err))
 		goto failed;
 	struct error found;
 	if (map_open_live(path, &identity, &layer->map, &found) == 0) {
-		layer->data_dirty = true; /* who knows what the process before had not synced */
+		layer->data.dirty = UINT_MAX; /* who knows what the process before had not synced */
 	} else if (found.code != ERROR_NOT_FOUND) {
 		if (err)
 			*err = found;
@@ -185,7 +180,7 @@ bool layer_find_active(const struct layer_place *place, uint64_t number, uint64_
 int layer_open_frozen(const char *folder, uint64_t number, struct layer **layer_out, struct error *err)
 {
 	struct layer *layer = allocate(number);
-	if (open_file(folder, number, "data", O_RDONLY, &layer->data_fd, err) ||
+	if (layer_data_open(&layer->data, folder, number, O_RDONLY, err) ||
 		open_file(folder, number, "map", O_RDONLY, &layer->map_fd, err) ||
 		map_create_private(&layer->map, err) || load_durable_map(layer, folder, false, err)) {
 		layer_close(layer);
@@ -205,23 +200,14 @@ void layer_remove_live(const struct layer_place *place, uint64_t number)
 
 int layer_remove(const struct layer_place *place, uint64_t number, struct error *err)
 {
-	static const char *const suffixes[] = { "data", "map" };
 	char path[PATH_SIZE];
-	int result = 0;
 	if (place->runtime_folder)
 		layer_remove_live(place, number);
-	for (int i = 0; i < 2; i++) {
-		file_path(place->folder, number, suffixes[i], path);
-		if (unlink(path) && errno != ENOENT)
-			result = error_set_errno(err, errno, "cannot remove %s", path);
-	}
+	int result = layer_data_remove(place->folder, number, err);
+	file_path(place->folder, number, "map", path);
+	if (unlink(path) && errno != ENOENT)
+		result = error_set_errno(err, errno, "cannot remove %s", path);
 	return result;
-}
-
-void layer_note_write(struct layer *layer)
-{
-	if (!atomic_load_explicit(&layer->data_dirty, memory_order_relaxed))
-		atomic_store(&layer->data_dirty, true);
 }
 
 /* Map pages on their way to the disk. */
@@ -259,7 +245,7 @@ static int flush_locked(struct layer *layer, struct layer_batch *batch, struct e
 	for (;;) {
 		/* copies first: what they speak of was written before, so the sync covers it */
 		take_batch(layer, &from, batch);
-		if (atomic_exchange(&layer->data_dirty, false) && disk_sync(layer->data_fd)) {
+		if (layer_data_sync(&layer->data)) {
 			layer->broken = true;
 			goto failed;
 		}

@@ -1,5 +1,5 @@
 /*
- * A layer: a sparse data file, in which each written grain lies at its own offset in the disk, and the map that says which grains those are. For the volume folder only.
+ * A layer: sparse data, in which each written grain lies at its own offset in the disk, and the map that says which grains those are. For the volume folder only.
  */
 #pragma once
 
@@ -8,17 +8,17 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "volume/layer_data.h"
 #include "volume/map.h"
 
 struct layer {
 	uint64_t number;
-	int data_fd;
+	struct layer_data data;
 	int map_fd; /* the durable map */
 	struct map *map;
-	uint64_t frozen_size;    /* 0: not frozen. Set before the layer is published as frozen. */
-	_Atomic bool data_dirty; /* data was written since the last sync of it */
-	_Atomic bool durable;    /* frozen and wholly on disk */
-	_Atomic bool broken;     /* a sync failed: see disk_sync */
+	uint64_t frozen_size; /* 0: not frozen. Set before the layer is published as frozen. */
+	_Atomic bool durable; /* frozen and wholly on disk */
+	_Atomic bool broken;  /* a sync failed: see disk_sync */
 	pthread_mutex_t flush_lock;
 	struct layer_batch *batch; /* the flush's memory, made by the first */
 };
@@ -47,4 +47,3 @@ int layer_remove(const struct layer_place *place, uint64_t number, struct error 
 
 /* Data, then map: what was written before the call is durable when it returns. Does nothing when nothing was written. */
 int layer_flush(struct layer *layer, struct error *err);
-void layer_note_write(struct layer *layer);

@@ -39,6 +39,7 @@ static struct control_server *control;
 static int fail(const struct error *err)
 {
 	nbdkit_error("%s", err->message);
+	volume_note_fault(settings.volume, err);
 	switch (err->code) {
 	case ERROR_NO_SPACE:
 		nbdkit_set_error(ENOSPC);

@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "base/arena.h"
-#include "store/disk.h"
 #include "volume/volume.h"
 #include "base/banned.h"
 
@@ -40,7 +39,7 @@ int stack_read(const struct stack *stack, unsigned level, void *data, uint64_t o
 	for (uint64_t length; size; at += length, offset += length, size -= length) {
 		switch (run_at(layer, offset, size, &length)) {
 		case MAP_DATA:
-			if (disk_read(layer->data_fd, at, length, offset))
+			if (layer_data_read(&layer->data, at, length, offset))
 				return error_set_errno(err, errno,
 					"cannot read layer %" PRIu64 " at %" PRIu64, layer->number, offset);
 			break;

@@ -219,7 +219,9 @@ int volume_open(const char *folder, const char *runtime_folder, struct store *st
 {
 	struct volume *volume = allocate(folder, runtime_folder, store);
 	if (manifest_read(folder, volume->manifest, err) || lock_folder(folder, &volume->lock_fd, err) ||
-		manifest_read(folder, volume->manifest, err) || volume_open_stack(volume, err)) {
+		manifest_read(folder, volume->manifest, err) || volume_open_stack(volume, err) ||
+		/* a growth may have been broken off, after the manifest said so */
+		volume_extend_top(volume, volume->manifest->size, err)) {
 		release(volume);
 		return -1;
 	}

@@ -88,6 +88,17 @@ struct volume_info {
 	uint64_t layer_bytes; /* allocated on disk by the layers */
 };
 int volume_inspect(const char *folder, struct volume_info *info, struct error *err);
+/*
+ * The note of a volume's first fault: damaged bytes, or an I/O error, met while it was read, written or sealed. volume_note_fault keeps the note that is there, and ignores errors that are not the volume's fault (a full disk, a
+ * wrong request). All work on the folder, whoever has the volume open.
+ */
+struct volume_fault {
+	char message[512];
+	int64_t noted_ms; /* since 1970, real time */
+};
+void volume_note_fault(const char *folder, const struct error *why);
+int volume_find_fault(const char *folder, struct volume_fault *fault, bool *found, struct error *err);
+int volume_forget_fault(const char *folder, struct error *err);
 /* Checks manifest, maps and layer files; `report` as in store.h. */
 int volume_check(const char *folder, void (*report)(void *context, const char *line), void *context,
 	uint64_t *faults, struct error *err);

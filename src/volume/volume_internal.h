@@ -55,6 +55,8 @@ void volume_free_retired(struct volume *volume);
 int volume_sync_stack(struct volume *volume, struct error *err);
 /* Makes the spare if there is none; a failure is only logged. */
 void volume_prepare_spare(struct volume *volume);
+/* Makes room for `size` bytes in the layers that are written, now and next. */
+int volume_extend_top(struct volume *volume, uint64_t size, struct error *err);
 /* Opens the stack that manifest and runtime folder say. */
 int volume_open_stack(struct volume *volume, struct error *err);
 /* The last flush of a server that ends while requests are still coming: they stay outside for ever. */

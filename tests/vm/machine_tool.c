@@ -149,6 +149,16 @@ static int freeze(json_t *command, json_t *answer, struct error *err)
 	return 0;
 }
 
+static int limit(json_t *command, struct error *err)
+{
+	struct machine_disk_limits limits = { .iops = get_number(command, "iops", 0),
+		.burst_iops = get_number(command, "burst_iops", 0),
+		.burst_seconds = get_number(command, "burst_seconds", 0),
+		.bytes_per_second = get_number(command, "bytes_per_second", 0) };
+	return driver->limit_disk(
+		compute, get_text(command, "id"), get_text(command, "device"), &limits, err);
+}
+
 static int run_command(json_t *command, json_t *answer, struct error *err)
 {
 	const char *name = get_text(command, "do"), *id = get_text(command, "id");
@@ -171,6 +181,8 @@ static int run_command(json_t *command, json_t *answer, struct error *err)
 	if (strcmp(name, "resize") == 0)
 		return driver->resize_disk(compute, id, get_text(command, "device"),
 			(uint64_t)json_integer_value(json_object_get(command, "size")), err);
+	if (strcmp(name, "limit") == 0)
+		return limit(command, err);
 	if (strcmp(name, "freeze") == 0)
 		return freeze(command, answer, err);
 	if (strcmp(name, "thaw") == 0)

@@ -210,6 +210,39 @@ def test_resize(world):
 		world.tool.call("resize", id=world.machine["id"], device=name, size=100 << 20)
 
 
+def test_limits_hold_change_and_outlast_a_resize(world):
+	name = "vol-slow"
+	server = world.new_disk(name, 16)
+	world.tool.call("attach", id=world.machine["id"], disk=server.disk())
+	disk = guest_disk(world.shell, "volslow")
+
+	def set_limits(**limits):
+		for _ in range(2):
+			world.tool.call("limit", id=world.machine["id"], device=name, **limits)
+
+	def seconds(command):
+		# by the guest's clock; a slow host makes it longer, never shorter
+		begun, ended = map(float, world.shell.run(f"a=$(cut -d' ' -f1 /proc/uptime); {command}; echo $a $(cut -d' ' -f1 /proc/uptime)").splitlines()[-1].split())
+		return ended - begun
+
+	reads = f"dd if=/dev/{disk} of=/dev/null bs=4k count=100 iflag=direct 2>/dev/null"
+	set_limits(iops=50)
+	assert seconds(reads) > 1.5
+	os.truncate(server.path, 24 << 20)
+	world.tool.call("resize", id=world.machine["id"], device=name, size=24 << 20)
+	assert seconds(reads) > 1.5
+	# requests of more than 256 KiB count as several
+	assert seconds(f"dd if=/dev/{disk} of=/dev/null bs=1M count=16 iflag=direct 2>/dev/null") > 0.8
+	set_limits(iops=100000, bytes_per_second=4 << 20)
+	assert seconds(f"dd if=/dev/{disk} of=/dev/null bs=256k count=40 iflag=direct 2>/dev/null") > 1.5
+	set_limits(iops=100, burst_iops=3000, burst_seconds=1800, bytes_per_second=128 << 20)
+	set_limits()
+	world.shell.run(reads)
+	world.tool.call("detach", id=world.machine["id"], device=name)
+	with pytest.raises(guests.Failed, match="NotFound"):
+		world.tool.call("limit", id=world.machine["id"], device=name, iops=50)
+
+
 def test_freeze_and_thaw(world):
 	world.tool.wait_event("agent", world.machine["id"])
 	answer = world.tool.call("freeze", id=world.machine["id"])

@@ -39,6 +39,7 @@ static int add_hex(struct root_list *list, const char *hex, const char *of, stru
 	return 0;
 }
 
+/* A root is looked for in the order in which it moves from record to record (snapshot, replacement task, volume, instance), each time in one commit: so it is seen in the one or the other. */
 static int add_recorded_roots(struct root_list *list, struct error *err)
 {
 	struct meta_rows rows;
@@ -59,11 +60,26 @@ static int add_recorded_roots(struct root_list *list, struct error *err)
 		if (add_hex(list, snapshot->copy->root, snapshot->record.id, err))
 			return -1;
 	}
+	if (meta_list(list->amid->meta, &record_root_replacement, &query, list->arena, &rows, err))
+		return -1;
+	for (size_t i = 0; i < rows.count; i++) {
+		struct root_replacement_record *task = rows.items[i];
+		if (add_hex(list, task->base, task->record.id, err))
+			return -1;
+	}
 	if (meta_list(list->amid->meta, &record_volume, &query, list->arena, &rows, err))
 		return -1;
 	for (size_t i = 0; i < rows.count; i++) {
 		struct volume_record *volume = rows.items[i];
 		if (add_hex(list, volume->base, volume->record.id, err))
+			return -1;
+	}
+	if (meta_list(list->amid->meta, &record_instance, &query, list->arena, &rows, err))
+		return -1;
+	for (size_t i = 0; i < rows.count; i++) {
+		struct instance_record *instance = rows.items[i];
+		if (instance->launch_root &&
+			add_hex(list, instance->launch_root->base, instance->record.id, err))
 			return -1;
 	}
 	return 0;

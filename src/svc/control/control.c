@@ -26,8 +26,10 @@ static int sweep_client_tokens(void *context, const char *id, int64_t *again_ms,
 static const struct work_kind kinds[] = {
 	{ "instance", control_instance },
 	{ "volume", control_volume },
+	{ "modification", control_modification },
 	{ "snapshot", control_snapshot },
 	{ "image", control_image },
+	{ "root_replacement", control_root_replacement },
 	{ "security_group", control_security_group },
 	{ "vpc", control_vpc },
 	{ "collect", control_collect },
@@ -35,11 +37,19 @@ static const struct work_kind kinds[] = {
 	{ NULL, NULL },
 };
 
+/* A volume has two controllers: see modification.c. */
+static void enqueue(struct amid *amid, const char *kind, const char *id)
+{
+	work_enqueue(amid->work, kind, id);
+	if (strcmp(kind, "volume") == 0)
+		work_enqueue(amid->work, "modification", id);
+}
+
 static void on_change(void *context, const struct meta_change *change)
 {
 	struct amid *amid = context;
 	if (!change->deleted || strcmp(change->kind, "vpc") == 0)
-		work_enqueue(amid->work, change->kind, change->id);
+		enqueue(amid, change->kind, change->id);
 	else if (strcmp(change->kind, "snapshot") == 0 || strcmp(change->kind, "volume") == 0)
 		work_enqueue_after(amid->work, "collect", change->region, COLLECT_DELAY_MS);
 }
@@ -66,7 +76,7 @@ static int scan(struct amid *amid, const struct record_kind *kind, struct meta_q
 	if (meta_list(amid->meta, kind, &query, arena, &rows, err))
 		return -1;
 	for (size_t i = 0; i < rows.count; i++)
-		work_enqueue(amid->work, kind->name, ((const struct record *)rows.items[i])->id);
+		enqueue(amid, kind->name, ((const struct record *)rows.items[i])->id);
 	return 0;
 }
 

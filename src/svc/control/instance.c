@@ -212,9 +212,9 @@ static int bring_up(struct instance_view *view, struct error *err)
 	return commit_instance(view, err);
 }
 
-/* A restart: RebootInstances, or the capture of an image with a reboot (`image`, else NULL). */
-static int restart(
-	struct instance_view *view, struct image_record *image, int64_t *again_ms, struct error *err)
+/* A restart: RebootInstances, the capture of an image with a reboot (`image`, else NULL), or another root volume (`task`, else NULL). */
+static int restart(struct instance_view *view, struct image_record *image,
+	struct root_replacement_record *task, int64_t *again_ms, struct error *err)
 {
 	struct instance_record *instance = view->instance;
 	bool down, clean;
@@ -226,6 +226,10 @@ static int restart(
 		return 0;
 	if (image && capture_now(view, image, false, clean, err))
 		return -1;
+	if (root_replacement_is_due(task)) {
+		*again_ms = 0;
+		return root_replacement_swap(view, task, "up", err);
+	}
 	instance->restart = "up";
 	return commit_instance(view, err) ? -1 : bring_up(view, err);
 }
@@ -286,11 +290,14 @@ static int settle_attachments_offline(struct instance_view *view, struct error *
 static int supervise(struct instance_view *view, int64_t *again_ms, struct error *err)
 {
 	struct image_record *image;
+	struct root_replacement_record *task;
 	enum machine_state state;
-	if (capture_find(view, &image, err) || machine_get_state(view, &state, err))
+	if (capture_find(view, &image, err) || root_replacement_find(view, &task, err) ||
+		machine_get_state(view, &state, err))
 		return -1;
 	/* stop_requested: a restart had begun when amid ended; its image may be captured already */
-	bool restarting = image || view->instance->restart || view->instance->stop_requested.set;
+	bool restarting = image || root_replacement_is_due(task) || view->instance->restart ||
+		view->instance->stop_requested.set;
 	if (state == MACHINE_SHUT_DOWN && !restarting)
 		return follow_guest(view, err);
 	if (machine_serve_volumes(view, err))
@@ -304,14 +311,20 @@ static int supervise(struct instance_view *view, int64_t *again_ms, struct error
 		*again_ms = 0; /* there may be another */
 		return capture_now(view, image, state == MACHINE_RUNNING, false, err);
 	}
+	if (root_replacement_is_due(task) && root_replacement_begin(view, task, err))
+		return -1;
 	if (restarting)
-		return restart(view, image, again_ms, err);
+		return restart(view, image, task, again_ms, err);
 	if (state == MACHINE_ABSENT) {
 		log_warning("machine-lost", "starting it again");
 		if (machine_launch(view, err))
 			return -1;
 	}
-	return settle_attachments(view, err);
+	/* attachments last: a guest may refuse to let a disk go for as long as it likes */
+	return limits_apply(view, err) || modification_settle(view, true, err) ||
+			(task && root_replacement_finish(view, task, err)) || settle_attachments(view, err)
+		? -1
+		: 0;
 }
 
 static int stop(struct instance_view *view, int64_t *again_ms, struct error *err)
@@ -356,8 +369,11 @@ static int commit_terminated(struct instance_view *view, struct error *err)
 		volume->attachment = NULL;
 		meta_batch_put(batch, &record_volume, volume);
 	}
+	if (root_replacement_abandon(view, batch, err))
+		return -1;
 	instance->state = "terminated";
 	instance->restart = NULL;
+	instance->launch_root = NULL;
 	instance->private_address = instance->public_address = instance->network_key = NULL;
 	instance->terminated_at = some_timestamp(clock_now_ms());
 	meta_batch_put(batch, &record_instance, instance);
@@ -395,18 +411,25 @@ static int forget(struct instance_view *view, int64_t *again_ms, struct error *e
 		return -1;
 	struct meta_batch *batch = meta_batch_create(view->amid->meta, view->arena);
 	meta_batch_delete(batch, &record_instance, view->instance);
+	if (root_replacement_forget(view, batch, err))
+		return -1;
 	return meta_commit(view->amid->meta, batch, err);
 }
 
 static int look_at_stopped(struct instance_view *view, int64_t *again_ms, struct error *err)
 {
 	struct image_record *image;
-	if (settle_attachments_offline(view, err) || capture_find(view, &image, err))
+	struct root_replacement_record *task;
+	if (settle_attachments_offline(view, err) || modification_settle(view, false, err) ||
+		capture_find(view, &image, err) || root_replacement_find(view, &task, err))
 		return -1;
-	if (!image)
+	if (!image && !task)
 		return 0;
 	*again_ms = 0;
-	return capture_now(view, image, false, true, err);
+	if (image)
+		return capture_now(view, image, false, true, err);
+	return root_replacement_is_due(task) ? root_replacement_swap(view, task, NULL, err)
+					     : root_replacement_finish(view, task, err);
 }
 
 static int dispatch(struct instance_view *view, int64_t *again_ms, struct error *err)

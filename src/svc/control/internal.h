@@ -9,8 +9,10 @@
 /* The controllers (work_function; context: struct amid). */
 int control_instance(void *context, const char *id, int64_t *again_ms, struct error *err);
 int control_volume(void *context, const char *id, int64_t *again_ms, struct error *err);
+int control_modification(void *context, const char *id, int64_t *again_ms, struct error *err);
 int control_snapshot(void *context, const char *id, int64_t *again_ms, struct error *err);
 int control_image(void *context, const char *id, int64_t *again_ms, struct error *err);
+int control_root_replacement(void *context, const char *id, int64_t *again_ms, struct error *err);
 int control_security_group(void *context, const char *id, int64_t *again_ms, struct error *err);
 int control_vpc(void *context, const char *id, int64_t *again_ms, struct error *err);
 int control_collect(void *context, const char *region, int64_t *again_ms, struct error *err);
@@ -41,6 +43,31 @@ int machine_detach(struct instance_view *view, struct volume_record *volume, str
 /* Makes the volume's folder if it is missing. */
 int machine_prepare_volume(struct amid *amid, struct amid_region *region, const struct volume_record *volume,
 	struct arena *arena, struct error *err);
+
+/* modification.c: ends the modifications of the instance's volumes that have been applied; `live`: the guest is told first. */
+int modification_settle(struct instance_view *view, bool live, struct error *err);
+/* limits.c: holds the disks of a running machine to what their volumes promise. */
+int limits_apply(struct instance_view *view, struct error *err);
+
+/*
+ * root_replacement.c: the unfinished task of the instance, NULL if none; root_replacement_is_due: its root volume is still the old one. Each of the others is one commit.
+ */
+int root_replacement_find(
+	struct instance_view *view, struct root_replacement_record **task, struct error *err);
+bool root_replacement_is_due(const struct root_replacement_record *task);
+/* The machine is going down for it. */
+int root_replacement_begin(
+	struct instance_view *view, struct root_replacement_record *task, struct error *err);
+/* The machine is down: the instance gets its new root volume, and `restart` as its next step (NULL: none). The view is stale then. */
+int root_replacement_swap(struct instance_view *view, struct root_replacement_record *task,
+	const char *restart, struct error *err);
+/* After the swap. */
+int root_replacement_finish(
+	struct instance_view *view, struct root_replacement_record *task, struct error *err);
+/* The instance is terminated: into its batch. */
+int root_replacement_abandon(struct instance_view *view, struct meta_batch *batch, struct error *err);
+/* The instance is forgotten, its tasks with it: into its batch. */
+int root_replacement_forget(struct instance_view *view, struct meta_batch *batch, struct error *err);
 
 /* capture.c: the image that waits for this instance to be captured (the oldest), NULL if none. */
 int capture_find(struct instance_view *view, struct image_record **image, struct error *err);

@@ -117,6 +117,7 @@ static int seal_snapshot(struct volume_view *view, struct snapshot_record *snaps
 		    (uint64_t)snapshot->layer.value, view->region->store, session, &root, &sealed, err)) {
 		store_session_close(session);
 		struct error why = *err;
+		volume_note_fault(view->paths.volume_folder, &why);
 		bool hopeless = why.code == ERROR_CORRUPT || why.code == ERROR_NO_SPACE;
 		return hopeless ? fail_snapshot(view, snapshot, &why, err) : -1;
 	}

@@ -1,95 +1,11 @@
-/* Block device mappings and the limits of volume types (as the EBS documentation gives them). */
+/* Block device mappings. Owns nothing; runs on the thread of the call. */
 #include "svc/ec2/block_devices.h"
 
 #include <stdlib.h>
 #include <string.h>
 
+#include "svc/volume_types.h"
 #include "base/banned.h"
-
-struct volume_type {
-	const char *name;
-	int64_t min_gib, max_gib;
-	int64_t min_iops, max_iops, default_iops; /* max 0: takes no IOPS */
-	int64_t max_iops_per_gib;
-	int64_t min_throughput, max_throughput, default_throughput; /* MiB/s; max 0: takes none */
-};
-
-static const struct volume_type volume_types[] = {
-	{ "gp3", 1, 16384, 3000, 16000, 3000, 500, 125, 1000, 125 },
-	{ "gp2", 1, 16384, 0, 0, 0, 0, 0, 0, 0 },
-	{ "io1", 4, 16384, 100, 64000, 0, 50, 0, 0, 0 },
-	{ "io2", 4, 65536, 100, 256000, 0, 1000, 0, 0, 0 },
-	{ "st1", 125, 16384, 0, 0, 0, 0, 0, 0, 0 },
-	{ "sc1", 125, 16384, 0, 0, 0, 0, 0, 0, 0 },
-	{ "standard", 1, 1024, 0, 0, 0, 0, 0, 0, 0 },
-};
-
-static const struct volume_type *find_type(const char *name)
-{
-	for (size_t i = 0; i < sizeof volume_types / sizeof *volume_types; i++)
-		if (strcmp(volume_types[i].name, name) == 0)
-			return &volume_types[i];
-	return NULL;
-}
-
-static int check_iops(
-	const struct volume_type *type, int64_t size_gib, struct shape_integer *iops, struct error *err)
-{
-	if (!type->max_iops)
-		return iops->set ? error_set(err, ERROR_INVALID_PARAMETER_COMBINATION,
-					   "The parameter iops is not supported for %s volumes.", type->name)
-				 : 0;
-	if (!iops->set && type->default_iops)
-		*iops = some_integer(type->default_iops);
-	if (!iops->set)
-		return error_set(err, ERROR_MISSING_PARAMETER,
-			"The request must contain the parameter iops for %s volumes.", type->name);
-	if (iops->value < type->min_iops || iops->value > type->max_iops)
-		return error_set(err, ERROR_INVALID_PARAMETER_VALUE,
-			"Volume iops of %lld is out of range; it must be between %lld and %lld for %s volumes.",
-			(long long)iops->value, (long long)type->min_iops, (long long)type->max_iops,
-			type->name);
-	if (iops->value > type->default_iops && iops->value > size_gib * type->max_iops_per_gib)
-		return error_set(err, ERROR_INVALID_PARAMETER_VALUE,
-			"Iops to volume size ratio of %lld:%lld is too high; the maximum is %lld:1 for %s volumes.",
-			(long long)iops->value, (long long)size_gib, (long long)type->max_iops_per_gib,
-			type->name);
-	return 0;
-}
-
-static int check_throughput(
-	const struct volume_type *type, struct shape_integer *throughput, struct error *err)
-{
-	if (!type->max_throughput)
-		return throughput->set
-			? error_set(err, ERROR_INVALID_PARAMETER_COMBINATION,
-				  "The parameter throughput is not supported for %s volumes.", type->name)
-			: 0;
-	if (!throughput->set)
-		*throughput = some_integer(type->default_throughput);
-	if (throughput->value < type->min_throughput || throughput->value > type->max_throughput)
-		return error_set(err, ERROR_INVALID_PARAMETER_VALUE,
-			"Throughput of %lld is out of range; it must be between %lld and %lld MiB/s for %s volumes.",
-			(long long)throughput->value, (long long)type->min_throughput,
-			(long long)type->max_throughput, type->name);
-	return 0;
-}
-
-int volume_type_check(const char *name, int64_t size_gib, struct shape_integer *iops,
-	struct shape_integer *throughput, struct error *err)
-{
-	const struct volume_type *type = find_type(name);
-	if (!type)
-		return error_set(err, ERROR_INVALID_PARAMETER_VALUE,
-			"Value (%s) for parameter volumeType is invalid.", name);
-	if (size_gib < type->min_gib || size_gib > type->max_gib)
-		return error_set(err, ERROR_INVALID_PARAMETER_VALUE,
-			"Volume size of %lld GiB is invalid; it must be between %lld and %lld GiB for %s volumes.",
-			(long long)size_gib, (long long)type->min_gib, (long long)type->max_gib, type->name);
-	if (check_iops(type, size_gib, iops, err))
-		return -1;
-	return check_throughput(type, throughput, err);
-}
 
 static struct record_image_block_device *find_device(struct block_device_list *list, const char *device)
 {

@@ -22,9 +22,5 @@ int block_devices_merge(struct call *call, const struct record_image_block_devic
 int block_device_complete(struct call *call, struct record_image_block_device *device,
 	const struct snapshot_record *snapshot, struct error *err);
 
-/* Limits of volume types. -1 with InvalidParameterValue, or InvalidParameterCombination for IOPS or throughput that the type does not take. Fills in the type's defaults. */
-int volume_type_check(const char *type, int64_t size_gib, struct shape_integer *iops,
-	struct shape_integer *throughput, struct error *err);
-
 struct ec2_BlockDeviceMappingList block_devices_result(
 	struct call *call, const struct record_image_block_device_list *devices);

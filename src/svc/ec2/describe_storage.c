@@ -56,17 +56,16 @@ static const struct describe_kind snapshots = {
 		},
 };
 
-static int load_volumes(struct call *call, const struct ec2_DescribeVolumesRequest *request,
-	struct meta_rows *rows, struct error *err)
+int volume_list(struct call *call, const struct ec2_VolumeIdStringList *named,
+	struct shape_integer max_results, struct meta_rows *rows, struct error *err)
 {
 	struct meta_query query = { .account = call->account, .region = call->region };
 	const char *const *ids;
-	size_t count = request->volume_ids.count;
+	size_t count = named->count;
 
 	if (!count)
 		return meta_list(call->amid->meta, &record_volume, &query, call->arena, rows, err);
-	if (describe_sort_ids(
-		    call, request->volume_ids.items, &count, "volumeSet", request->max_results, &ids, err))
+	if (describe_sort_ids(call, named->items, &count, "volumeSet", max_results, &ids, err))
 		return -1;
 	rows->items = arena_alloc_array(call->arena, count, sizeof *rows->items);
 	for (rows->count = 0; rows->count < count; rows->count++) {
@@ -84,7 +83,7 @@ int ec2_describe_volumes(struct call *call, const struct ec2_DescribeVolumesRequ
 	struct describe_page page = { request->max_results, request->next_token, &result->next_token };
 	struct meta_rows rows;
 
-	if (load_volumes(call, request, &rows, err))
+	if (volume_list(call, &request->volume_ids, request->max_results, &rows, err))
 		return -1;
 	for (size_t i = 0; i < rows.count; i++)
 		volume_result(call, rows.items[i],

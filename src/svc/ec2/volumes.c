@@ -7,10 +7,10 @@
 #include <string.h>
 
 #include "aws/idempotency.h"
-#include "svc/ec2/block_devices.h"
 #include "svc/ec2/instances.h"
 #include "svc/ec2/snapshots.h"
 #include "svc/instance_types.h"
+#include "svc/volume_types.h"
 #include "base/banned.h"
 
 static const char *const taggable[] = { "volume", NULL };
@@ -36,6 +36,16 @@ static void attachment_result(const struct volume_record *volume, struct ec2_Vol
 			some_boolean(boolean_or(volume->attachment->delete_on_termination, false)) };
 }
 
+/* "For gp2 volumes, this represents the baseline performance." */
+static struct shape_integer shown_iops(const struct volume_record *volume)
+{
+	if (strcmp(volume->volume_type, "gp2") != 0)
+		return volume->iops;
+	return some_integer(volume_type_performance(
+		volume->volume_type, volume->size_gib.value, volume->iops, volume->throughput)
+				    .iops);
+}
+
 void volume_result(struct call *call, const struct volume_record *volume, struct ec2_Volume *result)
 {
 	*result = (struct ec2_Volume){ .volume_id = volume->record.id,
@@ -44,7 +54,7 @@ void volume_result(struct call *call, const struct volume_record *volume, struct
 		.availability_zone = volume->zone,
 		.state = volume->state,
 		.create_time = volume->created,
-		.iops = volume->iops,
+		.iops = shown_iops(volume),
 		.throughput = volume->throughput,
 		.volume_type = volume->volume_type,
 		.tags = ec2_tags_result(call, &volume->tags),

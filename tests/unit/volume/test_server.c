@@ -1,4 +1,5 @@
 /* Volume servers, with a stock NBD client: nbdkit with the plugin (AMID_TEST_PLUGIN), started, found, frozen, killed, stopped. */
+#include <fcntl.h>
 #include <libnbd.h>
 #include <pthread.h>
 #include <signal.h>
@@ -180,7 +181,7 @@ static void two_served_volumes_are_snapshot_at_one_instant(void **state)
 		writer.nbd[i] = connect_client(paths[i].id);
 	}
 	pthread_create(&thread, NULL, write_alternately, &writer);
-	for (int round = 0; round < 8; round++) {
+	for (int round = 0; round < 40; round++) {
 		uint64_t target = atomic_load(&writer.count) + 5;
 		while (atomic_load(&writer.count) < target)
 			;
@@ -293,11 +294,63 @@ static void a_server_waits_for_the_one_before_it(void **state)
 	place_close(&place);
 }
 
+/* The client gets an error, and who asks later finds why, whether the server runs or not. */
+static void damage_leaves_a_note_with_the_volume(void **state)
+{
+	struct error err;
+	struct place place;
+	struct process process;
+	struct volume *volume;
+	struct volume_fault fault;
+	struct digest root;
+	char pack[512];
+	bool found;
+	place_open(&place, state);
+	struct volume_server_paths paths = server_paths(&place);
+	ASSERT_OK(volume_create(place.folder, MIB, NULL, &err));
+	ASSERT_OK(volume_open(place.folder, place.runtime, place.store, &volume, &err));
+	scratch_fill(data, sizeof data, 7);
+	ASSERT_OK(volume_write(volume, data, 0, STORE_BLOCK_SIZE, &err));
+	root = place_snapshot(&place, volume, NULL);
+	volume_close(volume);
+	ASSERT_OK(volume_remove(place.folder, place.runtime, &err));
+	snprintf(pack, sizeof pack, "%s/packs/0000000001.pack", place.store_folder);
+	int fd = open(pack, O_WRONLY);
+	uint8_t byte = (uint8_t)~data[5000];
+	assert_int_equal(pwrite(fd, &byte, 1, 8192 + 5000), 1); /* the one block's place */
+	close(fd);
+	ASSERT_OK(volume_create(place.folder, MIB, &root, &err));
+	ASSERT_OK(volume_server_start(&paths, &process, &err));
+	struct nbd_handle *nbd = connect_client("vol-1");
+	/* a wrong request is not the volume's fault, nor is there one without a request */
+	nbd_set_strict_mode(nbd, 0);
+	assert_int_equal(nbd_pread(nbd, read_back, 4096, 2 * MIB, 0), -1);
+	assert_int_equal(nbd_pread(nbd, read_back, 4096, STORE_BLOCK_SIZE, 0), 0);
+	ASSERT_OK(volume_find_fault(place.folder, &fault, &found, &err));
+	assert_false(found);
+	for (int round = 0; round < 2; round++) {
+		assert_int_equal(nbd_pread(nbd, read_back, 4096, 0, 0), -1);
+		ASSERT_OK(volume_find_fault(place.folder, &fault, &found, &err));
+		assert_true(found && fault.noted_ms > 0 && *fault.message);
+		if (round == 0)
+			ASSERT_OK(volume_forget_fault(place.folder, &err));
+	}
+	nbd_close(nbd);
+	ASSERT_OK(volume_server_stop(&paths, 5000, &err));
+	ASSERT_OK(volume_find_fault(place.folder, &fault, &found, &err));
+	assert_true(found);
+	ASSERT_OK(volume_remove(place.folder, place.runtime, &err));
+	ASSERT_OK(volume_find_fault(place.folder, &fault, &found, &err));
+	assert_false(found);
+	place_close(&place);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = { TEST(a_stock_client_reads_writes_and_survives_a_kill),
 		TEST(another_export_is_refused), TEST(two_served_volumes_are_snapshot_at_one_instant),
-		TEST(a_dropped_connection_releases_its_hold), TEST(a_server_waits_for_the_one_before_it) };
+		TEST(a_dropped_connection_releases_its_hold), TEST(a_server_waits_for_the_one_before_it),
+		TEST(damage_leaves_a_note_with_the_volume) };
 	if (!getenv("AMID_TEST_PLUGIN"))
 		return 77; /* counted as skipped */
 	return cmocka_run_group_tests(tests, NULL, NULL);

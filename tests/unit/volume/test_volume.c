@@ -55,6 +55,51 @@ static void a_new_volume_is_zeros_and_keeps_what_is_written(void **state)
 	memset(data, 0, sizeof data);
 }
 
+/* ext4 has no files of 16 TiB: what lies beyond is in other files, and nobody notices. */
+static void a_volume_of_64_tib_is_written_up_to_its_end(void **state)
+{
+	enum { SIZE = 64 * 1024 };
+	const uint64_t tib = UINT64_C(1) << 40, part = (UINT64_C(16) << 40) - 4096;
+	const uint64_t places[] = { 0, part - SIZE / 2, 2 * part - 4096, 3 * part - 100, 64 * tib - SIZE };
+	struct error err;
+	struct place place;
+	struct volume *volume;
+	struct volume_seal_result sealed;
+	place_open(&place, state);
+	ASSERT_OK(volume_create(place.folder, MIB, NULL, &err));
+	ASSERT_OK(volume_open(place.folder, place.runtime, place.store, &volume, &err));
+	for (uint64_t size = 16 * tib; size <= 64 * tib; size += 16 * tib)
+		ASSERT_OK(volume_grow(volume, size, &err));
+	for (int round = 0; round < 3; round++) {
+		for (unsigned i = 0; i < sizeof places / sizeof *places; i++) {
+			scratch_fill(data, SIZE, (unsigned)round * 100 + i);
+			ASSERT_OK(volume_write(volume, data, places[i], SIZE, &err));
+		}
+		/* in the layer; sealed, in the base; opened again, in a layer */
+		if (round == 1)
+			place_snapshot(&place, volume, &sealed);
+		if (round == 2) {
+			volume_close(volume);
+			ASSERT_OK(volume_open(place.folder, place.runtime, place.store, &volume, &err));
+		}
+		for (unsigned i = 0; i < sizeof places / sizeof *places; i++) {
+			scratch_fill(data, SIZE, (unsigned)round * 100 + i);
+			ASSERT_OK(volume_read(volume, read_back, places[i], SIZE, &err));
+			assert_memory_equal(read_back, data, SIZE);
+		}
+	}
+	ASSERT_OK(volume_zero(volume, part - MIB, 2 * MIB, &err));
+	ASSERT_OK(volume_read(volume, read_back, part - SIZE / 2, SIZE, &err));
+	memset(data, 0, sizeof data);
+	assert_memory_equal(read_back, data, SIZE);
+	volume_close(volume);
+	uint64_t faults;
+	ASSERT_OK(volume_check(place.folder, NULL, NULL, &faults, &err));
+	assert_int_equal(faults, 0);
+	ASSERT_OK(volume_remove(place.folder, place.runtime, &err));
+	place_close(&place);
+}
+
 static void zeroing_gives_space_back_and_extents_tell(void **state)
 {
 	struct error err;
@@ -247,6 +292,7 @@ static void the_largest_volume_costs_nothing_while_empty(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = { TEST(a_new_volume_is_zeros_and_keeps_what_is_written),
+		TEST(a_volume_of_64_tib_is_written_up_to_its_end),
 		TEST(a_volume_that_lost_its_manifest_is_not_replaced),
 		TEST(zeroing_gives_space_back_and_extents_tell),
 		TEST(a_clone_of_a_snapshot_reads_it_and_leaves_it_alone),
