@@ -75,6 +75,17 @@ typedef int store_next_root(void *context, struct digest *root, struct error *er
 int store_collect(struct store *store, store_next_root *next_root, void *context,
 	struct store_collect_result *result, struct error *err);
 
+/*
+ * Freeing by reference counts, in the time that what is freed takes, whatever else there is. A root whose last publication may have ended is retired (cheap, from any thread, before or after the end is durable; one that is still
+ * published, or not there, does no harm); the roots of a session are retired when it is closed. store_free_retired then asks of each retired root whether it is published, by `is_published`, which must look after it was called; it
+ * frees those that are not, what only they reached, and what sessions have put and left unused. What an open session protects stays retired: *waiting counts such roots.
+ * ERROR_UNAVAILABLE: the counts are not known (after an unclean end), and store_collect must come first. After a clean close retired roots are still known. Published roots that nobody retires are found by store_collect only.
+ */
+void store_retire(struct store *store, const struct digest *root);
+typedef int store_is_published(void *context, const struct digest *root, bool *published, struct error *err);
+int store_free_retired(struct store *store, store_is_published *is_published, void *context,
+	struct store_collect_result *result, size_t *waiting, struct error *err);
+
 struct store_usage {
 	uint64_t objects;
 	uint64_t bytes;     /* on disk, live objects with their headers */
