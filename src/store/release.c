@@ -121,27 +121,34 @@ static int free_all(struct release *release, struct error *err)
 	return result;
 }
 
-/* Moves retired roots to the work, but for those in use. On failure all of them stay retired. */
-static int examine_roots(
-	struct release *release, store_is_published *is_published, void *context, struct error *err)
+/* Takes the retired roots that are in the store; it forgets them. */
+static void take_retired(struct store *store, struct digest_list *roots)
 {
-	struct store *store = release->store;
+	struct index_entry entry;
+	size_t kept = 0;
 	pthread_mutex_lock(&store->session_lock);
-	struct digest_list roots = store->retired;
+	*roots = store->retired;
 	store->retired = (struct digest_list){ 0 };
 	pthread_mutex_unlock(&store->session_lock);
-	int result = 0;
-	for (size_t i = 0; i < roots.count; i++) {
-		struct index_entry entry;
-		bool published = true;
-		if (!index_find(store->index, &roots.items[i], &entry))
-			continue;
-		result = result || is_published(context, &roots.items[i], &published, err) ? -1 : 0;
-		if (result)
-			digest_list_append(&release->kept, &roots.items[i]);
-		else if (!published)
-			digest_list_append(&release->work, &roots.items[i]);
-	}
+	for (size_t i = 0; i < roots->count; i++)
+		if (index_find(store->index, &roots->items[i], &entry))
+			roots->items[kept++] = roots->items[i];
+	roots->count = kept;
+}
+
+/* Moves retired roots to the work, but for those in use. On failure all of them stay retired. */
+static int examine_roots(
+	struct release *release, store_find_published *find_published, void *context, struct error *err)
+{
+	struct digest_list roots;
+	take_retired(release->store, &roots);
+	bool *published = memory_alloc(roots.count + 1);
+	memset(published, 0, roots.count + 1);
+	int result = roots.count ? find_published(context, roots.items, roots.count, published, err) : 0;
+	for (size_t i = 0; i < roots.count; i++)
+		if (result || !published[i])
+			digest_list_append(result ? &release->kept : &release->work, &roots.items[i]);
+	free(published);
 	free(roots.items);
 	return result;
 }
@@ -168,14 +175,14 @@ static int remove_packs(struct release *release, struct error *err)
 }
 
 static int release_all(
-	struct release *release, store_is_published *is_published, void *context, struct error *err)
+	struct release *release, store_find_published *find_published, void *context, struct error *err)
 {
 	struct store *store = release->store;
 	if (references_state(store->references) != REFERENCES_EXACT)
 		return error_set(err, ERROR_UNAVAILABLE,
 			"the references in store %s have to be counted first", store->folder);
 	release->limit = store_begin_freeing(store);
-	if (examine_roots(release, is_published, context, err))
+	if (examine_roots(release, find_published, context, err))
 		return -1;
 	if (atomic_exchange(&store->strays, false))
 		find_strays(release);
@@ -189,7 +196,7 @@ static int release_all(
 	return remove_packs(release, err);
 }
 
-int store_free_retired(struct store *store, store_is_published *is_published, void *context,
+int store_free_retired(struct store *store, store_find_published *find_published, void *context,
 	struct store_collect_result *result, size_t *waiting, struct error *err)
 {
 	struct store_collect_result own_result = { 0 };
@@ -201,7 +208,7 @@ int store_free_retired(struct store *store, store_is_published *is_published, vo
 		.buffer = memory_alloc(STORE_BLOCK_SIZE),
 		.batch = memory_alloc((STORE_FREE_BATCH + 1) * sizeof(struct index_entry)) };
 	pthread_mutex_lock(&store->maintenance);
-	int failed = release_all(&release, is_published, context, err ? err : &own_error);
+	int failed = release_all(&release, find_published, context, err ? err : &own_error);
 	pthread_mutex_lock(&store->session_lock);
 	for (size_t i = 0; i < release.kept.count; i++)
 		digest_list_append(&store->retired, &release.kept.items[i]);

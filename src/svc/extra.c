@@ -10,6 +10,7 @@
 #include "svc/accounts.h"
 #include "svc/amid.h"
 #include "svc/control/control.h"
+#include "svc/du.h"
 #include "base/banned.h"
 
 /* A century: more in one step is a mistake. */
@@ -102,6 +103,13 @@ int extra_answer(void *context, struct call *call, const struct http_request *ht
 		return error_set(err, ERROR_MISSING_AUTH_TOKEN, "The request must be signed.");
 	if (get && strcmp(http->path, "/_amid/status") == 0)
 		return answer_status(amid, call, response, err);
+	if (post && strcmp(http->path, "/_amid/du") == 0) {
+		json_t *answer;
+		if (du_answer(call, http, &answer, err))
+			return -1;
+		answer_json(response, answer);
+		return 0;
+	}
 	if (post && strcmp(http->path, "/_amid/reset") == 0) {
 		if (!amid->config->auth_any)
 			return error_set(

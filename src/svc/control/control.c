@@ -40,7 +40,12 @@ static void on_change(void *context, const struct meta_change *change)
 	struct amid *amid = context;
 	if (!change->deleted || strcmp(change->kind, "vpc") == 0)
 		work_enqueue(amid->work, change->kind, change->id);
-	else if (strcmp(change->kind, "snapshot") == 0 || strcmp(change->kind, "volume") == 0)
+	bool is_snapshot = strcmp(change->kind, "snapshot") == 0;
+	if (!is_snapshot && strcmp(change->kind, "volume") != 0)
+		return;
+	control_note_lost(amid, change);
+	/* a snapshot that has come has ended a session of the store, too */
+	if (is_snapshot || change->lost_count)
 		work_enqueue_after(amid->work, "collect", change->region, COLLECT_DELAY_MS);
 }
 

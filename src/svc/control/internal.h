@@ -15,6 +15,9 @@ int control_security_group(void *context, const char *id, int64_t *again_ms, str
 int control_vpc(void *context, const char *id, int64_t *again_ms, struct error *err);
 int control_collect(void *context, const char *region, int64_t *again_ms, struct error *err);
 
+/* collect.c: a snapshot's or volume's record has changed: the root that it has no more is retired in the region's store. For the metadata's listener. */
+void control_note_lost(struct amid *amid, const struct meta_change *change);
+
 /* An instance and what is at hand while its controller runs. */
 struct instance_view {
 	struct amid *amid;

@@ -118,13 +118,20 @@ static void publish_one(struct model *model)
 	store_session_close(session);
 }
 
-static int is_published(void *context, const struct digest *root, bool *published, struct error *err)
+static bool is_published(const struct model *model, const struct digest *root)
 {
-	const struct model *model = context;
-	(void)err;
-	*published = false;
+	bool published = false;
 	for (unsigned i = 0; i < TREES; i++)
-		*published |= model->trees[i].published && !memcmp(&model->trees[i].root, root, sizeof *root);
+		published |= model->trees[i].published && !memcmp(&model->trees[i].root, root, sizeof *root);
+	return published;
+}
+
+static int find_published(
+	void *context, const struct digest *roots, size_t count, bool *published, struct error *err)
+{
+	(void)err;
+	for (size_t i = 0; i < count; i++)
+		published[i] = is_published(context, &roots[i]);
 	return 0;
 }
 
@@ -196,7 +203,7 @@ static struct store_collect_result free_retired(struct model *model)
 	struct error err;
 	struct store_collect_result result;
 	size_t waiting;
-	ASSERT_OK(store_free_retired(model->store, is_published, model, &result, &waiting, &err));
+	ASSERT_OK(store_free_retired(model->store, find_published, model, &result, &waiting, &err));
 	return result;
 }
 
@@ -326,7 +333,7 @@ static void what_a_session_holds_stays_until_its_end(void **state)
 	struct model_tree same = *tree, derived = *tree;
 	put_tree(&model, second, &same, NULL);
 	store_session_close(first);
-	ASSERT_OK(store_free_retired(model.store, is_published, &model, NULL, &waiting, &err));
+	ASSERT_OK(store_free_retired(model.store, find_published, &model, NULL, &waiting, &err));
 	assert_true(waiting > 0);
 	store_session_close(second);
 	/* a base protects what is shared with it */
@@ -380,7 +387,7 @@ static void an_unclean_end_forgets_the_counts(void **state)
 		assert_int_equal(status, 0);
 		open_store(&model);
 		assert_int_equal(references_state(model.store->references), REFERENCES_UNKNOWN);
-		ASSERT_FAILS(store_free_retired(model.store, is_published, &model, NULL, NULL, &err),
+		ASSERT_FAILS(store_free_retired(model.store, find_published, &model, NULL, NULL, &err),
 			ERROR_UNAVAILABLE);
 		ASSERT_FAILS(store_account_alone(model.store, &model.trees[0].root, 1, &bytes, &err),
 			ERROR_UNAVAILABLE);
@@ -413,7 +420,7 @@ static void counts_that_do_not_belong_to_the_index_are_not_believed(void **state
 	open_store(&model);
 	assert_int_equal(references_state(model.store->references), REFERENCES_UNKNOWN);
 	ASSERT_FAILS(
-		store_free_retired(model.store, is_published, &model, NULL, NULL, &err), ERROR_UNAVAILABLE);
+		store_free_retired(model.store, find_published, &model, NULL, NULL, &err), ERROR_UNAVAILABLE);
 	collect(&model);
 	expect_no_faults(&model);
 	store_close(model.store);
@@ -556,11 +563,12 @@ struct locked_model {
 	pthread_mutex_t *lock;
 };
 
-static int is_published_locked(void *context, const struct digest *root, bool *published, struct error *err)
+static int find_published_locked(
+	void *context, const struct digest *roots, size_t count, bool *published, struct error *err)
 {
 	struct locked_model *locked = context;
 	pthread_mutex_lock(locked->lock);
-	int result = is_published(locked->model, root, published, err);
+	int result = find_published(locked->model, roots, count, published, err);
 	pthread_mutex_unlock(locked->lock);
 	return result;
 }
@@ -580,7 +588,7 @@ static void freeing_and_counting_beside_puts(void **state)
 		assert_int_equal(pthread_create(&threads[i], NULL, publish_and_retire, &putters[i]), 0);
 	}
 	for (unsigned i = 0; i < 40; i++) {
-		ASSERT_OK(store_free_retired(model.store, is_published_locked, &locked, NULL, NULL, &err));
+		ASSERT_OK(store_free_retired(model.store, find_published_locked, &locked, NULL, NULL, &err));
 		/* counting anew, while pages come */
 		pthread_mutex_lock(&model.store->maintenance);
 		if (i % 8 == 7) {
