@@ -15,7 +15,7 @@ static const char help[] =
 	"  alone   of these, what deleting it would give back (an image: with its snapshots)\n"
 	"  shared  the rest: others have them too\n"
 	"  added   what is not the same in its parent, the snapshot that its volume was made from\n\n"
-	"A figure that is not known is a -: alone and shared are counted anew after a crash, added needs a parent that exists.\n\n"
+	"A figure that is not known is a -: after a crash all are counted anew; added needs a parent that exists.\n\n"
 	"Example: amid du ami-0123456789abcdef0\n";
 
 static const struct option options[] = {

@@ -125,6 +125,7 @@ static int walk(struct account *account, const struct digest *roots, size_t coun
 	return 0;
 }
 
+/* Rather an error than to wait for the end of a collection. */
 static int check_counts(struct store *store, struct error *err)
 {
 	if (!store->writer || references_state(store->references) != REFERENCES_EXACT)
@@ -138,7 +139,7 @@ static int account_roots(struct store *store, bool everything, const struct dige
 {
 	struct account account = { .store = store, .everything = everything };
 	if (check_counts(store, err))
-		return -1; /* rather than wait for the end of a collection */
+		return -1;
 	account.buffer = memory_alloc(STORE_BLOCK_SIZE);
 	pthread_mutex_lock(&store->maintenance);
 	int result = check_counts(store, err) || walk(&account, roots, count, err) ? -1 : 0;
@@ -264,6 +265,8 @@ int store_account_added(struct store *store, const struct digest *root, const st
 	*bytes = 0;
 	if (!memcmp(root, parent, sizeof *root))
 		return 0;
+	if (check_counts(store, err))
+		return -1;
 	account.buffer = memory_alloc(STORE_BLOCK_SIZE);
 	pthread_mutex_lock(&store->maintenance);
 	int result = read_root(&account, root, &roots[0], err) ||

@@ -1,5 +1,5 @@
 /*
- * What trees take in a store, exactly, in bytes on the disk (objects with their headers).
+ * What trees take in a store, exactly, in bytes on the disk (objects with their headers). ERROR_UNAVAILABLE: the store is counting its references (after an unclean end, until the next collection is done); try again later.
  */
 #pragma once
 
@@ -7,7 +7,7 @@
 
 /*
  * What would be freed if these roots were the only ones to go: what they reach and nothing else in the store refers to. The caller leaves out roots that somebody else has published too. Takes the time that reading the pages that
- * would be freed takes. ERROR_UNAVAILABLE: the references are not known now (after an unclean end, until the next collection). What is deleted already, and not freed yet, still refers.
+ * would be freed takes. What is deleted already, and not freed yet, still refers.
  */
 int store_account_alone(
 	struct store *store, const struct digest *roots, size_t count, uint64_t *bytes, struct error *err);

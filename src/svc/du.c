@@ -141,15 +141,13 @@ static int measure_added(
 	return 0;
 }
 
-/* Null while the references are not counted. */
-static int measure_alone(
-	struct du *du, const struct resource *resource, uint64_t *bytes, bool *known, struct error *err)
+static int measure_alone(struct du *du, const struct resource *resource, uint64_t *bytes, struct error *err)
 {
 	struct published_roots freed = { 0 };
-	if (find_freed(du, resource, &freed, err))
-		return -1;
-	*known = !store_account_alone(du->region->store, freed.items, freed.count, bytes, err);
-	return *known || err->code == ERROR_UNAVAILABLE ? 0 : -1;
+	return find_freed(du, resource, &freed, err) ||
+			store_account_alone(du->region->store, freed.items, freed.count, bytes, err)
+		? -1
+		: 0;
 }
 
 static int measure_full(struct du *du, const struct resource *resource, uint64_t *bytes, struct error *err)
@@ -168,18 +166,18 @@ static json_t *bytes_or_null(uint64_t bytes, bool known)
 
 static int add_resource(struct du *du, const struct resource *resource, struct error *err)
 {
-	uint64_t full, alone = 0, added;
-	bool alone_known, added_known;
-	if (measure_full(du, resource, &full, err) ||
-		measure_alone(du, resource, &alone, &alone_known, err) ||
-		measure_added(du, resource, &added, &added_known, err))
+	uint64_t full = 0, alone = 0, added = 0;
+	bool has_parent = false;
+	bool known = !measure_full(du, resource, &full, err) && !measure_alone(du, resource, &alone, err) &&
+		!measure_added(du, resource, &added, &has_parent, err);
+	if (!known && err->code != ERROR_UNAVAILABLE)
 		return -1;
 	json_array_append_new(du->list,
-		json_pack("{s:s, s:s, s:I, s:o, s:o, s:o}", "id", resource->id, "name",
-			resource->name ? resource->name : "", "full_bytes", (json_int_t)full, "alone_bytes",
-			bytes_or_null(alone, alone_known), "shared_bytes",
-			bytes_or_null(alone < full ? full - alone : 0, alone_known), "added_bytes",
-			bytes_or_null(added, added_known)));
+		json_pack("{s:s, s:s, s:o, s:o, s:o, s:o}", "id", resource->id, "name",
+			resource->name ? resource->name : "", "full_bytes", bytes_or_null(full, known),
+			"alone_bytes", bytes_or_null(alone, known), "shared_bytes",
+			bytes_or_null(alone < full ? full - alone : 0, known), "added_bytes",
+			bytes_or_null(added, known && has_parent)));
 	return 0;
 }
 

@@ -8,6 +8,6 @@
 
 /*
  * Body: {"ids":["ami-...","snap-..."]}, or without ids (or empty): all images and snapshots of the caller's account in the region of its signature. *result (the caller's reference) is {"resources":[{...}]}, each with
- * id, name, full_bytes, alone_bytes, shared_bytes, added_bytes; those that are not known are null: alone and shared while the store counts its references, added without a parent.
+ * id, name, full_bytes, alone_bytes, shared_bytes, added_bytes; those that are not known are null: all while the store counts its references, added without a parent.
  */
 int du_answer(struct call *call, const struct http_request *http, json_t **result, struct error *err);
