@@ -48,6 +48,7 @@ struct mapping {
 	struct header *header;
 	_Atomic uint32_t *counts;
 	size_t size;
+	bool in_memory; /* there was no space for a file */
 };
 
 struct references {
@@ -67,30 +68,47 @@ static void unmap(struct mapping *mapping)
 	*mapping = (struct mapping){ 0 };
 }
 
-static int map_file(int fd, uint64_t slots, const char *path, struct mapping *mapping, struct error *err)
+/* `fd` -1: in memory only. */
+static int map_file(int fd, uint64_t slots, struct mapping *mapping)
 {
 	size_t size = HEADER_SIZE + slots * sizeof(uint32_t);
-	void *map = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	void *map = mmap(NULL, size, PROT_READ | PROT_WRITE,
+		fd < 0 ? MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE : MAP_SHARED, fd, 0);
 	if (map == MAP_FAILED)
-		return error_set_errno(err, errno, "cannot map %s", path);
-	*mapping = (struct mapping){
-		.header = map, .counts = (_Atomic uint32_t *)(void *)((char *)map + HEADER_SIZE), .size = size
-	};
+		return -1;
+	*mapping = (struct mapping){ .header = map,
+		.counts = (_Atomic uint32_t *)(void *)((char *)map + HEADER_SIZE),
+		.size = size,
+		.in_memory = fd < 0 };
 	return 0;
 }
 
-/* A file of zeros, not exact. With all its space, so that a full disk is an error here and not a signal at a number. */
-static int create_file(const char *path, uint64_t slots, struct mapping *mapping, struct error *err)
+static struct header fresh_header(uint64_t slots)
 {
-	int fd FILE_SCOPED = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (fd < 0)
-		return error_set_errno(err, errno, "cannot make %s", path);
 	struct header fresh = { .version = VERSION, .slots = slots };
 	memcpy(fresh.magic, MAGIC, sizeof MAGIC);
-	if (disk_reserve(fd, 0, HEADER_SIZE + slots * sizeof(uint32_t)) ||
-		disk_write(fd, &fresh, sizeof fresh, 0))
-		return error_set_errno(err, errno, "cannot make %s", path);
-	return map_file(fd, slots, path, mapping, err);
+	return fresh;
+}
+
+/*
+ * A file of zeros, not exact. With all its space, so that a full disk is seen here and is not a signal at a number; then, as it is but a cache, memory does as well, and the next opening counts anew.
+ */
+static int create_file(const char *path, uint64_t slots, struct mapping *mapping, struct error *err)
+{
+	/* an old one may still be mapped: it is not cut short */
+	unlink(path);
+	int fd FILE_SCOPED = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+	struct header fresh = fresh_header(slots);
+	if (fd >= 0 && !disk_reserve(fd, 0, HEADER_SIZE + slots * sizeof(uint32_t)) &&
+		!disk_write(fd, &fresh, sizeof fresh, 0) && !map_file(fd, slots, mapping))
+		return 0;
+	log_warning("references-in-memory", "path=%s errno=%d", path, errno);
+	if (fd >= 0 && unlink(path))
+		log_warning("references-not-removed", "path=%s errno=%d", path, errno);
+	if (map_file(-1, slots, mapping))
+		return error_set_errno(err, errno, "no memory for the references of %s", path);
+	memcpy(mapping->header, &fresh, sizeof fresh);
+	return 0;
 }
 
 static bool is_sound(int fd, const struct references_index *index, bool clean)
@@ -125,8 +143,8 @@ int references_open(const char *folder, const struct references_index *index, bo
 	retired->count = 0;
 	int fd FILE_SCOPED = open(references->path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
 	bool exact = fd >= 0 && is_sound(fd, index, clean);
-	if (exact ? map_file(fd, index->slots, references->path, &references->now, err)
-		  : create_file(references->path, index->slots, &references->now, err)) {
+	exact = exact && !map_file(fd, index->slots, &references->now);
+	if (!exact && create_file(references->path, index->slots, &references->now, err)) {
 		references_close(references);
 		return -1;
 	}
@@ -149,7 +167,7 @@ int references_save(struct references *references, const struct references_index
 	const struct references_retired *retired, struct error *err)
 {
 	struct header *header = references->now.header;
-	if (atomic_load(&references->state) != REFERENCES_EXACT)
+	if (atomic_load(&references->state) != REFERENCES_EXACT || references->now.in_memory)
 		return 0;
 	if (msync(header, references->now.size, MS_SYNC))
 		return error_set_errno(err, errno, "cannot sync %s", references->path);
@@ -303,8 +321,8 @@ void references_end_moving(struct references *references, bool done)
 		unlink(path);
 		return;
 	}
-	/* should the new name be lost, the old file has another number of slots, and is not believed */
-	if (rename(path, references->path))
+	/* should the new name be lost, the old file is not exact, and not believed */
+	if (!references->next.in_memory && rename(path, references->path))
 		log_error("references-rename-failed", "path=%s errno=%d", path, errno);
 	unmap(&references->now);
 	references->now = references->next;

@@ -11,6 +11,7 @@
 
 #include "scratch.h"
 #include "store/account.h"
+#include "store/page.h"
 #include "store/store_internal.h"
 #include "store/tree.h"
 
@@ -426,6 +427,71 @@ static void counts_that_do_not_belong_to_the_index_are_not_believed(void **state
 	store_close(model.store);
 }
 
+static void without_a_file_they_are_kept_in_memory(void **state)
+{
+	struct model model;
+	char path[512];
+	assert_int_equal(mkdir(scratch_path(state, "references", path), 0700), 0);
+	prepare(&model, *state, 11);
+	for (unsigned i = 0; i < 400; i++) {
+		/* more than the first index has room for, so the numbers move as well */
+		uint8_t data[8];
+		struct error err;
+		struct store_session *session;
+		struct digest digest;
+		memset(data, (int)i, sizeof data);
+		data[0] = (uint8_t)(i >> 8);
+		digest_sha256(data, sizeof data, &digest);
+		ASSERT_OK(store_session_open(model.store, &session, &err));
+		for (unsigned j = 0; j < 3; j++) {
+			data[7] = (uint8_t)j;
+			digest_sha256(data, sizeof data, &digest);
+			ASSERT_OK(store_put(session, STORE_BLOCK, &digest, data, sizeof data, NULL, &err));
+		}
+		store_session_close(session);
+	}
+	for (unsigned i = 0; i < 20; i++)
+		publish_one(&model);
+	free_retired(&model);
+	expect_exact(&model);
+	for (unsigned i = 0; i < 5; i++)
+		unpublish_one(&model);
+	expect_no_faults(&model);
+	store_close(model.store);
+	open_store(&model);
+	assert_int_equal(references_state(model.store->references), REFERENCES_UNKNOWN);
+	collect(&model);
+	expect_exact(&model);
+	expect_no_faults(&model);
+	store_close(model.store);
+}
+
+/* What comes before its children would find them counted too low. */
+static void a_page_without_its_blocks_makes_the_counts_unknown(void **state)
+{
+	static struct page page;
+	static uint8_t bytes[PAGE_LIMIT];
+	struct error err;
+	struct model model;
+	struct store_session *session;
+	struct digest digest;
+	prepare(&model, *state, 1);
+	page.level = 1;
+	page.ids[3] = model.pool[1];
+	size_t size = page_encode(&page, bytes);
+	digest_sha256(bytes, size, &digest);
+	ASSERT_OK(store_session_open(model.store, &session, &err));
+	ASSERT_OK(store_put(session, STORE_PAGE, &digest, bytes, size, NULL, &err));
+	assert_int_equal(references_state(model.store->references), REFERENCES_UNKNOWN);
+	collect(&model);
+	assert_int_equal(references_state(model.store->references), REFERENCES_UNKNOWN);
+	store_session_close(session);
+	collect(&model);
+	assert_int_equal(references_state(model.store->references), REFERENCES_EXACT);
+	expect_exact(&model);
+	store_close(model.store);
+}
+
 static void count_line(void *context, const char *line)
 {
 	*(unsigned *)context += strstr(line, "references") != NULL;
@@ -511,6 +577,24 @@ static void several_roots_are_accounted_as_one(void **state)
 	store_retire(model.store, &a->root);
 	store_retire(model.store, &b->root);
 	assert_int_equal(free_retired(&model).bytes_freed, both);
+	store_close(model.store);
+}
+
+static void a_page_put_while_all_are_counted_is_counted_once(void **state)
+{
+	struct model model;
+	prepare(&model, *state, 13);
+	for (unsigned i = 0; i < 10; i++)
+		publish_one(&model);
+	pthread_mutex_lock(&model.store->maintenance);
+	store_begin_counting(model.store);
+	for (unsigned i = 0; i < 10; i++)
+		publish_one(&model);
+	store_end_counting(model.store);
+	pthread_mutex_unlock(&model.store->maintenance);
+	expect_no_faults(&model);
+	for (unsigned i = 0; i < 10; i++)
+		unpublish_one(&model);
 	store_close(model.store);
 }
 
@@ -614,7 +698,10 @@ int main(void)
 	const struct CMUnitTest tests[] = { TEST(freed_and_accounted_as_the_model_says),
 		TEST(what_a_session_holds_stays_until_its_end), TEST(an_unclean_end_forgets_the_counts),
 		TEST(counts_that_do_not_belong_to_the_index_are_not_believed),
-		TEST(the_check_finds_a_wrong_count), TEST(added_is_what_differs_from_the_parent),
-		TEST(several_roots_are_accounted_as_one), TEST(freeing_and_counting_beside_puts) };
+		TEST(without_a_file_they_are_kept_in_memory),
+		TEST(a_page_without_its_blocks_makes_the_counts_unknown), TEST(the_check_finds_a_wrong_count),
+		TEST(added_is_what_differs_from_the_parent), TEST(several_roots_are_accounted_as_one),
+		TEST(a_page_put_while_all_are_counted_is_counted_once),
+		TEST(freeing_and_counting_beside_puts) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
