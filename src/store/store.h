@@ -83,8 +83,8 @@ int store_collect(struct store *store, store_next_root *next_root, void *context
  * ERROR_UNAVAILABLE: the counts are not known (after an unclean end), and store_collect must come first. Retired roots are known again after a clean close. Roots that nobody retires are found by store_collect only.
  */
 void store_retire(struct store *store, const struct digest *root);
-typedef int store_find_published(void *context, const struct digest *roots, size_t count, bool *published,
-	struct error *err);
+typedef int store_find_published(
+	void *context, const struct digest *roots, size_t count, bool *published, struct error *err);
 int store_free_retired(struct store *store, store_find_published *find_published, void *context,
 	struct store_collect_result *result, size_t *waiting, struct error *err);
 
