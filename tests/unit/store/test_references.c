@@ -2,6 +2,7 @@
  * Reference counts: counted deletion frees exactly what a model says nothing reaches, and accounting says so before; counts survive a clean close, and nothing else.
  */
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -124,6 +125,47 @@ static void an_unclean_end_forgets_the_counts(void **state)
 			model_unpublish_one(&model);
 		store_close(model.store);
 	}
+}
+
+/* At any moment of freeing: what is published is there, and a collection makes the rest right. */
+static void a_kill_while_freeing_loses_nothing(void **state)
+{
+	struct model model;
+	uint64_t seed = 77;
+	model_prepare(&model, *state, 21);
+	for (unsigned round = 0; round < 6; round++) {
+		int begun[2];
+		char byte;
+		for (unsigned i = 0; i < 60; i++)
+			model_publish_one(&model);
+		store_close(model.store);
+		assert_int_equal(pipe(begun), 0);
+		pid_t child = fork();
+		if (!child) {
+			model_open_store(&model);
+			ssize_t written = write(begun[1], "x", 1);
+			for (unsigned i = TREES / 2; written == 1 && i < TREES; i++) {
+				model.trees[i].published = false;
+				store_retire(model.store, &model.trees[i].root);
+				model_free_retired(&model);
+			}
+			pause();
+		}
+		close(begun[1]);
+		assert_int_equal(read(begun[0], &byte, 1), 1);
+		close(begun[0]);
+		usleep((useconds_t)(scratch_random(&seed) % 20000)); /* the moment of the kill */
+		kill(child, SIGKILL);
+		assert_int_equal(waitpid(child, NULL, 0), child);
+		for (unsigned i = TREES / 2; i < TREES; i++)
+			model.trees[i].published = false;
+		model_open_store(&model);
+		model_expect_no_faults(&model);
+		model_collect(&model);
+		model_expect_exact(&model);
+		model_expect_no_faults(&model);
+	}
+	store_close(model.store);
 }
 
 static void counts_that_do_not_belong_to_the_index_are_not_believed(void **state)
@@ -363,6 +405,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = { TEST(freed_and_accounted_as_the_model_says),
 		TEST(what_a_session_holds_stays_until_its_end), TEST(an_unclean_end_forgets_the_counts),
+		TEST(a_kill_while_freeing_loses_nothing),
 		TEST(counts_that_do_not_belong_to_the_index_are_not_believed),
 		TEST(without_a_file_they_are_kept_in_memory),
 		TEST(a_page_without_its_blocks_makes_the_counts_unknown), TEST(the_check_finds_a_wrong_count),
