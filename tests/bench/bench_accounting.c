@@ -22,7 +22,7 @@
 #include "store/tree.h"
 #include "base/banned.h"
 
-enum { POOL = 64, DELETED = 40, PER_SESSION = 10000, CHANGES = 1000 };
+enum { POOL = 64, DELETED = 80, ALONE = DELETED / 2, PER_SESSION = 10000, CHANGES = 1000 };
 #define TREE_SIZE (16ULL << 40)
 
 struct bench {
@@ -186,8 +186,8 @@ static void account_and_delete(struct bench *bench)
 {
 	struct error err;
 	struct store_collect_result result;
-	double accounts[DELETED], deletions[DELETED];
-	for (unsigned i = 0; i < DELETED; i++) {
+	double accounts[ALONE], deletions[ALONE];
+	for (unsigned i = 0; i < ALONE; i++) {
 		uint64_t bytes;
 		double begun = now_ms();
 		check(store_account_alone(bench->store, &bench->deleted[i], 1, &bytes, &err), &err);
@@ -202,8 +202,14 @@ static void account_and_delete(struct bench *bench)
 			exit(1);
 		}
 	}
-	print_times("account", accounts, DELETED);
-	print_times("delete", deletions, DELETED);
+	print_times("account", accounts, ALONE);
+	print_times("delete", deletions, ALONE);
+	/* as a controller does it with what was deleted within a moment */
+	double begun = now_ms();
+	for (unsigned i = ALONE; i < DELETED; i++)
+		store_retire(bench->store, &bench->deleted[i]);
+	check(store_free_retired(bench->store, find_published, bench, &result, NULL, &err), &err);
+	printf("delete-together %.3f ms\n", (now_ms() - begun) / (DELETED - ALONE));
 }
 
 static int no_roots(void *context, struct digest *root, struct error *err)

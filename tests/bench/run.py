@@ -296,6 +296,7 @@ def bench_accounting(build, table):
     table.row(f'open a store, {beside}', f'{figures["open"]:.1f} ms', aim='< 1 s')
     for name, what in (('account', 'what is one alone'), ('delete', 'delete one')):
         table.row(f'{what}, {beside} (median, worst of 40)', f'{figures[name + "-median"]:.1f}, {figures[name + "-max"]:.1f} ms', aim='<= 5 ms')
+    table.row(f'delete 40 at once, each, {beside}', f'{figures["delete-together"]:.2f} ms')
     table.row('count all references anew, as after a crash', f'{figures["count-all"] / 1000:.1f} s')
     table.row('mark and sweep of everything', f'{figures["sweep-everything"] / 1000:.1f} s')
     for name, what in (('together', 'side by side'), ('scattered', 'each in another page')):
