@@ -4,7 +4,7 @@
  * A page or root that a put has newly entered counts its children, each under the child's stripe, before the put returns; the session protects page and children meanwhile. A child that is missing spoils the numbers: it
  * might come later, and would have too small a number then.
  * Counting everything anew runs beside puts. It begins and ends in a moment without puts; between, each page is counted by whoever claims it first: the put that enters it, the mark pass that reads it anyway
- * (collect.c), or store_count_rest. The caller holds `maintenance`, so slots do not move.
+ * (collect.c), or count_rest. The caller holds `maintenance`, so slots do not move.
  */
 #include <string.h>
 
@@ -20,17 +20,16 @@ int store_visit_children(
 	struct root root;
 	if (kind == STORE_BLOCK)
 		return 0;
-	if (kind == STORE_ROOT) {
-		if (root_decode(bytes, size, &root))
-			return error_set(err, ERROR_CORRUPT, "a root is malformed");
-		return digest_is_zero(&root.top) ? 0 : visit(context, &root.top, err);
-	}
+	if (kind == STORE_ROOT)
+		return root_decode(bytes, size, &root) || digest_is_zero(&root.top)
+			? 0
+			: visit(context, &root.top, err);
 	struct page *page = memory_alloc(sizeof *page);
-	int result =
-		page_decode(bytes, size, page) ? error_set(err, ERROR_CORRUPT, "a page is malformed") : 0;
-	for (unsigned i = 0; !result && i < PAGE_FANOUT; i++)
-		if (!digest_is_zero(&page->ids[i]))
-			result = visit(context, &page->ids[i], err);
+	int result = 0;
+	if (!page_decode(bytes, size, page))
+		for (unsigned i = 0; !result && i < PAGE_FANOUT; i++)
+			if (!digest_is_zero(&page->ids[i]))
+				result = visit(context, &page->ids[i], err);
 	free(page);
 	return result;
 }
@@ -54,15 +53,12 @@ int store_count_child(void *context, const struct digest *child, struct error *e
 
 void store_count_put(struct store *store, uint64_t slot, uint8_t kind, const void *data, size_t size)
 {
-	struct error ignored;
 	enum references_state state = references_state(store->references);
 	references_enter(store->references, kind == STORE_ROOT);
 	if (kind == STORE_BLOCK || state == REFERENCES_UNKNOWN ||
 		(state == REFERENCES_COUNTING && !references_claim(store->references, slot)))
 		return;
-	/* what is no page has no children, and nobody will ever find any in it */
-	if (store_visit_children(kind, data, size, store_count_child, store, &ignored))
-		log_warning("malformed-object-put", "folder=%s kind=%u", store->folder, kind);
+	store_visit_children(kind, data, size, store_count_child, store, NULL);
 }
 
 void store_begin_counting(struct store *store)
@@ -82,8 +78,7 @@ static int count_rest(struct store *store, uint8_t *buffer, struct error *err)
 			continue;
 		if (store_read_entry(store, &entry, buffer, err))
 			return -1;
-		if (store_visit_children(entry.kind, buffer, entry.size, store_count_child, store, err))
-			return -1;
+		store_visit_children(entry.kind, buffer, entry.size, store_count_child, store, NULL);
 	}
 	return 0;
 }

@@ -84,7 +84,7 @@ static int begin_moving(void *context, uint64_t slots, struct error *err)
 	return references_begin_moving(((struct store *)context)->references, slots, err);
 }
 
-static void move(void *context, uint64_t from, uint64_t to)
+static void move_count(void *context, uint64_t from, uint64_t to)
 {
 	references_move(((struct store *)context)->references, from, to);
 }
@@ -99,7 +99,7 @@ static int open_references(
 	struct store *store, enum index_condition condition, uint32_t generation, struct error *err)
 {
 	struct index_follower follower = {
-		.context = store, .begin = begin_moving, .move = move, .end = end_moving
+		.context = store, .begin = begin_moving, .move = move_count, .end = end_moving
 	};
 	struct references_index index = describe_index(store);
 	struct references_retired retired;

@@ -60,7 +60,7 @@ void digest_list_append(struct digest_list *list, const struct digest *digest);
 
 /* count.c: keeping the reference counts. */
 typedef int store_child(void *context, const struct digest *child, struct error *err);
-/* Calls `visit` for each id in a page (level by level, an id as often as it stands there) or a root. ERROR_CORRUPT: it is none. */
+/* Calls `visit` for each id in a page (an id as often as it stands there) or a root, until it fails. What is malformed has no children, whoever asks. */
 int store_visit_children(
 	uint8_t kind, const void *bytes, size_t size, store_child *visit, void *context, struct error *err);
 /* Counts one more reference to `child`; `context` is the store. */

@@ -170,7 +170,8 @@ static int add_resource(struct du *du, const struct resource *resource, struct e
 	bool has_parent = false;
 	bool known = !measure_full(du, resource, &full, err) && !measure_alone(du, resource, &alone, err) &&
 		!measure_added(du, resource, &added, &has_parent, err);
-	if (!known && err->code != ERROR_UNAVAILABLE)
+	/* being counted, or deleted meanwhile */
+	if (!known && err->code != ERROR_UNAVAILABLE && err->code != ERROR_NOT_FOUND)
 		return -1;
 	json_array_append_new(du->list,
 		json_pack("{s:s, s:s, s:o, s:o, s:o, s:o}", "id", resource->id, "name",
