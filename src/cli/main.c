@@ -17,6 +17,7 @@ static const struct command commands[] = {
 	{ "import", command_import, "register a disk file as an image" },
 	{ "status", command_status, "show what a server holds" },
 	{ "show", command_show, "show a snapshot or an image: root digest, blocks, parents" },
+	{ "du", command_du, "show what images and snapshots take" },
 	{ "fsck", command_fsck, "check a data folder that no server uses" },
 };
 

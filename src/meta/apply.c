@@ -74,7 +74,8 @@ static int update_record(
 	return meta_index_reconcile(database, change, arena, err);
 }
 
-static int delete_record(struct database *database, const struct batch_change *change, struct error *err)
+static int delete_record(
+	struct database *database, struct batch_change *change, struct arena *arena, struct error *err)
 {
 	int64_t deleted;
 	if (database_run(database, RECORD_DELETE,
@@ -82,7 +83,7 @@ static int delete_record(struct database *database, const struct batch_change *c
 		return -1;
 	if (!deleted)
 		return set_conflict(database, change, err);
-	return database_run(database, INDEX_DELETE_RECORD, ARGUMENTS(KEY_ARGUMENTS(change)), NULL, err);
+	return meta_index_forget(database, change, arena, err);
 }
 
 static int change_record(
@@ -92,7 +93,7 @@ static int change_record(
 	case CHANGE_EXPECT:
 		return 0;
 	case CHANGE_DELETE:
-		return delete_record(database, change, err);
+		return delete_record(database, change, arena, err);
 	case CHANGE_PUT:
 		return change->version ? update_record(database, change, arena, err)
 				       : insert_record(database, change, err);
@@ -107,6 +108,9 @@ static int append_change(struct database *database, struct meta_batch *batch,
 	struct meta_change *entry = ARENA_APPEND(batch->arena, batch->log, batch->log_count);
 	*entry = (struct meta_change){ sequence, time_ms, change->kind, change->account, change->region,
 		change->id, deleted };
+	for (size_t i = 0; i < change->lost.count; i++)
+		*ARENA_APPEND(batch->arena, entry->lost, entry->lost_count) =
+			(struct meta_index_value){ change->lost.items[i].name, change->lost.items[i].value };
 	return database_run(database, CHANGE_APPEND,
 		ARGUMENTS(number_argument(sequence), number_argument(time_ms), KEY_ARGUMENTS(change),
 			number_argument(deleted)),

@@ -216,10 +216,24 @@ int meta_index_reconcile(
 			next++;
 		bool same = next < change->entries.count && !compare_entries(&wanted[next], entry) &&
 			wanted[next].unique == entry->unique;
-		if (same)
+		if (same) {
 			wanted[next].stored = true;
-		else if (delete_entry(database, change, entry, err))
+			continue;
+		}
+		if (delete_entry(database, change, entry, err))
 			return -1;
+		*ARENA_APPEND(arena, change->lost.items, change->lost.count) = *entry;
 	}
 	return 0;
+}
+
+int meta_index_forget(
+	struct database *database, struct batch_change *change, struct arena *arena, struct error *err)
+{
+	if (read_stored(database, change, arena, &change->lost, err))
+		return -1;
+	return database_run(database, INDEX_DELETE_RECORD,
+		ARGUMENTS(text_argument(change->kind), text_argument(change->account),
+			text_argument(change->region), text_argument(change->id)),
+		NULL, err);
 }

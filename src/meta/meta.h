@@ -93,11 +93,17 @@ void meta_batch_expect(struct meta_batch *batch, const struct record_kind *kind,
 int meta_commit(struct meta *meta, struct meta_batch *batch, struct error *err);
 
 /* The change log: one entry per record changed, numbered without gaps in commit order, appended in the transaction of the change. */
+struct meta_index_value {
+	const char *index, *value;
+};
 struct meta_change {
 	int64_t sequence;
 	int64_t time_ms;
 	const char *kind, *account, *region, *id;
 	bool deleted;
+	/* What the record's declared indexes had before this change and have no more. Told to the listener only: the log on disk does not keep it. */
+	struct meta_index_value *lost;
+	size_t lost_count;
 };
 int meta_changes_after(struct meta *meta, int64_t sequence, size_t limit, struct arena *arena,
 	struct meta_change **changes, size_t *count, struct error *err);

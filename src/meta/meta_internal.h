@@ -55,6 +55,7 @@ struct batch_change {
 	const char *body;
 	size_t body_size;
 	struct index_entries entries;
+	struct index_entries lost; /* the writer's: those that the change has taken away */
 };
 
 /* Until it is queued a batch belongs to the thread that made it; then to the writer, until `done`. */
@@ -85,8 +86,11 @@ int meta_index_entries(const struct record_kind *kind, const void *record, struc
 	struct index_entries *entries, struct error *err);
 /* Inserts the entries not marked as stored. ERROR_DUPLICATE if a unique one is taken. */
 int meta_index_insert(struct database *database, const struct batch_change *change, struct error *err);
-/* Deletes the record's entries that are not among change->entries and marks those that are stored. */
+/* Deletes the record's entries that are not among change->entries, which are change->lost then, and marks those that are stored. */
 int meta_index_reconcile(
+	struct database *database, struct batch_change *change, struct arena *arena, struct error *err);
+/* Deletes all entries of the record; they are change->lost then. */
+int meta_index_forget(
 	struct database *database, struct batch_change *change, struct arena *arena, struct error *err);
 /* reindex.c: rebuilds the entries of kinds whose declared indexes have changed since the file was last open. */
 int meta_index_refresh(struct database *database, const struct record_kind *const *kinds, struct error *err);

@@ -1,5 +1,5 @@
 /*
- * Checking a whole store: every object of every pack against its digest, the index against the packs both ways, and what pages and roots refer to. Reads only; puts may go on beside it, a
+ * Checking a whole store: every object of every pack against its digest, the index against the packs both ways, and what pages and roots refer to, with the counts of it. Reads only; puts may go on beside it, a
  * collection may not.
  */
 #include <inttypes.h>
@@ -20,6 +20,7 @@ struct check {
 	uint64_t faults;
 	uint8_t *buffer;
 	struct page *page;
+	uint32_t *counts; /* references found to each slot */
 };
 
 static void __attribute__((format(printf, 2, 3))) fault(struct check *check, const char *format, ...)
@@ -37,11 +38,16 @@ static void __attribute__((format(printf, 2, 3))) fault(struct check *check, con
 static void check_child(struct check *check, const char *parent, const struct digest *child, uint8_t kind)
 {
 	struct index_entry entry;
+	uint64_t slot;
 	char hex[2 * DIGEST_SIZE + 1];
 	text_hex(child, sizeof *child, hex);
-	if (!index_find(check->store->index, child, &entry))
+	if (!index_find_slot(check->store->index, child, &slot) ||
+		!index_read_slot(check->store->index, slot, &entry)) {
 		fault(check, "object %s refers to %s, which is missing", parent, hex);
-	else if (entry.kind != kind)
+		return;
+	}
+	check->counts[slot] += check->counts[slot] < UINT32_MAX;
+	if (entry.kind != kind)
 		fault(check, "object %s refers to %s, which is of kind %u, not %u", parent, hex, entry.kind,
 			kind);
 }
@@ -154,6 +160,31 @@ static int check_packs(struct check *check, struct error *err)
 	return result;
 }
 
+/* `version`: of the counts, before the first object was read. When they have changed since, they are those of another moment. */
+static void check_counts(struct check *check, uint64_t version)
+{
+	struct store *store = check->store;
+	struct index_entry entry;
+	char hex[2 * DIGEST_SIZE + 1];
+	/* no put, so no count, is half done */
+	pthread_rwlock_wrlock(&store->quiet);
+	bool comparable = references_state(store->references) == REFERENCES_EXACT &&
+		references_version(store->references) == version;
+	for (uint64_t slot = 0; comparable && slot < index_slot_count(store->index); slot++) {
+		uint32_t kept = references_get(store->references, slot);
+		/* one that has reached the limit stays there */
+		if (kept == check->counts[slot] || kept == UINT32_MAX)
+			continue;
+		if (index_read_slot(store->index, slot, &entry))
+			fault(check, "digest=%s: %" PRIu32 " references kept, %" PRIu32 " found",
+				text_hex(&entry.digest, sizeof entry.digest, hex), kept, check->counts[slot]);
+		else
+			fault(check, "slot %" PRIu64 " has no object, but %" PRIu32 " references", slot,
+				kept);
+	}
+	pthread_rwlock_unlock(&store->quiet);
+}
+
 int store_check(struct store *store, store_report *report, void *context, uint64_t *faults, struct error *err)
 {
 	if (!store->writer)
@@ -166,12 +197,19 @@ int store_check(struct store *store, store_report *report, void *context, uint64
 	struct index_entry entry;
 	int result = 0;
 	pthread_mutex_lock(&store->maintenance);
+	uint64_t version = references_version(store->references);
+	size_t counts_size = index_slot_count(store->index) * sizeof *check.counts;
+	check.counts = memory_alloc(counts_size);
+	memset(check.counts, 0, counts_size);
 	for (uint64_t slot = 0; !result && slot < index_slot_count(store->index); slot++)
 		if (index_read_slot(store->index, slot, &entry))
 			result = check_entry(&check, &entry, err);
 	if (!result)
 		result = check_packs(&check, err);
+	if (!result)
+		check_counts(&check, version);
 	pthread_mutex_unlock(&store->maintenance);
+	free(check.counts);
 	free(check.buffer);
 	free(check.page);
 	*faults = check.faults;

@@ -8,6 +8,7 @@
  *
  * Sweeping goes in batches, each: out of the index; dead headers written; synced; payloads punched. So at no point of a crash can a header that counts as live stand before a punched payload. The
  * index is marked `collecting` meanwhile: after a crash it is made again from the headers.
+ * The references are counted anew on the way (count.c): whatever they were before, afterwards they are exact, and release.c can free by them.
  * One collection at a time (maintenance lock); puts go on beside it. Marks are a bitmap over index slots, which do not move meanwhile.
  */
 #include <errno.h>
@@ -21,7 +22,7 @@
 #include "store/store_internal.h"
 #include "base/banned.h"
 
-enum { BATCH = 4096, LOAD_BEFORE = 50 };
+enum { LOAD_BEFORE = 50 };
 
 struct collection {
 	struct store *store;
@@ -51,6 +52,17 @@ static int mark_page(
 	return 0;
 }
 
+/* What the mark pass has read need not be read again to be counted. */
+static void count_page(struct collection *collection, uint64_t slot, unsigned level)
+{
+	const struct page *page = &collection->pages[level];
+	if (!references_claim(collection->store->references, slot))
+		return;
+	for (unsigned i = 0; i < PAGE_FANOUT; i++)
+		if (!digest_is_zero(&page->ids[i]))
+			store_count_child(collection->store, &page->ids[i], NULL);
+}
+
 /* Marks an object and all below it. `level` 0 is a block. */
 static int mark(struct collection *collection, const struct digest *digest, unsigned level, struct error *err)
 {
@@ -63,8 +75,11 @@ static int mark(struct collection *collection, const struct digest *digest, unsi
 			text_hex(digest, sizeof *digest, hex), level);
 	if (collection->marks[slot / 8] >> slot % 8 & 1)
 		return 0;
-	if (level && mark_page(collection, &entry, level, err))
-		return -1;
+	if (level) {
+		if (mark_page(collection, &entry, level, err))
+			return -1;
+		count_page(collection, slot, level);
+	}
 	/* after what is below it, so that a mark means a whole subtree */
 	collection->marks[slot / 8] |= (uint8_t)(1U << slot % 8);
 	return 0;
@@ -119,22 +134,29 @@ static int mark_protected(struct collection *collection, struct error *err)
 	return 0;
 }
 
+int store_free_batch(
+	struct store *store, const struct index_entry *entries, unsigned count, struct error *err)
+{
+	for (unsigned i = 0; i < count; i++)
+		if (packs_mark_dead(store->packs, &entries[i], err))
+			return -1;
+	if (packs_sync(store->packs, err))
+		return -1;
+	for (unsigned i = 0; i < count; i++)
+		if (packs_punch(store->packs, &entries[i], err))
+			return -1;
+	return 0;
+}
+
 static int free_batch(struct collection *collection, struct error *err)
 {
-	struct packs *packs = collection->store->packs;
-	for (unsigned i = 0; i < collection->batch_count; i++)
-		if (packs_mark_dead(packs, &collection->batch[i], err))
-			return -1;
-	if (packs_sync(packs, err))
+	if (store_free_batch(collection->store, collection->batch, collection->batch_count, err))
 		return -1;
-	for (unsigned i = 0; i < collection->batch_count; i++)
-		if (packs_punch(packs, &collection->batch[i], err))
-			return -1;
 	collection->batch_count = 0;
 	return 0;
 }
 
-static uint64_t bytes_of(const struct index_entry *entry)
+uint64_t store_bytes_of(const struct index_entry *entry)
 {
 	return format_object_end(format_class_of(entry->kind), entry->offset, entry->stored_size) -
 		entry->offset;
@@ -151,16 +173,18 @@ static bool sweep_slot(struct collection *collection, uint64_t slot, struct inde
 		pthread_mutex_t *stripe = store_stripe(store, &entry->digest);
 		pthread_mutex_lock(stripe);
 		if (index_read_slot(store->index, slot, entry) && entry->generation < collection->limit &&
-			store_stripe(store, &entry->digest) == stripe)
+			store_stripe(store, &entry->digest) == stripe) {
+			references_leave(store->references, slot, entry->kind == STORE_ROOT);
 			removed = index_remove(store->index, slot, &entry->digest);
+		}
 		pthread_mutex_unlock(stripe);
 	}
 	if (removed) {
 		collection->result->objects_freed++;
-		collection->result->bytes_freed += bytes_of(entry);
+		collection->result->bytes_freed += store_bytes_of(entry);
 	} else {
 		collection->result->objects_kept++;
-		collection->result->bytes_kept += bytes_of(entry);
+		collection->result->bytes_kept += store_bytes_of(entry);
 	}
 	return removed;
 }
@@ -171,14 +195,14 @@ static int sweep_all(struct collection *collection, struct error *err)
 	for (uint64_t slot = 0; slot < slots; slot++) {
 		if (sweep_slot(collection, slot, &collection->batch[collection->batch_count]))
 			collection->batch_count++;
-		if (collection->batch_count == BATCH && free_batch(collection, err))
+		if (collection->batch_count == STORE_FREE_BATCH && free_batch(collection, err))
 			return -1;
 	}
 	return free_batch(collection, err);
 }
 
 /* Pack files in which nothing is left. */
-static int remove_empty_packs(struct store *store, struct error *err)
+int store_remove_empty_packs(struct store *store, struct error *err)
 {
 	uint32_t *numbers, count;
 	packs_list(store->packs, &numbers, &count);
@@ -200,15 +224,15 @@ static int remove_empty_packs(struct store *store, struct error *err)
 	return result;
 }
 
-static void begin_generation(struct collection *collection)
+uint32_t store_begin_freeing(struct store *store)
 {
-	struct store *store = collection->store;
 	pthread_mutex_lock(&store->session_lock);
-	collection->limit = index_advance_generation(store->index);
+	uint32_t limit = index_advance_generation(store->index);
 	for (struct store_session *session = store->sessions; session; session = session->next)
-		if (session->generation < collection->limit)
-			collection->limit = session->generation;
+		if (session->generation < limit)
+			limit = session->generation;
 	pthread_mutex_unlock(&store->session_lock);
+	return limit;
 }
 
 static int mark_all(
@@ -220,6 +244,21 @@ static int mark_all(
 		if (!digest_is_zero(&root) && mark_root(collection, &root, err))
 			return -1;
 	return more < 0 ? -1 : mark_protected(collection, err);
+}
+
+static int mark_and_sweep(
+	struct collection *collection, store_next_root *next_root, void *context, struct error *err)
+{
+	struct store *store = collection->store;
+	uint64_t mark_bytes = index_slot_count(store->index) / 8;
+	collection->marks = memory_alloc(mark_bytes);
+	memset(collection->marks, 0, mark_bytes);
+	collection->limit = store_begin_freeing(store);
+	if (mark_all(collection, next_root, context, err) || store_checkpoint(store, err) ||
+		index_mark_collecting(store->index, true, err))
+		return -1;
+	/* after a failure the mark stays, and the next opening makes the index again */
+	return sweep_all(collection, err) || index_mark_collecting(store->index, false, err) ? -1 : 0;
 }
 
 static int collect(
@@ -234,17 +273,14 @@ static int collect(
 		if (failed)
 			return -1;
 	}
-	uint64_t mark_bytes = index_slot_count(store->index) / 8;
-	collection->marks = memory_alloc(mark_bytes);
-	memset(collection->marks, 0, mark_bytes);
-	begin_generation(collection);
-	if (mark_all(collection, next_root, context, err) || store_checkpoint(store, err) ||
-		index_mark_collecting(store->index, true, err))
+	store_begin_counting(store);
+	int result = mark_and_sweep(collection, next_root, context, err);
+	/* whatever came of it: what is in the index now can be counted */
+	store_end_counting(store);
+	if (result)
 		return -1;
-	/* after a failure the mark stays, and the next opening makes the index again */
-	if (sweep_all(collection, err) || index_mark_collecting(store->index, false, err))
-		return -1;
-	return remove_empty_packs(store, err);
+	store->freed_since_packs = 0;
+	return store_remove_empty_packs(store, err);
 }
 
 int store_collect(struct store *store, store_next_root *next_root, void *context,
@@ -258,7 +294,7 @@ int store_collect(struct store *store, store_next_root *next_root, void *context
 		.result = &own_result,
 		.pages = memory_alloc((TREE_LEVELS_LIMIT + 1) * sizeof(struct page)),
 		.buffer = memory_alloc(STORE_BLOCK_SIZE),
-		.batch = memory_alloc((BATCH + 1) * sizeof(struct index_entry)) };
+		.batch = memory_alloc((STORE_FREE_BATCH + 1) * sizeof(struct index_entry)) };
 	pthread_mutex_lock(&store->maintenance);
 	int failed = collect(&collection, next_root, context, err ? err : &own_error);
 	pthread_mutex_unlock(&store->maintenance);

@@ -62,6 +62,7 @@ struct index {
 	uint64_t map_size;
 	ino_t inode;
 	pthread_mutex_t insert_lock;
+	struct index_follower follower; /* `begin` NULL: none */
 };
 
 static void read_boot_id(char out[40])
@@ -344,7 +345,7 @@ static uint64_t entry_bytes(const struct index_entry *entry)
 	return format_object_end(group, entry->offset, entry->stored_size) - entry->offset;
 }
 
-static void put_entry(struct index *index, const struct index_entry *entry)
+static uint64_t put_entry(struct index *index, const struct index_entry *entry)
 {
 	uint64_t words[SLOT_WORDS];
 	uint64_t slot = slot_of(index, &entry->digest);
@@ -360,16 +361,18 @@ static void put_entry(struct index *index, const struct index_entry *entry)
 		atomic_fetch_add(&index->header->used, 1);
 	atomic_fetch_add(&index->header->live, 1);
 	atomic_fetch_add(&index->header->live_bytes, entry_bytes(entry));
+	return slot;
 }
 
-void index_insert(struct index *index, const struct index_entry *entry)
+uint64_t index_insert(struct index *index, const struct index_entry *entry)
 {
 	pthread_rwlock_rdlock(&index->mapping_lock);
 	pthread_mutex_lock(&index->insert_lock);
 	note_change(index);
-	put_entry(index, entry);
+	uint64_t slot = put_entry(index, entry);
 	pthread_mutex_unlock(&index->insert_lock);
 	pthread_rwlock_unlock(&index->mapping_lock);
+	return slot;
 }
 
 bool index_touch(struct index *index, const struct digest *digest, uint32_t generation)
@@ -421,6 +424,33 @@ unsigned index_load_percent(struct index *index)
 	return percent;
 }
 
+void index_set_follower(struct index *index, const struct index_follower *follower)
+{
+	index->follower = *follower;
+}
+
+static void move_entries(struct index *index, struct index *next)
+{
+	struct index_entry entry;
+	for (uint64_t slot = 0; slot < index->capacity; slot++) {
+		if (!index_read_slot(index, slot, &entry))
+			continue;
+		uint64_t to = put_entry(next, &entry);
+		if (index->follower.begin)
+			index->follower.move(index->follower.context, slot, to);
+	}
+}
+
+/* Gives the new file, which is mapped as `next`, the name of the old one. */
+static int replace_file(struct index *index, struct index *next, const char *path, struct error *err)
+{
+	if (msync(next->header, next->map_size, MS_SYNC) || rename(path, index->path))
+		return error_set_errno(err, errno, "cannot replace %s", index->path);
+	/* the old name must not come back with a loss of power: entries removed from the new file would come back with it */
+	struct arena *scratch ARENA_SCOPED = arena_create();
+	return file_sync_folder(dirname(arena_strdup(scratch, index->path)), err);
+}
+
 int index_rebuild(struct index *index, bool empty, struct error *err)
 {
 	struct index next = { .writer = true, .path = index->path };
@@ -430,21 +460,17 @@ int index_rebuild(struct index *index, bool empty, struct error *err)
 	uint64_t capacity = INITIAL_CAPACITY;
 	while (!empty && capacity < 4 * atomic_load(&index->header->live))
 		capacity *= 2;
+	const struct index_follower *follower = &index->follower;
 	int fd FILE_SCOPED = -1;
 	if (create_file(index, path, capacity, index->header, &fd, err) || map_file(&next, fd, err))
 		return -1;
-	struct index_entry entry;
-	for (uint64_t slot = 0; !empty && slot < index->capacity; slot++)
-		if (index_read_slot(index, slot, &entry))
-			put_entry(&next, &entry);
-	if (msync(next.header, next.map_size, MS_SYNC) || rename(path, index->path)) {
-		error_set_errno(err, errno, "cannot replace %s", index->path);
-		unmap(&next);
-		return -1;
-	}
-	/* the old name must not come back with a loss of power: entries removed from the new file would come back with it */
-	struct arena *scratch ARENA_SCOPED = arena_create();
-	if (file_sync_folder(dirname(arena_strdup(scratch, index->path)), err)) {
+	int failed = follower->begin && follower->begin(follower->context, capacity, err);
+	if (!failed && !empty)
+		move_entries(index, &next);
+	failed = failed || replace_file(index, &next, path, err);
+	if (follower->begin)
+		follower->end(follower->context, !failed);
+	if (failed) {
 		unmap(&next);
 		return -1;
 	}

@@ -48,7 +48,7 @@ void index_close(struct index *index); /* NULL is legal; marks nothing */
 bool index_find(struct index *index, const struct digest *digest, struct index_entry *entry);
 
 /* For the writer. Of one digest, the caller serializes find, insert, touch and remove; different digests may go on at once. */
-void index_insert(struct index *index, const struct index_entry *entry);
+uint64_t index_insert(struct index *index, const struct index_entry *entry); /* returns its slot */
 bool index_touch(struct index *index, const struct digest *digest, uint32_t generation);
 /* Removes the entry of `digest` if it lies in `slot`. */
 bool index_remove(struct index *index, uint64_t slot, const struct digest *digest);
@@ -64,6 +64,17 @@ unsigned index_load_percent(struct index *index);
  * Replaces the file by a new one with room for twice the entries (without any entry if `empty`), which readers then follow. Nothing else may change the index meanwhile.
  */
 int index_rebuild(struct index *index, bool empty, struct error *err);
+/*
+ * Whoever keeps something beside the index, by slot, follows its rebuilding: `begin` (which may refuse it) before the first entry is moved, `move` for each, then `end`, when the new slots hold, or when
+ * nothing has changed (!done). For the writer; one follower, set before there are other threads.
+ */
+struct index_follower {
+	void *context;
+	int (*begin)(void *context, uint64_t slots, struct error *err);
+	void (*move)(void *context, uint64_t from, uint64_t to);
+	void (*end)(void *context, bool done);
+};
+void index_set_follower(struct index *index, const struct index_follower *follower);
 /* Counts again and forgets entries at or after the checkpoint; after a loss of power. */
 void index_forget_after_checkpoint(struct index *index);
 void index_recount(struct index *index);

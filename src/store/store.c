@@ -44,7 +44,9 @@ static struct store *allocate(const char *folder, bool writer)
 static void release(struct store *store)
 {
 	packs_close(store->packs);
+	references_close(store->references);
 	index_close(store->index);
+	free(store->retired.items);
 	file_close_cleanup(&store->lock_fd);
 	for (int i = 0; i < STRIPE_COUNT; i++)
 		pthread_mutex_destroy(&store->stripes[i]);
@@ -70,6 +72,55 @@ static int lock_folder(struct store *store, struct error *err)
 	return 0;
 }
 
+static struct references_index describe_index(const struct store *store)
+{
+	return (struct references_index){ .slots = index_slot_count(store->index),
+		.objects = index_object_count(store->index),
+		.generation = index_generation(store->index) };
+}
+
+static int begin_moving(void *context, uint64_t slots, struct error *err)
+{
+	return references_begin_moving(((struct store *)context)->references, slots, err);
+}
+
+static void move_count(void *context, uint64_t from, uint64_t to)
+{
+	references_move(((struct store *)context)->references, from, to);
+}
+
+static void end_moving(void *context, bool done)
+{
+	references_end_moving(((struct store *)context)->references, done);
+}
+
+/* `generation`: the index's before recovery, when it was saved. */
+static int open_references(
+	struct store *store, enum index_condition condition, uint32_t generation, struct error *err)
+{
+	struct index_follower follower = {
+		.context = store, .begin = begin_moving, .move = move_count, .end = end_moving
+	};
+	struct references_index index = describe_index(store);
+	struct references_retired retired;
+	index.generation = generation;
+	if (references_open(
+		    store->folder, &index, condition == INDEX_CLEAN, &store->references, &retired, err))
+		return -1;
+	for (uint32_t i = 0; i < retired.count; i++)
+		digest_list_append(&store->retired, &retired.roots[i]);
+	atomic_store(&store->strays, references_loose(store->references) > 0);
+	index_set_follower(store->index, &follower);
+	return 0;
+}
+
+static int recover(struct store *store, enum index_condition condition, struct error *err)
+{
+	uint32_t generation = index_generation(store->index);
+	return store_recover(store, condition, err) || open_references(store, condition, generation, err) ? -1
+													  : 0;
+}
+
 int store_open(const char *folder, struct store **store_out, struct error *err)
 {
 	enum index_condition condition;
@@ -77,8 +128,7 @@ int store_open(const char *folder, struct store **store_out, struct error *err)
 		return -1;
 	struct store *store = allocate(folder, true);
 	if (lock_folder(store, err) || packs_open(folder, true, &store->packs, err) ||
-		index_open_writer(folder, &store->index, &condition, err) ||
-		store_recover(store, condition, err)) {
+		index_open_writer(folder, &store->index, &condition, err) || recover(store, condition, err)) {
 		release(store);
 		return -1;
 	}
@@ -97,6 +147,18 @@ int store_open_reader(const char *folder, struct store **store_out, struct error
 	return 0;
 }
 
+/* Retired roots that the file has no room for would be forgotten: then the counts are not saved, and the next opening begins with a collection. */
+static int save_references(struct store *store, struct error *err)
+{
+	struct references_index index = describe_index(store);
+	struct references_retired retired = { .count = (uint32_t)store->retired.count };
+	if (store->retired.count > REFERENCES_RETIRED_LIMIT)
+		return 0;
+	if (retired.count)
+		memcpy(retired.roots, store->retired.items, retired.count * sizeof *retired.roots);
+	return references_save(store->references, &index, &retired, err);
+}
+
 void store_close(struct store *store)
 {
 	if (!store)
@@ -104,7 +166,8 @@ void store_close(struct store *store)
 	struct error err;
 	if (store->writer) {
 		pthread_mutex_lock(&store->maintenance);
-		if (store_checkpoint(store, &err) || index_mark_clean(store->index, &err))
+		if (store_checkpoint(store, &err) || save_references(store, &err) ||
+			index_mark_clean(store->index, &err))
 			log_error(
 				"store-close-failed", "folder=%s message=\"%s\"", store->folder, err.message);
 		pthread_mutex_unlock(&store->maintenance);
@@ -141,7 +204,13 @@ void store_session_close(struct store_session *session)
 		store->sessions = session->next;
 	if (session->next)
 		session->next->previous = session->previous;
+	/* if nobody has published them meanwhile, and unless somebody has taken up the rest, they are garbage now */
+	for (size_t i = 0; i < session->roots.count; i++)
+		digest_list_append(&store->retired, &session->roots.items[i]);
 	pthread_mutex_unlock(&store->session_lock);
+	if (references_loose(store->references) > 0)
+		atomic_store(&store->strays, true);
+	free(session->roots.items);
 	free(session);
 }
 
@@ -170,8 +239,25 @@ static int make_room(struct store *store, struct error *err)
 	return result;
 }
 
+void digest_list_append(struct digest_list *list, const struct digest *digest)
+{
+	if (list->count == list->capacity) {
+		list->capacity = list->capacity ? 2 * list->capacity : 4;
+		list->items = memory_realloc(list->items, list->capacity * sizeof *list->items);
+	}
+	list->items[list->count++] = *digest;
+}
+
+void store_retire(struct store *store, const struct digest *root)
+{
+	pthread_mutex_lock(&store->session_lock);
+	digest_list_append(&store->retired, root);
+	pthread_mutex_unlock(&store->session_lock);
+}
+
+/* *added stays 0 if the object was there; else *slot gets its place in the index. */
 static int put_locked(struct store *store, const struct object_header *object, const void *data,
-	uint64_t *added, struct error *err)
+	uint64_t *slot, uint64_t *added, struct error *err)
 {
 	struct index_entry entry;
 	uint32_t generation = index_generation(store->index);
@@ -180,7 +266,7 @@ static int put_locked(struct store *store, const struct object_header *object, c
 	if (packs_append(store->packs, object, data, &entry, err))
 		return -1;
 	entry.generation = generation;
-	index_insert(store->index, &entry);
+	*slot = index_insert(store->index, &entry);
 	*added = format_object_end(format_class_of(entry.kind), entry.offset, entry.stored_size) -
 		entry.offset;
 	atomic_fetch_add(&store->appended, *added);
@@ -191,7 +277,7 @@ int store_put(struct store_session *session, enum store_object_kind kind, const 
 	const void *data, size_t size, uint64_t *added, struct error *err)
 {
 	struct store *store = session->store;
-	uint64_t bytes = 0;
+	uint64_t bytes = 0, slot = 0;
 	if (size > STORE_BLOCK_SIZE || !size)
 		return error_set(err, ERROR_INVALID, "an object cannot have %zu bytes", size);
 	if (make_room(store, err))
@@ -201,11 +287,18 @@ int store_put(struct store_session *session, enum store_object_kind kind, const 
 		.size = (uint32_t)size,
 		.stored_size = (uint32_t)size,
 		.digest = *digest };
+	if (kind == STORE_ROOT) {
+		pthread_mutex_lock(&store->session_lock);
+		digest_list_append(&session->roots, digest);
+		pthread_mutex_unlock(&store->session_lock);
+	}
 	pthread_mutex_t *stripe = store_stripe(store, digest);
 	pthread_rwlock_rdlock(&store->quiet);
 	pthread_mutex_lock(stripe);
-	int result = put_locked(store, &object, data, &bytes, err);
+	int result = put_locked(store, &object, data, &slot, &bytes, err);
 	pthread_mutex_unlock(stripe);
+	if (bytes)
+		store_count_put(store, slot, object.kind, data, size);
 	pthread_rwlock_unlock(&store->quiet);
 	if (added)
 		*added = bytes;

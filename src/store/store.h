@@ -77,6 +77,19 @@ typedef int store_next_root(void *context, struct digest *root, struct error *er
 int store_collect(struct store *store, store_next_root *next_root, void *context,
 	struct store_collect_result *result, struct error *err);
 
+/*
+ * Freeing by reference counts, in the time that what is freed takes, whatever else there is. A root whose last publication may have ended is retired: cheap, from any thread, but not before that end is durable; one that is still
+ * published elsewhere, or not there, does no harm. The roots of a session are retired when it is closed. store_free_retired asks which of the retired roots are published, frees the others, what only they reached, and what sessions have
+ * put and left unused. What an open session protects stays retired: *waiting (may be NULL) counts such roots.
+ * `find_published` sets published[i] for each of the roots that is; it must look after it was called. If it fails, nothing is freed and the roots stay retired.
+ * ERROR_UNAVAILABLE: the counts are not known (after an unclean end), and store_collect must come first. Retired roots are known again after a clean close. Roots that nobody retires are found by store_collect only.
+ */
+void store_retire(struct store *store, const struct digest *root);
+typedef int store_find_published(
+	void *context, const struct digest *roots, size_t count, bool *published, struct error *err);
+int store_free_retired(struct store *store, store_find_published *find_published, void *context,
+	struct store_collect_result *result, size_t *waiting, struct error *err);
+
 struct store_usage {
 	uint64_t objects;
 	uint64_t bytes;     /* on disk, live objects with their headers */

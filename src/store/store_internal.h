@@ -5,9 +5,15 @@
 
 #include "store/index.h"
 #include "store/packs.h"
+#include "store/references.h"
 #include "store/store.h"
 
 enum { STRIPE_COUNT = 64 };
+
+struct digest_list {
+	struct digest *items;
+	size_t count, capacity;
+};
 
 struct store {
 	char *folder;
@@ -15,6 +21,7 @@ struct store {
 	int lock_fd;
 	struct index *index;
 	struct packs *packs;
+	struct references *references; /* NULL in a reader */
 
 	/* serializes put, touch and sweep of one digest */
 	pthread_mutex_t stripes[STRIPE_COUNT];
@@ -24,14 +31,19 @@ struct store {
 	pthread_mutex_t maintenance;
 	_Atomic uint64_t appended; /* bytes since the last checkpoint */
 
-	pthread_mutex_t session_lock; /* the list of sessions, and the generation when it changes */
+	pthread_mutex_t
+		session_lock; /* the list of sessions with their roots, retired roots, and the generation when it changes */
 	struct store_session *sessions;
+	struct digest_list retired; /* roots that may be in use no more: see release.c */
+	_Atomic bool strays;        /* a session ended while something was loose */
+	uint64_t freed_since_packs; /* bytes; under `maintenance` */
 };
 
 struct store_session {
 	struct store *store;
 	uint32_t
 		generation; /* of the time it was opened; nothing of this or a later one is collected while it is open */
+	struct digest_list roots; /* put or found */
 	struct store_session *next, *previous;
 };
 
@@ -43,3 +55,30 @@ int store_checkpoint(struct store *store, struct error *err);
 struct store *store_session_store(const struct store_session *session);
 /* Reads and verifies the object of an entry. */
 int store_read_entry(struct store *store, const struct index_entry *entry, void *data, struct error *err);
+
+void digest_list_append(struct digest_list *list, const struct digest *digest);
+
+/* count.c: keeping the reference counts. */
+typedef int store_child(void *context, const struct digest *child, struct error *err);
+/* Calls `visit` for each id in a page (an id as often as it stands there) or a root, until it fails. What is malformed has no children, whoever asks. */
+int store_visit_children(
+	uint8_t kind, const void *bytes, size_t size, store_child *visit, void *context, struct error *err);
+/* Counts one more reference to `child`; `context` is the store. */
+int store_count_child(void *context, const struct digest *child, struct error *err);
+/* After an object has been entered into `slot`. The caller holds `quiet`, and no stripe. */
+void store_count_put(struct store *store, uint64_t slot, uint8_t kind, const void *data, size_t size);
+/* Counting everything anew; the caller holds `maintenance` from the one to the other. Afterwards the counts are exact, or unknown if a page could not be
+ * read. */
+void store_begin_counting(struct store *store);
+void store_end_counting(struct store *store);
+
+/* collect.c: what both ways of freeing share. The caller holds `maintenance`. */
+enum { STORE_FREE_BATCH = 4096 };
+/* Begins a new generation. Nothing of the generation returned or a later one may be freed: a session that is open, or opened from now on, may have put or found it. */
+uint32_t store_begin_freeing(struct store *store);
+/* Marks objects that are out of the index dead, durably, and gives their space back. The index is marked `collecting`. */
+int store_free_batch(
+	struct store *store, const struct index_entry *entries, unsigned count, struct error *err);
+int store_remove_empty_packs(struct store *store, struct error *err);
+/* What an object takes on the disk. */
+uint64_t store_bytes_of(const struct index_entry *entry);

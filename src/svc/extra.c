@@ -12,6 +12,7 @@
 #include "base/text.h"
 #include "svc/control/control.h"
 #include "svc/show.h"
+#include "svc/du.h"
 #include "base/banned.h"
 
 #define SHOW "/_amid/show/"
@@ -117,6 +118,13 @@ int extra_answer(void *context, struct call *call, const struct http_request *ht
 		return answer_status(amid, call, response, err);
 	if (get && text_starts_with(http->path, SHOW))
 		return answer_show(call, http->path + strlen(SHOW), response, err);
+	if (post && strcmp(http->path, "/_amid/du") == 0) {
+		json_t *answer;
+		if (du_answer(call, http, &answer, err))
+			return -1;
+		answer_json(response, answer);
+		return 0;
+	}
 	if (post && strcmp(http->path, "/_amid/reset") == 0) {
 		if (!amid->config->auth_any)
 			return error_set(

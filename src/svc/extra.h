@@ -3,6 +3,7 @@
  *	GET  /_amid/health   {"status":"ok"}: for everybody
  *	GET  /_amid/status   regions with the bytes and objects of their stores, and what runs
  *	GET  /_amid/show/ID  a snapshot or image that the caller may see: show.h
+ *	POST /_amid/du       what images and snapshots take: see du.h
  *	POST /_amid/reset    forgets everything of the caller's account; only with --auth any
  *	GET  /_amid/clock    {"now_ms":N}: milliseconds since 1970 UTC by amid's clock
  *	POST /_amid/clock    {"advance_ms":N} moves amid's clock forward, and whatever waits for a time follows; only with --auth any

@@ -1,12 +1,13 @@
 #!/usr/bin/python3
 """Benchmarks through the APIs that users have; prints one table: measure, amid, peer, ratio (amid/peer), aim.
 
-    tests/bench/run.py [--build build] [--sections start,requests,upload,guests,volumes]
+    tests/bench/run.py [--build build] [--sections start,requests,upload,guests,volumes,accounting]
 
 start, requests   beside moto_server, where there is one
 upload            `amid import` (StartSnapshot, PutSnapshotBlock, CompleteSnapshot) beside qemu-img and cp of the same file, each to the disk
 guests            real guests of the tiny image: launch, capture, and what both add in bytes; needs root and QEMU
 volumes           bench_volume.py: NBD beside nbdkit's file plugin and qemu-nbd; prints a table of its own
+accounting        bench_accounting.c: a store of 1,000,000 snapshots (AMID_BENCH_SNAPSHOTS: how many); takes about 2 GB of disk and a minute
 
 Figures only: nothing here fails because something is slow.
 """
@@ -286,10 +287,26 @@ def with_server(compute, function, table):
         shutil.rmtree(server.folder)
 
 
+def bench_accounting(build, table):
+    snapshots = os.environ.get('AMID_BENCH_SNAPSHOTS', '1000000')
+    with tempfile.TemporaryDirectory(prefix='amid-bench-') as folder:
+        done = subprocess.run([build / 'tests/bench/bench-accounting', folder + '/store', snapshots], check=True, capture_output=True, text=True)
+    figures = {name: float(value) for name, value, _ in (line.split() for line in done.stdout.splitlines())}
+    beside = f'beside {int(snapshots):,} snapshots'
+    table.row(f'open a store, {beside}', f'{figures["open"]:.1f} ms', aim='< 1 s')
+    for name, what in (('account', 'what is one alone'), ('delete', 'delete one')):
+        table.row(f'{what}, {beside} (median, worst of 40)', f'{figures[name + "-median"]:.1f}, {figures[name + "-max"]:.1f} ms', aim='<= 5 ms')
+    table.row(f'delete 40 at once, each, {beside}', f'{figures["delete-together"]:.2f} ms')
+    table.row('count all references anew, as after a crash', f'{figures["count-all"] / 1000:.1f} s')
+    table.row('mark and sweep of everything', f'{figures["sweep-everything"] / 1000:.1f} s')
+    for name, what in (('together', 'side by side'), ('scattered', 'each in another page')):
+        table.row(f'diff of two full 16 TiB trees, 1,000 changes {what}', f'{figures["diff-" + name + "-median"]:.1f} ms', aim='<= 10 ms')
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--build', default=ROOT / 'build', type=pathlib.Path)
-    parser.add_argument('--sections', default='start,requests,upload,guests,volumes')
+    parser.add_argument('--sections', default='start,requests,upload,guests,volumes,accounting')
     arguments = parser.parse_args()
     build = arguments.build.resolve()
     os.environ['AMID_BUILD'] = str(build)
@@ -303,6 +320,7 @@ def main():
         'requests': lambda: bench_requests(build, table),
         'upload': lambda: with_server('dry', bench_upload, table),
         'guests': lambda: with_server('qemu', bench_guests, table),
+        'accounting': lambda: bench_accounting(build, table),
     }
     for name, section in sections.items():
         if name in wanted:

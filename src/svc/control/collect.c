@@ -1,145 +1,95 @@
 /*
- * The garbage collector's controller, one key per region: gives back the space that no snapshot, volume or unfinished upload reaches. Woken after deletions.
+ * The garbage collector's controller, one key per region: gives back the space that no snapshot, volume or unfinished upload reaches. Woken after a record has lost a root (control_note_lost), and after sessions of the store.
  *
- * Roots: every snapshot's root, also of those in the recycle bin; what copies in other regions are still to bring; every volume's base as its record and as its manifest has it. They are listed under the region's roots lock (see amid.h), after the collection has begun.
+ * Which roots those are: see published.h.
+ * While the store knows its reference counts, the roots that were lost are freed by them, which takes the time that what is freed takes. After an unclean end it does not: then everything is marked from all roots and swept, which
+ * counts on the way.
  */
-#include <dirent.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "svc/control/internal.h"
+#include "svc/published.h"
 #include "base/banned.h"
 
-struct root_list {
+/* When roots wait for the end of a session. */
+enum { AGAIN_MS = 10 * 1000 };
+
+struct collector {
 	struct amid *amid;
 	struct amid_region *region;
 	struct arena *arena;
-	struct digest *roots;
-	size_t count;
+	struct published_roots roots;
 	size_t next;
 	bool listed;
 };
 
-static void add_root(struct root_list *list, const struct digest *root)
-{
-	if (!digest_is_zero(root))
-		*ARENA_APPEND(list->arena, list->roots, list->count) = *root;
-}
-
-static int add_hex(struct root_list *list, const char *hex, const char *of, struct error *err)
-{
-	struct digest root;
-	if (!hex || !*hex)
-		return 0;
-	if (text_unhex(hex, root.bytes, DIGEST_SIZE))
-		return error_set(err, ERROR_CORRUPT, "the root digest of %s is unreadable: %s", of, hex);
-	add_root(list, &root);
-	return 0;
-}
-
-/* A root is looked for in the order in which it moves from record to record (snapshot, replacement task, volume, instance), each time in one commit: so it is seen in the one or the other. */
-static int add_recorded_roots(struct root_list *list, struct error *err)
-{
-	struct meta_rows rows;
-	struct meta_query query = { .region = list->region->name };
-	if (meta_list(list->amid->meta, &record_snapshot, &query, list->arena, &rows, err))
-		return -1;
-	for (size_t i = 0; i < rows.count; i++) {
-		struct snapshot_record *snapshot = rows.items[i];
-		if (add_hex(list, snapshot->root, snapshot->record.id, err))
-			return -1;
-	}
-	/* what other regions copy from this one */
-	struct meta_query copies = { .index = "copying", .value = list->region->name };
-	if (meta_list(list->amid->meta, &record_snapshot, &copies, list->arena, &rows, err))
-		return -1;
-	for (size_t i = 0; i < rows.count; i++) {
-		struct snapshot_record *snapshot = rows.items[i];
-		if (add_hex(list, snapshot->copy->root, snapshot->record.id, err))
-			return -1;
-	}
-	if (meta_list(list->amid->meta, &record_root_replacement, &query, list->arena, &rows, err))
-		return -1;
-	for (size_t i = 0; i < rows.count; i++) {
-		struct root_replacement_record *task = rows.items[i];
-		if (add_hex(list, task->base, task->record.id, err))
-			return -1;
-	}
-	if (meta_list(list->amid->meta, &record_volume, &query, list->arena, &rows, err))
-		return -1;
-	for (size_t i = 0; i < rows.count; i++) {
-		struct volume_record *volume = rows.items[i];
-		if (add_hex(list, volume->base, volume->record.id, err))
-			return -1;
-	}
-	if (meta_list(list->amid->meta, &record_instance, &query, list->arena, &rows, err))
-		return -1;
-	for (size_t i = 0; i < rows.count; i++) {
-		struct instance_record *instance = rows.items[i];
-		if (instance->launch_root &&
-			add_hex(list, instance->launch_root->base, instance->record.id, err))
-			return -1;
-	}
-	return 0;
-}
-
-/* The manifests tell more than the records: a volume is rebased when it is sealed. */
-static int add_manifest_roots(struct root_list *list, struct error *err)
-{
-	DIR *folder = opendir(list->region->volumes_folder);
-	if (!folder)
-		return error_set(err, ERROR_INTERNAL, "cannot list %s", list->region->volumes_folder);
-	int result = 0;
-	for (struct dirent *entry; result == 0 && (entry = readdir(folder));) {
-		struct volume_info info;
-		if (!text_starts_with(entry->d_name, "vol-"))
-			continue;
-		result = volume_inspect(
-			arena_printf(list->arena, "%s/%s", list->region->volumes_folder, entry->d_name),
-			&info, err);
-		if (result == 0)
-			add_root(list, &info.base);
-		else if (err->code == ERROR_NOT_FOUND)
-			result =
-				0; /* just being made or removed: it holds nothing that its record does not name */
-	}
-	closedir(folder);
-	return result;
-}
-
 static int next_root(void *context, struct digest *root, struct error *err)
 {
-	struct root_list *list = context;
-	if (!list->listed) {
-		pthread_rwlock_wrlock(&list->region->roots_lock);
-		int result = add_recorded_roots(list, err) || add_manifest_roots(list, err) ? -1 : 0;
-		pthread_rwlock_unlock(&list->region->roots_lock);
-		if (result)
-			return -1;
-		list->listed = true;
-	}
-	if (list->next == list->count)
+	struct collector *collector = context;
+	if (!collector->listed &&
+		published_list(collector->amid, collector->region, collector->arena, &collector->roots, err))
+		return -1;
+	collector->listed = true;
+	if (collector->next == collector->roots.count)
 		return 0;
-	*root = list->roots[list->next++];
+	*root = collector->roots.items[collector->next++];
 	return 1;
+}
+
+static int find_published(
+	void *context, const struct digest *roots, size_t count, bool *published, struct error *err)
+{
+	struct collector *collector = context;
+	return published_find(collector->amid, collector->region, roots, count, published, err);
 }
 
 int control_collect(void *context, const char *id, int64_t *again_ms, struct error *err)
 {
 	struct arena *arena ARENA_SCOPED = arena_create();
-	struct root_list list = { .amid = context, .arena = arena };
-	list.region = amid_find_region(list.amid, id);
-	if (!list.region)
+	struct collector collector = { .amid = context, .arena = arena };
+	collector.region = amid_find_region(collector.amid, id);
+	if (!collector.region)
 		return 0;
+	struct store *store = collector.region->store;
 	int64_t begun_ms = clock_monotonic_ms();
 	struct store_collect_result result;
-	if (store_collect(list.region->store, next_root, &list, &result, err))
-		return -1;
-	if (result.objects_freed)
-		log_info("space-given-back", "region=%s objects=%llu bytes=%llu kept_bytes=%llu ms=%lld", id,
+	size_t waiting = 0;
+	bool marked = false;
+	if (store_free_retired(store, find_published, &collector, &result, &waiting, err)) {
+		marked = err->code == ERROR_UNAVAILABLE;
+		if (!marked || store_collect(store, next_root, &collector, &result, err))
+			return -1;
+	}
+	if (waiting)
+		*again_ms = AGAIN_MS;
+	if (result.objects_freed || marked)
+		log_info("space-given-back", "region=%s objects=%llu bytes=%llu by=%s ms=%lld", id,
 			(unsigned long long)result.objects_freed, (unsigned long long)result.bytes_freed,
-			(unsigned long long)result.bytes_kept, (long long)(clock_monotonic_ms() - begun_ms));
+			marked ? "marks" : "counts", (long long)(clock_monotonic_ms() - begun_ms));
 	return 0;
+}
+
+/* A root that is lost in another region is still looked for everywhere: where it is not, that does no harm. */
+static void retire(struct amid *amid, const struct digest *root, const char *region)
+{
+	for (unsigned i = 0; i < amid->region_count; i++)
+		if (!region || strcmp(amid->regions[i].name, region) == 0) {
+			store_retire(amid->regions[i].store, root);
+			work_enqueue_after(
+				amid->work, "collect", amid->regions[i].name, CONTROL_COLLECT_DELAY_MS);
+		}
+}
+
+void control_note_lost(struct amid *amid, const struct meta_change *change)
+{
+	for (size_t i = 0; i < change->lost_count; i++) {
+		bool elsewhere;
+		struct digest root;
+		if (published_in_index(change->kind, change->lost[i].index, &elsewhere) &&
+			text_unhex(change->lost[i].value, root.bytes, DIGEST_SIZE) == 0)
+			retire(amid, &root, elsewhere ? NULL : change->region);
+	}
 }

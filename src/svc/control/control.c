@@ -14,7 +14,7 @@
 #include "base/text.h"
 #include "base/banned.h"
 
-enum { WORKERS = 4, COLLECT_DELAY_MS = 500, SWEEP_PERIOD_MS = 3600 * 1000 };
+enum { WORKERS = 4, SWEEP_PERIOD_MS = 3600 * 1000 };
 
 /* Forgets the client tokens that have expired, once an hour. One key, whose id means nothing. */
 static int sweep_client_tokens(void *context, const char *id, int64_t *again_ms, struct error *err)
@@ -50,8 +50,10 @@ static void on_change(void *context, const struct meta_change *change)
 	struct amid *amid = context;
 	if (!change->deleted || strcmp(change->kind, "vpc") == 0)
 		enqueue(amid, change->kind, change->id);
-	else if (strcmp(change->kind, "snapshot") == 0 || strcmp(change->kind, "volume") == 0)
-		work_enqueue_after(amid->work, "collect", change->region, COLLECT_DELAY_MS);
+	control_note_lost(amid, change);
+	/* one that has come has ended a session of the store, too */
+	if (strcmp(change->kind, "snapshot") == 0)
+		work_enqueue_after(amid->work, "collect", change->region, CONTROL_COLLECT_DELAY_MS);
 }
 
 void control_machine_event(void *context, const char *machine_id, enum machine_event event)
@@ -132,7 +134,7 @@ int control_open(struct amid *amid, struct error *err)
 	if (control_look_again(amid, err))
 		return -1;
 	for (unsigned i = 0; i < amid->region_count; i++)
-		work_enqueue_after(amid->work, "collect", amid->regions[i].name, COLLECT_DELAY_MS);
+		work_enqueue_after(amid->work, "collect", amid->regions[i].name, CONTROL_COLLECT_DELAY_MS);
 	return 0;
 }
 

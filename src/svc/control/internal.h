@@ -17,6 +17,10 @@ int control_security_group(void *context, const char *id, int64_t *again_ms, str
 int control_vpc(void *context, const char *id, int64_t *again_ms, struct error *err);
 int control_collect(void *context, const char *region, int64_t *again_ms, struct error *err);
 
+enum { CONTROL_COLLECT_DELAY_MS = 500 };
+/* collect.c: a record has changed: the root that it has no more is retired in its store, and the collector woken. For the metadata's listener. */
+void control_note_lost(struct amid *amid, const struct meta_change *change);
+
 /* An instance and what is at hand while its controller runs. */
 struct instance_view {
 	struct amid *amid;

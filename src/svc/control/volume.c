@@ -85,13 +85,25 @@ static int fail_snapshot(struct volume_view *view, struct snapshot_record *snaps
 	return commit_snapshot(view, snapshot, err);
 }
 
+/* What the volume's manifest has as its base now; the zero digest if there is none, or no manifest. */
+static struct digest find_base(const struct volume_view *view)
+{
+	struct volume_info info = { 0 };
+	struct error ignored;
+	if (volume_inspect(view->paths.volume_folder, &info, &ignored))
+		return (struct digest){ 0 };
+	return info.base;
+}
+
 /* Under the roots lock: the root goes into the record first and then into the manifest. */
 static int publish_and_rebase(struct volume_view *view, struct snapshot_record *snapshot,
 	const struct digest *root, struct error *err)
 {
 	uint64_t layer = (uint64_t)snapshot->layer.value;
+	struct digest old = find_base(view);
 	if (commit_snapshot(view, snapshot, err) || rebase(view, layer, root, err))
 		return -1;
+	store_retire(view->region->store, &old);
 	snapshot->layer.set = false;
 	return commit_snapshot(view, snapshot, err);
 }
@@ -173,6 +185,18 @@ static int is_awaited(struct volume_view *view, bool *awaited, struct error *err
 	return 0;
 }
 
+static int remove_folder(struct volume_view *view, struct amid_region *region, struct error *err)
+{
+	struct digest base = find_base(view);
+	int result = volume_server_stop(&view->paths, 5000, err) ||
+			volume_remove(view->paths.volume_folder, view->paths.runtime_folder, err)
+		? -1
+		: 0;
+	/* even if something is left: the manifest may be gone, and if not, it is found to be there */
+	store_retire(region->store, &base);
+	return result;
+}
+
 static int remove_volume(struct volume_view *view, struct error *err)
 {
 	bool awaited = false;
@@ -180,8 +204,7 @@ static int remove_volume(struct volume_view *view, struct error *err)
 		return -1;
 	if (awaited)
 		return 0;
-	if (volume_server_stop(&view->paths, 5000, err) ||
-		volume_remove(view->paths.volume_folder, view->paths.runtime_folder, err))
+	if (remove_folder(view, view->region, err))
 		return -1;
 	struct meta_batch *batch = meta_batch_create(view->amid->meta, view->arena);
 	meta_batch_delete(batch, &record_volume, view->volume);
@@ -208,11 +231,10 @@ static int remove_leftovers(struct volume_view *view, const char *id, struct err
 {
 	for (unsigned i = 0; i < view->amid->region_count; i++) {
 		struct amid_region *region = &view->amid->regions[i];
-		struct volume_server_paths paths = amid_volume_paths(view->amid, region, id, view->arena);
-		if (access(paths.volume_folder, F_OK))
+		view->paths = amid_volume_paths(view->amid, region, id, view->arena);
+		if (access(view->paths.volume_folder, F_OK))
 			continue;
-		if (volume_server_stop(&paths, 5000, err) ||
-			volume_remove(paths.volume_folder, paths.runtime_folder, err))
+		if (remove_folder(view, region, err))
 			return -1;
 		log_info("volume-removed", "id=%s", id);
 		work_enqueue(view->amid->work, "collect", region->name);

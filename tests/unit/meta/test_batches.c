@@ -234,6 +234,43 @@ static void the_listener_hears_what_committed(void **state)
 	assert_int_equal(atomic_load(&last), 2);
 }
 
+/* The values of the index "state" that changes have taken away, one after the other. */
+static void note_lost(void *context, const struct meta_change *change)
+{
+	char *text = context;
+	size_t used = strlen(text);
+	for (size_t i = 0; i < change->lost_count; i++)
+		if (!strcmp(change->lost[i].index, "state"))
+			snprintf(text + used, 100 - used, "%s:%s ", change->id, change->lost[i].value);
+}
+
+static void the_listener_hears_what_indexes_have_lost(void **state)
+{
+	struct scratch *s = *state;
+	char lost[100] = "";
+	meta_set_listener(s->meta, note_lost, lost);
+	struct thing_record *thing = thing_create(s, "t-1", "a", "on");
+	thing_put(s, thing);
+	thing->record.version = 1;
+	thing->name = "renamed";
+	thing_put(s, thing);
+	assert_string_equal(lost, "");
+	thing->record.version = 2;
+	thing->state = "off";
+	thing_put(s, thing);
+	assert_string_equal(lost, "t-1:on ");
+	*lost = '\0';
+	thing->record.version = 3;
+	struct meta_batch *batch = meta_batch_create(s->meta, s->arena);
+	meta_batch_delete(batch, &record_thing, thing);
+	assert_int_equal(commit(s, batch), 0);
+	assert_string_equal(lost, "t-1:off ");
+	*lost = '\0';
+	thing_put(s, thing_create(s, "t-2", "b", "new"));
+	assert_done(meta_forget_account(s->meta, "1", NULL, &s->err), s->err);
+	assert_string_equal(lost, "t-2:new ");
+}
+
 static void an_account_is_forgotten_but_for_what_is_kept(void **state)
 {
 	struct scratch *s = *state;
@@ -329,6 +366,7 @@ int main(void)
 		SCRATCH_TEST(a_record_changed_twice_in_a_batch_is_refused),
 		SCRATCH_TEST(the_log_tells_each_change_in_order),
 		SCRATCH_TEST(the_listener_hears_what_committed),
+		SCRATCH_TEST(the_listener_hears_what_indexes_have_lost),
 		SCRATCH_TEST(an_account_is_forgotten_but_for_what_is_kept),
 		SCRATCH_TEST(no_update_is_lost_between_threads),
 	};
