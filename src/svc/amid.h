@@ -33,6 +33,7 @@ struct amid_region {
 	const char *store_folder;
 	const char *volumes_folder;   /* a folder for each volume */
 	const char *instances_folder; /* a folder for each instance */
+	const char *traces_folder;    /* boot traces, by root digest */
 	const char *uploads_folder;   /* journals of unfinished EBS direct snapshots */
 	/*
 	 * Held for reading while a volume is given a new base tree (its root published in a record, then put into the volume's manifest), for writing while garbage collection lists the roots: so a root is

@@ -80,6 +80,7 @@ static int open_region(struct server *server, const char *name, struct amid_regi
 	region->store_folder = arena_printf(arena, "%s/store", folder);
 	region->volumes_folder = arena_printf(arena, "%s/volumes", folder);
 	region->instances_folder = arena_printf(arena, "%s/instances", folder);
+	region->traces_folder = arena_printf(arena, "%s/traces", folder);
 	region->uploads_folder = arena_printf(arena, "%s/uploads", folder);
 	/* a collection must not starve behind a stream of snapshots, nor block one for long: writers first */
 	pthread_rwlockattr_t attributes;
@@ -90,6 +91,7 @@ static int open_region(struct server *server, const char *name, struct amid_regi
 	return file_make_folder(region->volumes_folder, 0700, err) ||
 			file_make_folder(region->instances_folder, 0700, err) ||
 			file_make_folder(region->uploads_folder, 0700, err) ||
+			file_make_folder(region->traces_folder, 0700, err) ||
 			store_open(region->store_folder, &region->store, err)
 		? -1
 		: 0;

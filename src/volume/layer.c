@@ -43,6 +43,7 @@ static struct layer *allocate(uint64_t number)
 	struct layer *layer = memory_alloc(sizeof *layer);
 	*layer = (struct layer){ .number = number, .data_fd = -1, .map_fd = -1 };
 	pthread_mutex_init(&layer->flush_lock, NULL);
+	ahead_init(&layer->ahead);
 	return layer;
 }
 
@@ -56,6 +57,7 @@ void layer_close(struct layer *layer)
 	if (layer->map_fd >= 0)
 		close(layer->map_fd);
 	pthread_mutex_destroy(&layer->flush_lock);
+	ahead_destroy(&layer->ahead);
 	free(layer->batch);
 	free(layer);
 }
@@ -103,6 +105,7 @@ int layer_create(const struct layer_place *place, uint64_t number, uint64_t size
 		error_set_errno(err, errno, "cannot make layer %" PRIu64 " of %s", number, place->folder);
 		goto failed;
 	}
+	layer->data_size = size;
 	if (place->runtime_folder) {
 		if (create_live(place, layer, err))
 			goto failed;
@@ -149,6 +152,9 @@ int layer_open_live(
 	if (open_file(place->folder, number, "data", O_RDWR, &layer->data_fd, err) ||
 		open_file(place->folder, number, "map", O_RDWR | O_CREAT, &layer->map_fd, err))
 		goto failed;
+	struct stat status;
+	if (!fstat(layer->data_fd, &status))
+		layer->data_size = (uint64_t)status.st_size;
 	struct error found;
 	if (map_open_live(path, &identity, &layer->map, &found) == 0) {
 		layer->data_dirty = true; /* who knows what the process before had not synced */

@@ -8,11 +8,14 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "volume/ahead.h"
 #include "volume/map.h"
 
 struct layer {
 	uint64_t number;
 	int data_fd;
+	uint64_t data_size; /* of the data file; a volume that has grown since writes beyond it */
+	struct ahead ahead;
 	int map_fd; /* the durable map */
 	struct map *map;
 	uint64_t frozen_size;    /* 0: not frozen. Set before the layer is published as frozen. */

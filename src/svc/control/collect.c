@@ -5,6 +5,7 @@
  */
 #include <dirent.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -101,6 +102,33 @@ static int next_root(void *context, struct digest *root, struct error *err)
 	return 1;
 }
 
+static bool is_root(const struct root_list *list, const char *name)
+{
+	struct digest root;
+	char hex[2 * DIGEST_SIZE + 1];
+	if (strlen(name) < sizeof hex - 1)
+		return false;
+	memcpy(hex, name, sizeof hex - 1);
+	hex[sizeof hex - 1] = '\0';
+	if (text_unhex(hex, root.bytes, DIGEST_SIZE))
+		return false;
+	for (size_t i = 0; i < list->count; i++)
+		if (digest_equal(&list->roots[i], &root))
+			return true;
+	return false;
+}
+
+/* Boot traces of images that are gone. One that is lost by mistake is recorded again. */
+static void remove_traces(const struct root_list *list)
+{
+	DIR *folder = opendir(list->region->traces_folder);
+	for (struct dirent *entry; folder && (entry = readdir(folder));)
+		if (strstr(entry->d_name, ".trace") && !is_root(list, entry->d_name))
+			unlinkat(dirfd(folder), entry->d_name, 0);
+	if (folder)
+		closedir(folder);
+}
+
 int control_collect(void *context, const char *id, int64_t *again_ms, struct error *err)
 {
 	struct arena *arena ARENA_SCOPED = arena_create();
@@ -112,6 +140,7 @@ int control_collect(void *context, const char *id, int64_t *again_ms, struct err
 	struct store_collect_result result;
 	if (store_collect(list.region->store, next_root, &list, &result, err))
 		return -1;
+	remove_traces(&list);
 	if (result.objects_freed)
 		log_info("space-given-back", "region=%s objects=%llu bytes=%llu kept_bytes=%llu ms=%lld", id,
 			(unsigned long long)result.objects_freed, (unsigned long long)result.bytes_freed,
