@@ -7,4 +7,5 @@ int command_serve(int argc, char **argv);
 int command_quickstart(int argc, char **argv);
 int command_import(int argc, char **argv);
 int command_status(int argc, char **argv);
+int command_scrub(int argc, char **argv);
 int command_fsck(int argc, char **argv);

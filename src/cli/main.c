@@ -16,6 +16,7 @@ static const struct command commands[] = {
 	{ "quickstart", command_quickstart, "build and register a Quick Start image (tiny, debian-12)" },
 	{ "import", command_import, "register a disk file as an image" },
 	{ "status", command_status, "show what a server holds" },
+	{ "scrub", command_scrub, "verify a running server's data; tell what is damaged" },
 	{ "fsck", command_fsck, "check a data folder that no server uses" },
 };
 

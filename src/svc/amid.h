@@ -23,6 +23,7 @@ struct amid_config {
 	bool auth_any;
 	const struct compute_driver *compute;
 	const char *const *regions; /* NULL-terminated; the first is the default */
+	unsigned scrub_rate_mib;    /* of the scrubber, MiB a second; 0: only when it is told to */
 	const char *plugin;         /* path of the nbdkit plugin */
 };
 
@@ -57,6 +58,7 @@ struct amid {
 		network_lock; /* from reading a VPC's description to applying it, so that the newest wins */
 	struct imds *imds;    /* NULL with the dry driver */
 	struct uploads *uploads;
+	struct scrubber *scrubber;
 	struct work *work;
 	struct server_watch *server_watch; /* NULL with the dry driver */
 	const char *runtime_folder;        /* on a tmpfs: live maps and sockets */

@@ -23,6 +23,7 @@
 #include "svc/ebs/upload.h"
 #include "svc/extra.h"
 #include "svc/imds/imds.h"
+#include "svc/scrub.h"
 #include "base/banned.h"
 
 struct server {
@@ -147,7 +148,10 @@ static int open_parts(struct server *server, struct error *err)
 		amid->config->compute->open(
 			state_folder, machines, control_machine_event, amid, &amid->compute, err))
 		return -1;
-	return uploads_open(amid, &amid->uploads, err) || control_open(amid, err) ? -1 : 0;
+	return uploads_open(amid, &amid->uploads, err) || control_open(amid, err) ||
+			scrub_open(amid, &amid->scrubber, err)
+		? -1
+		: 0;
 }
 
 static int open_door(struct server *server, struct error *err)
@@ -210,7 +214,9 @@ void server_close(struct server *server)
 	if (!server)
 		return;
 	struct amid *amid = &server->amid;
+	scrub_stop(amid->scrubber); /* whoever waits for it would keep the door open */
 	door_close(server->door);
+	scrub_close(amid->scrubber);
 	control_stop(amid);
 	uploads_close(amid->uploads);
 	if (amid->compute)
