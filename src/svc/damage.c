@@ -65,8 +65,8 @@ static int find_images(struct amid *amid, const char *snapshot, struct arena *ar
 		return -1;
 	for (size_t i = 0; i < rows.count; i++) {
 		const struct image_record *image = rows.items[i];
-		for (size_t j = 0; j < image->block_devices_count; j++) {
-			const struct image_block_device *device = &image->block_devices[j];
+		for (size_t j = 0; j < image->block_devices.count; j++) {
+			const struct record_image_block_device *device = &image->block_devices.items[j];
 			if (device->snapshot && strcmp(device->snapshot, snapshot) == 0)
 				*ARENA_APPEND(arena, images, count) =
 					(struct damage_image){ image->record.id, device->device };
