@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """How fast and thrifty blocks are, beside peers in the same run: one table for each question.
 
-    tests/bench/bench_store.py BUILD_FOLDER [--sections io,freeze,clone,import,space,diff,memory] [--seconds S] [--size MIB]
+    tests/bench/bench_store.py BUILD_FOLDER [--sections io,freeze,clone,import,space,diff,memory,boot] [--seconds S] [--size MIB]
 
 io       NBD, 4 KiB and 1 MiB, of a fresh volume, a sealed one and a clone of a clone; nbdkit file on raw, qemu-nbd on a qcow2 overlay
 freeze   of a volume under load, by its size; qemu-img snapshot and a qcow2 overlay of an idle disk
@@ -10,16 +10,19 @@ import   a file system of 4 GiB with real files; qemu-img convert, cp, SHA-256 a
 space    ten successive images of a system whose files are replaced; ten qcow2 files, restic
 diff     of two trees of nearly 16 TiB
 memory   of an idle server with a client; nbdkit file
+boot     first reads of a clone whose blocks are not in memory, with and without a boot trace; needs root, to empty the page cache
 
 Figures only: nothing here fails because something is slow. A peer that is not installed is left out.
 """
 import argparse
 import hashlib
+import json
 import os
 import pathlib
 import random
 import shutil
 import statistics
+import struct
 import subprocess
 import sys
 import tempfile
@@ -339,9 +342,55 @@ class StoreBench(bench_volume.Bench):
         for name, (pss, private) in figures.items():
             row(name, f'{pss:.1f}', f'{private:.1f}', f'{pss / figures["nbdkit file"][0]:.2f}')
 
+    # boot
+
+    def first_reads(self, name, root, prefetch):
+        """One read in each block, with a pause as a booting guest makes; milliseconds: mean, longest, all together."""
+        self.run_tool('create', f'{self.folder}/{name}', str(256 * MIB), root)
+        subprocess.run(['sync'], check=True)
+        pathlib.Path('/proc/sys/vm/drop_caches').write_text('3', encoding='ascii')
+        server = Server(self.folder, name, [*self.volume_command(name), f'traces={self.folder}/traces'])
+        if prefetch:
+            Control(f'{self.folder}/{name}.ctl').ask(f'prefetch 8192 {root}')
+        out = run('fio', '--name=j', '--ioengine=nbd', f'--uri=nbd+unix:///?socket={server.socket}', '--rw=read:508k', '--bs=4k', '--size=256m', '--io_size=2m',
+            '--thinktime=5000', '--output-format=json')
+        server.stop()
+        times = json.loads(out[out.index('{'):])['jobs'][0]['read']['clat_ns']
+        return times['mean'] / 1e6, times['max'] / 1e6, times['mean'] * times['N'] / 1e6
+
+    def boot(self):
+        if os.geteuid():
+            return
+        self.prepare_store()
+        (self.path / 'traces').mkdir()
+        self.run_tool('create', f'{self.folder}/image', str(256 * MIB))
+        server = self.serve_volume('image')
+        fio(server.socket, 'write', '1m', 4, 256)
+        root = self.snapshot('image')[0]
+        server.stop()
+        self.write_trace(root, range(512))
+        row('512 first reads of a clone, nothing in memory, ms', 'mean', 'longest', 'all')
+        for turn in range(2):
+            for title, prefetch in (('without a trace', False), ('read ahead by a trace', True)):
+                row(title, *(f'{value:.2f}' for value in self.first_reads(f'boot-{turn}-{prefetch}', root, prefetch)))
+
+    def write_trace(self, root, blocks):
+        """docs/design/volume.md"""
+        rest = bytes.fromhex(root) + struct.pack('<II', len(blocks), 0) + struct.pack(f'<{len(blocks)}I', *blocks)
+        (self.path / 'traces' / f'{root}.trace').write_bytes(b'AMIDTRAC' + struct.pack('<II', 1, crc32c(rest)) + rest)
+
+
+def crc32c(data):
+    value = 0xffffffff
+    for byte in data:
+        value ^= byte
+        for _ in range(8):
+            value = value >> 1 ^ (0x82f63b78 if value & 1 else 0)
+    return value ^ 0xffffffff
+
 
 def main():
-    names = ('io', 'freeze', 'clone', 'import', 'space', 'diff', 'memory')
+    names = ('io', 'freeze', 'clone', 'import', 'space', 'diff', 'memory', 'boot')
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('build')
     parser.add_argument('--sections', default=','.join(names))
