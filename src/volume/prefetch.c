@@ -116,11 +116,17 @@ static void *record(void *context)
 	hook(task->volume, NULL);
 	/* whoever still has the trace in hand is a reader that came before */
 	volume_drain_readers(task->volume);
-	uint32_t count = trace_blocks(task->trace, &blocks);
-	if (!count || trace_write(task->folder, &task->root, blocks, count, &err) == 0)
-		log_info("boot-traced", "volume=%s blocks=%" PRIu32, task->volume->name, count);
-	else
+	uint32_t count = trace_blocks(task->trace, &blocks), known;
+	/* an earlier boot may have been traced for longer than this one, whose instance ended */
+	uint32_t *earlier = memory_alloc(TRACE_LIMIT * sizeof *earlier);
+	if (trace_read(task->folder, &task->root, earlier, &known, NULL))
+		known = 0;
+	free(earlier);
+	if (count > known && trace_write(task->folder, &task->root, blocks, count, &err))
 		log_warning("boot-trace-failed", "volume=%s message=\"%s\"", task->volume->name, err.message);
+	else
+		log_info("boot-traced", "volume=%s blocks=%" PRIu32 " known=%" PRIu32, task->volume->name,
+			count, known);
 	atomic_store(&task->volume->recording, false);
 	free_task(task);
 	return NULL;

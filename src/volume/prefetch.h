@@ -13,7 +13,7 @@
 struct volume;
 
 /*
- * For `ms` from now on (at most ten minutes) notes which blocks of the base are read, then writes the trace of `root` into `folder`. ERROR_CONFLICT if the volume stands on another root, or
+ * For `ms` from now on (at most ten minutes) notes which blocks of the base are read, then writes the trace of `root` into `folder`, unless an earlier one has as many blocks. ERROR_CONFLICT if the volume stands on another root, or
  * one is being recorded.
  */
 int prefetch_record(

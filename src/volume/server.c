@@ -332,10 +332,11 @@ int volume_server_trace(
 	};
 	const struct control_command record = { .verb = CONTROL_RECORD, .number = ms, .root = *root };
 	struct error found;
-	/* a damaged trace is recorded anew */
-	if (ask_once(paths, &prefetch, QUICK_LIMIT_MS, &found) == 0)
+	if (ask_once(paths, &record, QUICK_LIMIT_MS, err))
+		return -1;
+	/* none yet; or damaged, then it is replaced */
+	if (ask_once(paths, &prefetch, QUICK_LIMIT_MS, &found) == 0 || found.code == ERROR_NOT_FOUND ||
+		found.code == ERROR_CORRUPT)
 		return 0;
-	if (found.code != ERROR_NOT_FOUND && found.code != ERROR_CORRUPT)
-		return error_set(err, found.code, "%s", found.message);
-	return ask_once(paths, &record, QUICK_LIMIT_MS, err);
+	return error_set(err, found.code, "%s", found.message);
 }

@@ -37,7 +37,7 @@ int volume_server_freeze(
 int volume_server_rebase(const struct volume_server_paths *paths, uint64_t layer, const struct digest *root,
 	struct error *err);
 /*
- * Boot traces (docs/design/volume.md): right after the start, for a volume that stands on `root`. Reads ahead by the trace of an earlier boot if there is one, else records this one for `ms`.
+ * Boot traces (docs/design/volume.md): right after the start, for a volume that stands on `root`. Reads ahead by the trace of an earlier boot, if there is one, and records this one for `ms`.
  * Nothing depends on either.
  */
 int volume_server_trace(

@@ -262,6 +262,7 @@ void volume_close(struct volume *volume)
 int volume_retire(struct volume *volume, struct error *err)
 {
 	enum { FOR_EVER_MS = 1 << 30 };
+	prefetch_wait(volume, true); /* a trace that is being recorded is written as it is */
 	/* someone else's hold must not keep us from ending */
 	gate_release(&volume->gate);
 	if (gate_hold(&volume->gate, FOR_EVER_MS, err))

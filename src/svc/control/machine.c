@@ -116,7 +116,7 @@ static int start_parts(struct instance_view *view, struct machine_disk *disks, i
 	return result;
 }
 
-/* The boot disk's blocks are read ahead as an earlier boot of the same image read them, or this boot is recorded for the next. What goes wrong costs speed only. */
+/* The boot disk's blocks are read ahead as an earlier boot of the same image read them, and this boot is recorded for the next. What goes wrong costs speed only. */
 static void trace_boot(struct instance_view *view, const struct machine_disk *disks)
 {
 	struct digest root;
