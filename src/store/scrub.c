@@ -17,14 +17,11 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/text.h"
-#include "store/checksum.h"
+#include "store/scrub_format.h"
 #include "store/store_internal.h"
-#include "store/wire.h"
 #include "base/banned.h"
 
-enum { VERSION = 1, FILE_HEADER = 64, FILE_LIMIT = FILE_HEADER + DAMAGE_LIMIT * DIGEST_SIZE };
 enum { BATCH_LEAST = 4096, SLOTS_PER_ITEM = 1024 };
-static const char MAGIC[8] = { 'A', 'M', 'I', 'D', 'S', 'C', 'R', 'B' };
 static const uint64_t SAVE_BYTES = 64ULL << 20;
 
 struct item {
@@ -47,31 +44,22 @@ static uint64_t key_of(const struct index_entry *entry)
 	return (uint64_t)entry->pack << 32 | entry->offset / OBJECT_HEADER_SIZE;
 }
 
-static void decode(struct store *store, const uint8_t *bytes, size_t size)
-{
-	struct scrub *scrub = store->scrub;
-	struct digest digest;
-	if (size < FILE_HEADER || memcmp(bytes, MAGIC, sizeof MAGIC) || wire_get(bytes + 8, 4) != VERSION ||
-		wire_get(bytes + 12, 4) != checksum_crc32c(0, bytes + 16, size - 16) ||
-		wire_get(bytes + 56, 4) != (size - FILE_HEADER) / DIGEST_SIZE) {
-		log_warning("scrub-state-damaged", "folder=%s", store->folder);
-		return;
-	}
-	scrub->state = (struct store_scrub_state){ .pass = wire_get(bytes + 16, 8),
-		.begun_ms = (int64_t)wire_get(bytes + 24, 8),
-		.ended_ms = (int64_t)wire_get(bytes + 32, 8),
-		.bytes = wire_get(bytes + 48, 8) };
-	scrub->state.running = scrub->state.pass && !scrub->state.ended_ms;
-	scrub->cursor = wire_get(bytes + 40, 8);
-	for (size_t at = FILE_HEADER; at + DIGEST_SIZE <= size; at += DIGEST_SIZE) {
-		memcpy(digest.bytes, bytes + at, DIGEST_SIZE);
-		damage_add(store->damage, &digest);
-	}
-}
-
 static const char *file_path(struct store *store, struct arena *arena)
 {
 	return arena_printf(arena, "%s/scrub", store->folder);
+}
+
+static void load(struct store *store, const uint8_t *bytes, size_t size)
+{
+	struct digest *damaged;
+	size_t count;
+	if (scrub_decode(bytes, size, &store->scrub->state, &store->scrub->cursor, &damaged, &count)) {
+		log_warning("scrub-state-damaged", "folder=%s", store->folder);
+		return;
+	}
+	for (size_t i = 0; i < count; i++)
+		damage_add(store->damage, &damaged[i]);
+	free(damaged);
 }
 
 void store_scrub_open(struct store *store)
@@ -82,8 +70,8 @@ void store_scrub_open(struct store *store)
 	store->damage = damage_create();
 	store->scrub = memory_alloc(sizeof *store->scrub);
 	pthread_mutex_init(&store->scrub->lock, NULL);
-	if (file_read(file_path(store, scratch), FILE_LIMIT, scratch, &bytes, &size, NULL) == 0)
-		decode(store, (const uint8_t *)bytes, size);
+	if (file_read(file_path(store, scratch), SCRUB_SIZE_LIMIT, scratch, &bytes, &size, NULL) == 0)
+		load(store, (const uint8_t *)bytes, size);
 }
 
 void store_scrub_close(struct store *store)
@@ -104,19 +92,8 @@ int store_scrub_save(struct store *store, struct error *err)
 	size_t count;
 	pthread_mutex_lock(&scrub->lock);
 	struct digest *damaged = damage_copy(store->damage, &count);
-	size_t size = FILE_HEADER + count * DIGEST_SIZE;
-	uint8_t *bytes = arena_alloc(scratch, size);
-	memset(bytes, 0, FILE_HEADER);
-	memcpy(bytes, MAGIC, sizeof MAGIC);
-	wire_put(bytes + 8, 4, VERSION);
-	wire_put(bytes + 16, 8, scrub->state.pass);
-	wire_put(bytes + 24, 8, (uint64_t)scrub->state.begun_ms);
-	wire_put(bytes + 32, 8, (uint64_t)scrub->state.ended_ms);
-	wire_put(bytes + 40, 8, scrub->cursor);
-	wire_put(bytes + 48, 8, scrub->state.bytes);
-	wire_put(bytes + 56, 4, count);
-	memcpy(bytes + FILE_HEADER, damaged, count * DIGEST_SIZE);
-	wire_put(bytes + 12, 4, checksum_crc32c(0, bytes + 16, size - 16));
+	uint8_t *bytes = arena_alloc(scratch, SCRUB_HEADER_SIZE + count * DIGEST_SIZE);
+	size_t size = scrub_encode(&scrub->state, scrub->cursor, damaged, count, bytes);
 	scrub->unsaved = 0;
 	free(damaged);
 	/* under the lock, so that no older state replaces a newer one */
