@@ -41,7 +41,7 @@ struct pass {
 	bool told;     /* not of its own accord */
 	uint64_t seen; /* the last that was asked for when it began: anything newer ends it */
 	unsigned rate; /* MiB a second; 0: no limit */
-	bool found;
+	bool found, named;
 };
 
 /* Until the time is over, or the thread was told to stop or to do something newer than `seen`; false then. The caller holds the lock. */
@@ -121,9 +121,10 @@ static int run_pass(struct pass *pass, bool *ended, struct error *err)
 	for (bool on = true; on && !*ended && result == 0;) {
 		result = store_scrub_step(store, clock_real_ms(), note_found, pass, &bytes, ended, err);
 		on = pace(pass, bytes);
-		if (pass->found)
+		/* soon after the first, and all that there is at the end: a disk that fails has many */
+		if (pass->found && !pass->named)
 			name_damage(pass);
-		pass->found = false;
+		pass->named |= pass->found;
 	}
 	if (result)
 		return -1;
