@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """How fast and thrifty blocks are, beside peers in the same run: one table for each question.
 
-    tests/bench/bench_store.py BUILD_FOLDER [--sections io,freeze,clone,import,space,diff,memory,boot] [--seconds S] [--size MIB]
+    tests/bench/bench_store.py BUILD_FOLDER [--sections io,freeze,clone,import,space,diff,memory,boot] [--seconds S] [--size MIB] [--scale FACTOR]
 
 io       NBD, 4 KiB and 1 MiB, of a fresh volume, a sealed one and a clone of a clone; nbdkit file on raw, qemu-nbd on a qcow2 overlay
 freeze   of a volume under load, by its size; qemu-img snapshot and a qcow2 overlay of an idle disk
@@ -237,7 +237,7 @@ class StoreBench(bench_volume.Bench):
 
     def import_(self):
         disk, copy = self.path / 'disk', self.path / 'copy'
-        shutil.rmtree(self.real_disk(disk, 4 * GIB, 2600 * MIB))
+        shutil.rmtree(self.real_disk(disk, int(4 * GIB * self.scale), 2600 * MIB * self.scale))
         used = allocated(disk)
         best = {}
 
@@ -254,7 +254,7 @@ class StoreBench(bench_volume.Bench):
             shutil.rmtree(server.folder)
         data = os.urandom(64 * MIB)
         rate = 64 / seconds_of(lambda: hashlib.sha256(data).digest())
-        row(f'import of a 4 GiB disk, {used / GIB:.1f} GiB of it data', 's', 'MiB/s of data', 'times amid')
+        row(f'import of a disk of {4 * self.scale:.1f} GiB, {used / GIB:.1f} GiB of it data', 's', 'MiB/s of data', 'times amid')
         for name, seconds in best.items():
             row(name, f'{seconds:.2f}', f'{used / MIB / seconds:,.0f}', f'{seconds / best["amid import"]:.2f}')
         row('SHA-256, one core', '-', f'{rate:,.0f}', '-')
@@ -265,7 +265,7 @@ class StoreBench(bench_volume.Bench):
         picked, changed, commands = random.Random(turn), 0, []
         files = sorted(file for file in tree.rglob('*') if file.is_file() and 0 < file.stat().st_size < 8 * MIB)
         folder = pathlib.Path(tempfile.mkdtemp(dir=self.folder))
-        while changed < 60 * MIB:
+        while changed < 60 * MIB * self.scale:
             file = picked.choice(files)
             fresh = folder / f'{len(commands)}'
             data = bytearray(file.read_bytes())
@@ -281,7 +281,7 @@ class StoreBench(bench_volume.Bench):
 
     def space(self):
         disk = self.path / 'disk'
-        tree = self.real_disk(disk, 2 * GIB, 1000 * MIB)
+        tree = self.real_disk(disk, int(2 * GIB * self.scale), 1000 * MIB * self.scale)
         server, repository = self.server('space'), self.path / 'restic'
         keepers = {'amid': lambda turn: self.import_command(server, disk, f'image-{turn}'),
             'qcow2': lambda turn: self.synced('qemu-img', 'convert', '-f', 'raw', '-O', 'qcow2', disk, self.path / f'image-{turn}.qcow2')}
@@ -299,7 +299,7 @@ class StoreBench(bench_volume.Bench):
         server.stop()
         sizes = {'amid': allocated(server.region_folder('store')), 'qcow2': sum(allocated(file) for file in self.path.glob('image-*.qcow2')),
             'restic': allocated(f'{repository}-auto'), 'restic, plain': allocated(f'{repository}-off')}
-        row('ten images of a system with 60 MiB replaced each time', 'MiB', 's', 'MiB / amid', 's / amid')
+        row(f'ten images of a system, {60 * self.scale:.0f} MiB replaced each time', 'MiB', 's', 'MiB / amid', 's / amid')
         for name in keepers:
             row(name, f'{sizes[name] / MIB:,.0f}', f'{times[name]:.1f}', f'{sizes[name] / sizes["amid"]:.2f}', f'{times[name] / times["amid"]:.2f}')
 
@@ -395,6 +395,7 @@ def main():
     parser.add_argument('build')
     parser.add_argument('--sections', default=','.join(names))
     parser.add_argument('--seconds', type=int, default=2, help='for each measurement of io')
+    parser.add_argument('--scale', type=float, default=1, help='of the disks of import and space')
     parser.add_argument('--size', type=int, default=512, help='MiB of the disks of io')
     options = parser.parse_args()
     for name in options.sections.split(','):
@@ -402,6 +403,7 @@ def main():
             parser.error(f'there is no section {name}')
         with tempfile.TemporaryDirectory(prefix='amid-bench-', dir=os.environ.get('TMPDIR', '/var/tmp')) as folder:
             bench = StoreBench(os.path.abspath(options.build), folder, options.size, options.seconds)
+            bench.scale = options.scale
             try:
                 getattr(bench, 'import_' if name == 'import' else name)()
             finally:
