@@ -1,5 +1,5 @@
 /*
- * SHA-256 by OpenSSL, through its older functions: the newer ones load providers and configuration first, which costs each volume server half a megabyte of memory for nothing. A
+ * SHA-256 by OpenSSL, through its older functions: the newer ones load providers and configuration first, which costs each volume server memory for nothing. A
  * MAC that cannot be computed (no memory in the library) ends the process: see arena.h.
  */
 #define OPENSSL_SUPPRESS_DEPRECATED
