@@ -4,7 +4,7 @@ DESTDIR ?=
 BUILD ?= build
 export PATH := $(PATH):/usr/sbin:/sbin
 
-.PHONY: all help deps test demo bench fuzz lint fmt install clean
+.PHONY: all help deps test demo bench bench-store fuzz lint fmt install clean
 
 all: deps $(BUILD)/build.ninja ## build build/amid and its plugin
 	@ninja -C $(BUILD) $(if $(VERBOSE),-v,--quiet)
@@ -29,6 +29,10 @@ demo: all ## the whole story with the stock aws CLI, in a scratch folder
 
 bench: all ## measure, beside peers
 	@/usr/bin/python3 tests/bench/run.py --build $(BUILD)
+
+bench-store: all ## how fast and thrifty blocks are, beside peers; some minutes
+	@tools/install-packages tools/apt-packages-bench.txt
+	@/usr/bin/python3 tests/bench/bench_store.py $(BUILD)
 
 fuzz: all ## run every fuzz target for a short while (for longer: tests/fuzz/meson.build)
 	@/usr/bin/python3 tests/run.py --build $(BUILD) --layers fuzz

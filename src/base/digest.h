@@ -11,6 +11,14 @@ struct digest {
 	uint8_t bytes[DIGEST_SIZE];
 };
 
+/* A digest made from pieces: begin, add as often as wanted, end. */
+struct digest_stream {
+	uint64_t state[14]; /* the library's */
+};
+void digest_stream_begin(struct digest_stream *stream);
+void digest_stream_add(struct digest_stream *stream, const void *data, size_t size);
+void digest_stream_end(struct digest_stream *stream, struct digest *digest);
+
 void digest_sha256(const void *data, size_t size, struct digest *digest);
 void digest_hmac_sha256(const void *key, size_t key_size, const void *data, size_t size, struct digest *mac);
 /* Constant time. */

@@ -9,4 +9,5 @@ int command_import(int argc, char **argv);
 int command_show(int argc, char **argv);
 int command_status(int argc, char **argv);
 int command_du(int argc, char **argv);
+int command_scrub(int argc, char **argv);
 int command_fsck(int argc, char **argv);

@@ -22,6 +22,7 @@ static const char help[] =
 	"  --io-limits on|off  on: disks are held to the IOPS and throughput that their volumes' types promise (default on)\n"
 	"  --region A,B,...    regions served, the first is the default one (default us-east-1)\n"
 	"  --tls-cert FILE --tls-key FILE   PEM files: serve HTTPS\n"
+	"  --scrub-rate MIB    how fast stored data is verified in the background, MiB a second; 0: not at all (default 8)\n"
 	"  --verbose           log more\n\n"
 	"Example: amid serve --data /srv/amid --region us-east-1,eu-west-1\n";
 
@@ -34,10 +35,13 @@ static const struct option options[] = {
 	{ "region", required_argument, NULL, 'r' },
 	{ "tls-cert", required_argument, NULL, 'C' },
 	{ "tls-key", required_argument, NULL, 'K' },
+	{ "scrub-rate", required_argument, NULL, 's' },
 	{ "verbose", no_argument, NULL, 'v' },
 	{ "help", no_argument, NULL, 'h' },
 	{ 0 },
 };
+
+enum { SCRUB_RATE_MAX = 100000 };
 
 static int wrong_use(const char *option, const char *value)
 {
@@ -55,6 +59,7 @@ static bool is_region_name(const char *name)
 /* 0, or an exit status + 1 to end with. */
 static int read_option(int option, struct amid_config *config, const char **regions)
 {
+	int64_t rate;
 	switch (option) {
 	case 'd':
 		config->data = optarg;
@@ -81,6 +86,11 @@ static int read_option(int option, struct amid_config *config, const char **regi
 		return 0;
 	case 'K':
 		config->tls_key = optarg;
+		return 0;
+	case 's':
+		if (text_parse_int64(optarg, &rate) || rate < 0 || rate > SCRUB_RATE_MAX)
+			return 1 + wrong_use("--scrub-rate", optarg);
+		config->scrub_rate_mib = (unsigned)rate;
 		return 0;
 	case 'v':
 		log_set_level(LOG_DEBUG);
@@ -140,7 +150,8 @@ int command_serve(int argc, char **argv)
 	const char *regions = "us-east-1";
 	struct amid_config config = { .data = options_default_data(arena),
 		.listen = "127.0.0.1:4566",
-		.compute = &compute_driver_qemu };
+		.compute = &compute_driver_qemu,
+		.scrub_rate_mib = 8 };
 	struct error err;
 	for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
 		int end = read_option(option, &config, &regions);

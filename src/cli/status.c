@@ -12,7 +12,7 @@
 static const char help[] =
 	"Usage: amid status [--endpoint URL] [--json | --field NAME]\n\n"
 	"Shows what a running server holds: a line for each region. --json prints what the server answers; --field prints one figure of the region in use\n"
-	"(AWS_REGION): store_bytes, store_objects, store_available, images, snapshots, volumes, instances.\n\n"
+	"(AWS_REGION): store_bytes, store_objects, store_available, images, snapshots, volumes, instances, damaged.\n\n"
 	"Example: AWS_ENDPOINT_URL=http://127.0.0.1:4566 amid status\n";
 
 static const struct option options[] = {
@@ -32,14 +32,14 @@ static void print_table(json_t *status)
 {
 	json_t *region;
 	size_t i;
-	printf("%-16s %7s %10s %8s %10s %16s %12s %18s\n", "region", "images", "snapshots", "volumes",
-		"instances", "store bytes", "objects", "available bytes");
+	printf("%-16s %7s %10s %8s %10s %16s %12s %18s %8s\n", "region", "images", "snapshots", "volumes",
+		"instances", "store bytes", "objects", "available bytes", "damaged");
 	json_array_foreach(json_object_get(status, "regions"), i, region)
-		printf("%-16s %7lld %10lld %8lld %10lld %16lld %12lld %18lld\n",
+		printf("%-16s %7lld %10lld %8lld %10lld %16lld %12lld %18lld %8lld\n",
 			json_string_value(json_object_get(region, "region")), figure(region, "images"),
 			figure(region, "snapshots"), figure(region, "volumes"), figure(region, "instances"),
 			figure(region, "store_bytes"), figure(region, "store_objects"),
-			figure(region, "store_available"));
+			figure(region, "store_available"), figure(region, "damaged"));
 }
 
 /* The region that a client would use: AWS_REGION, else the server's first. */

@@ -72,15 +72,17 @@ static void check_children(struct check *check, const struct index_entry *entry,
 	}
 }
 
-static int check_header(struct check *check, const struct index_entry *entry, const struct pack_header *pack)
+bool store_header_matches(struct store *store, const struct index_entry *entry)
 {
 	uint8_t bytes[OBJECT_HEADER_SIZE];
+	struct pack_header pack;
 	struct object_header object;
 	int fd;
-	return packs_descriptor(check->store->packs, entry->pack, &fd, NULL) ||
-		disk_read(fd, bytes, sizeof bytes, entry->offset) ||
-		format_decode_object(pack, entry->offset, bytes, &object) || object.state != OBJECT_LIVE ||
-		memcmp(&object.digest, &entry->digest, sizeof object.digest);
+	return packs_read_header(store->packs, entry->pack, &pack, NULL) == 0 &&
+		packs_descriptor(store->packs, entry->pack, &fd, NULL) == 0 &&
+		disk_read(fd, bytes, sizeof bytes, entry->offset) == 0 &&
+		format_decode_object(&pack, entry->offset, bytes, &object) == 0 &&
+		object.state == OBJECT_LIVE && digest_equal(&object.digest, &entry->digest);
 }
 
 /* Every entry of the index: its object is there and intact. */
@@ -95,7 +97,7 @@ static int check_entry(struct check *check, const struct index_entry *entry, str
 			hex, found.message);
 		return 0;
 	}
-	if (check_header(check, entry, &header))
+	if (!store_header_matches(check->store, entry))
 		fault(check, "pack=%" PRIu32 " offset=%" PRIu64 " digest=%s: damaged object header",
 			entry->pack, entry->offset, hex);
 	if (store_read_entry(check->store, entry, check->buffer, &found)) {

@@ -47,6 +47,7 @@ static void release(struct store *store)
 	references_close(store->references);
 	index_close(store->index);
 	free(store->retired.items);
+	store_scrub_close(store);
 	file_close_cleanup(&store->lock_fd);
 	for (int i = 0; i < STRIPE_COUNT; i++)
 		pthread_mutex_destroy(&store->stripes[i]);
@@ -132,6 +133,7 @@ int store_open(const char *folder, struct store **store_out, struct error *err)
 		release(store);
 		return -1;
 	}
+	store_scrub_open(store);
 	*store_out = store;
 	return 0;
 }
@@ -255,12 +257,51 @@ void store_retire(struct store *store, const struct digest *root)
 	pthread_mutex_unlock(&store->session_lock);
 }
 
-/* *added stays 0 if the object was there; else *slot gets its place in the index. */
+/*
+ * Puts an object anew that is there, but known to be damaged. The new one is durable before the old one is marked dead: no crash leaves none, and one that leaves both costs the old one's space. Its
+ * bytes are not punched: they lie where the disk has failed.
+ */
+static int heal_locked(struct store *store, const struct object_header *object, const void *data,
+	uint64_t *added, struct error *err)
+{
+	struct index_entry entry, fresh;
+	struct digest actual;
+	char hex[2 * DIGEST_SIZE + 1];
+	uint64_t slot;
+	text_hex(&object->digest, sizeof object->digest, hex);
+	digest_sha256(data, object->size, &actual);
+	if (!digest_equal(&actual, &object->digest))
+		return error_set(err, ERROR_INVALID, "the bytes put as object %s are others", hex);
+	if (packs_append(store->packs, object, data, &fresh, err) || packs_sync(store->packs, err))
+		return -1;
+	fresh.generation = index_generation(store->index);
+	if (index_find_slot(store->index, &object->digest, &slot) &&
+		index_find(store->index, &object->digest, &entry)) {
+		index_remove(store->index, slot, &object->digest);
+		if (packs_mark_dead(store->packs, &entry, NULL))
+			log_warning("object-not-marked-dead", "digest=%s", hex);
+	}
+	index_insert(store->index, &fresh);
+	references_spoil(store->references); /* it has moved to another slot; a collection counts anew */
+	damage_remove(store->damage, &object->digest);
+	*added = format_object_end(format_class_of(fresh.kind), fresh.offset, fresh.stored_size) -
+		fresh.offset;
+	atomic_fetch_add(&store->appended, *added);
+	log_info(
+		"object-healed", "digest=%s pack=%" PRIu32 " offset=%" PRIu64, hex, fresh.pack, fresh.offset);
+	return 0;
+}
+
+enum { NOT_NEW = -1 };
+
+/* *added stays 0 if the object was there; *slot gets its place in the index if it is new. */
 static int put_locked(struct store *store, const struct object_header *object, const void *data,
 	uint64_t *slot, uint64_t *added, struct error *err)
 {
 	struct index_entry entry;
 	uint32_t generation = index_generation(store->index);
+	if (damage_has(store->damage, &object->digest))
+		return heal_locked(store, object, data, added, err);
 	if (index_touch(store->index, &object->digest, generation))
 		return 0;
 	if (packs_append(store->packs, object, data, &entry, err))
@@ -277,7 +318,7 @@ int store_put(struct store_session *session, enum store_object_kind kind, const 
 	const void *data, size_t size, uint64_t *added, struct error *err)
 {
 	struct store *store = session->store;
-	uint64_t bytes = 0, slot = 0;
+	uint64_t bytes = 0, slot = (uint64_t)NOT_NEW;
 	if (size > STORE_BLOCK_SIZE || !size)
 		return error_set(err, ERROR_INVALID, "an object cannot have %zu bytes", size);
 	if (make_room(store, err))
@@ -297,7 +338,7 @@ int store_put(struct store_session *session, enum store_object_kind kind, const 
 	pthread_mutex_lock(stripe);
 	int result = put_locked(store, &object, data, &slot, &bytes, err);
 	pthread_mutex_unlock(stripe);
-	if (bytes)
+	if (slot != (uint64_t)NOT_NEW)
 		store_count_put(store, slot, object.kind, data, size);
 	pthread_rwlock_unlock(&store->quiet);
 	if (added)
@@ -397,8 +438,15 @@ int store_read_entry(struct store *store, const struct index_entry *entry, void 
 int store_get(struct store *store, const struct digest *digest, void *data, size_t *size, struct error *err)
 {
 	struct index_entry entry;
-	if (find(store, digest, &entry, err) || store_read_entry(store, &entry, data, err))
+	if (find(store, digest, &entry, err))
 		return -1;
+	if (store_read_entry(store, &entry, data, err)) {
+		/* remembered, so that the next put of the same content stores it anew */
+		struct error found;
+		if (store->writer && store_confirm_damage(store, digest, data, &entry, &found) == 1)
+			log_error("object-damaged", "folder=%s object=\"%s\"", store->folder, found.message);
+		return -1;
+	}
 	*size = entry.size;
 	return 0;
 }

@@ -3,6 +3,7 @@
 
 #include <pthread.h>
 
+#include "store/damage.h"
 #include "store/index.h"
 #include "store/packs.h"
 #include "store/references.h"
@@ -33,6 +34,8 @@ struct store {
 
 	pthread_mutex_t
 		session_lock; /* the list of sessions with their roots, retired roots, and the generation when it changes */
+	struct damage *damage; /* writers only */
+	struct scrub *scrub;   /* the same */
 	struct store_session *sessions;
 	struct digest_list retired; /* roots that may be in use no more: see release.c */
 	_Atomic bool strays;        /* a session ended while something was loose */
@@ -53,6 +56,17 @@ int store_recover(struct store *store, enum index_condition condition, struct er
 /* Makes packs and index durable and notes how far. The caller holds `maintenance`. */
 int store_checkpoint(struct store *store, struct error *err);
 struct store *store_session_store(const struct store_session *session);
+/* Whether the header that an entry speaks of is sound, live, and says the same. */
+bool store_header_matches(struct store *store, const struct index_entry *entry);
+/* Scrubbing's part of opening and closing. */
+void store_scrub_open(struct store *store);
+void store_scrub_close(struct store *store);
+/*
+ * Looks at an object that seemed to be damaged, where it cannot be freed or replaced meanwhile: 1 if it is and was not known, which is noted; 0 if it is sound, gone, or was known; -1 if that cannot be
+ * found out. `buffer` has room for STORE_BLOCK_SIZE; *err says what is wrong with it. The caller does not hold the digest's stripe.
+ */
+int store_confirm_damage(struct store *store, const struct digest *digest, void *buffer,
+	struct index_entry *entry, struct error *err);
 /* Reads and verifies the object of an entry. */
 int store_read_entry(struct store *store, const struct index_entry *entry, void *data, struct error *err);
 

@@ -35,7 +35,10 @@ int tree_open(struct store *store, const struct digest *digest, struct tree **tr
 	char hex[2 * DIGEST_SIZE + 1];
 	struct root root;
 	size_t size;
-	uint8_t *buffer = memory_alloc(STORE_BLOCK_SIZE);
+	if (store_stat(store, digest, &size, err))
+		return -1;
+	/* no more than it takes: a volume server keeps what its heap has grown to */
+	uint8_t *buffer = memory_alloc(size > PAGE_LIMIT ? STORE_BLOCK_SIZE : PAGE_LIMIT);
 	int failed = store_get(store, digest, buffer, &size, err);
 	if (!failed && root_decode(buffer, size, &root))
 		failed = error_set(err, ERROR_CORRUPT, "object %s is not the root of a tree",

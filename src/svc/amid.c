@@ -29,6 +29,7 @@ struct volume_server_paths amid_volume_paths(
 		.runtime_folder = arena_printf(arena, "%s/maps", amid->runtime_folder),
 		.socket_folder = arena_printf(arena, "%s/s", amid->runtime_folder),
 		.store_folder = region->store_folder,
+		.trace_folder = region->traces_folder,
 		.plugin = amid->config->plugin,
 		.log = arena_printf(arena, "%s/volumes.log", amid->config->data),
 	};

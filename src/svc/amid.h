@@ -23,6 +23,7 @@ struct amid_config {
 	bool auth_any;
 	const struct compute_driver *compute;
 	const char *const *regions; /* NULL-terminated; the first is the default */
+	unsigned scrub_rate_mib;    /* of the scrubber, MiB a second; 0: only when it is told to */
 	const char *plugin;         /* path of the nbdkit plugin */
 	bool io_unlimited; /* disks are not held to the IOPS and throughput of their volumes' types */
 };
@@ -34,6 +35,7 @@ struct amid_region {
 	const char *store_folder;
 	const char *volumes_folder;   /* a folder for each volume */
 	const char *instances_folder; /* a folder for each instance */
+	const char *traces_folder;    /* boot traces, by root digest */
 	const char *uploads_folder;   /* journals of unfinished EBS direct snapshots */
 	/*
 	 * Held for reading while a volume is given a new base tree (its root published in a record, then put into the volume's manifest), for writing while garbage collection lists the roots: so a root is
@@ -57,6 +59,7 @@ struct amid {
 		network_lock; /* from reading a VPC's description to applying it, so that the newest wins */
 	struct imds *imds;    /* NULL with the dry driver */
 	struct uploads *uploads;
+	struct scrubber *scrubber;
 	struct work *work;
 	struct server_watch *server_watch; /* NULL with the dry driver */
 	const char *runtime_folder;        /* on a tmpfs: live maps and sockets */

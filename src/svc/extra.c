@@ -7,12 +7,14 @@
 
 #include "api/records.h"
 #include "base/clock.h"
+#include "store/scrub.h"
 #include "svc/accounts.h"
 #include "svc/amid.h"
 #include "base/text.h"
 #include "svc/control/control.h"
 #include "svc/show.h"
 #include "svc/du.h"
+#include "svc/scrub_answer.h"
 #include "base/banned.h"
 
 #define SHOW "/_amid/show/"
@@ -46,19 +48,21 @@ static int describe_region(
 	struct amid *amid, struct amid_region *region, struct arena *arena, json_t *list, struct error *err)
 {
 	struct store_usage usage;
+	struct store_scrub_state scrub;
 	size_t images, snapshots, volumes, instances;
 	store_get_usage(region->store, &usage);
+	store_scrub_get_state(region->store, &scrub);
 	if (count_records(amid, &record_image, region->name, arena, &images, err) ||
 		count_records(amid, &record_snapshot, region->name, arena, &snapshots, err) ||
 		count_records(amid, &record_volume, region->name, arena, &volumes, err) ||
 		count_records(amid, &record_instance, region->name, arena, &instances, err))
 		return -1;
 	json_array_append_new(list,
-		json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "region", region->name, "store_objects",
-			(json_int_t)usage.objects, "store_bytes", (json_int_t)usage.bytes, "store_available",
-			(json_int_t)usage.available, "images", (json_int_t)images, "snapshots",
-			(json_int_t)snapshots, "volumes", (json_int_t)volumes, "instances",
-			(json_int_t)instances));
+		json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "region", region->name,
+			"store_objects", (json_int_t)usage.objects, "store_bytes", (json_int_t)usage.bytes,
+			"store_available", (json_int_t)usage.available, "images", (json_int_t)images,
+			"snapshots", (json_int_t)snapshots, "volumes", (json_int_t)volumes, "instances",
+			(json_int_t)instances, "damaged", (json_int_t)scrub.damaged));
 	return 0;
 }
 
@@ -121,6 +125,13 @@ int extra_answer(void *context, struct call *call, const struct http_request *ht
 	if (post && strcmp(http->path, "/_amid/du") == 0) {
 		json_t *answer;
 		if (du_answer(call, http, &answer, err))
+			return -1;
+		answer_json(response, answer);
+		return 0;
+	}
+	if (text_starts_with(http->path, "/_amid/scrub")) {
+		json_t *answer;
+		if (scrub_answer(amid, http, call->arena, &answer, err))
 			return -1;
 		answer_json(response, answer);
 		return 0;

@@ -24,6 +24,7 @@
 #include "svc/ebs/upload.h"
 #include "svc/extra.h"
 #include "svc/imds/imds.h"
+#include "svc/scrub.h"
 #include "base/banned.h"
 
 struct server {
@@ -98,6 +99,7 @@ static int open_region(struct server *server, const char *name, struct amid_regi
 	region->store_folder = arena_printf(arena, "%s/store", folder);
 	region->volumes_folder = arena_printf(arena, "%s/volumes", folder);
 	region->instances_folder = arena_printf(arena, "%s/instances", folder);
+	region->traces_folder = arena_printf(arena, "%s/traces", folder);
 	region->uploads_folder = arena_printf(arena, "%s/uploads", folder);
 	/* a collection must not starve behind a stream of snapshots, nor block one for long: writers first */
 	pthread_rwlockattr_t attributes;
@@ -108,6 +110,7 @@ static int open_region(struct server *server, const char *name, struct amid_regi
 	return file_make_folder(region->volumes_folder, 0700, err) ||
 			file_make_folder(region->instances_folder, 0700, err) ||
 			file_make_folder(region->uploads_folder, 0700, err) ||
+			file_make_folder(region->traces_folder, 0700, err) ||
 			store_open(region->store_folder, &region->store, err)
 		? -1
 		: 0;
@@ -162,7 +165,10 @@ static int open_parts(struct server *server, struct error *err)
 		amid->config->compute->open(
 			state_folder, machines, control_machine_event, amid, &amid->compute, err))
 		return -1;
-	return uploads_open(amid, &amid->uploads, err) || control_open(amid, err) ? -1 : 0;
+	return uploads_open(amid, &amid->uploads, err) || control_open(amid, err) ||
+			scrub_open(amid, &amid->scrubber, err)
+		? -1
+		: 0;
 }
 
 static int open_door(struct server *server, struct error *err)
@@ -225,7 +231,9 @@ void server_close(struct server *server)
 	if (!server)
 		return;
 	struct amid *amid = &server->amid;
+	scrub_stop(amid->scrubber); /* whoever waits for it would keep the door open */
 	door_close(server->door);
+	scrub_close(amid->scrubber);
 	control_stop(amid);
 	uploads_close(amid->uploads);
 	if (amid->compute)

@@ -16,6 +16,7 @@
 #include "base/text.h"
 #include "store/disk.h"
 #include "store/tree.h"
+#include "volume/trace.h"
 #include "base/banned.h"
 
 /* bit 0: known; bit 1: verified; bit 2: all zeros; bits 3-22 descriptor; bits 23-63 offset in pages */
@@ -29,6 +30,7 @@ struct base {
 	char *name;
 	_Atomic uint64_t *places;
 	uint64_t places_size;
+	struct trace *_Atomic trace; /* NULL: nobody wants to know */
 };
 
 int base_open(struct store *store, const struct digest *root, uint64_t size, const char *name,
@@ -108,19 +110,44 @@ static uint64_t place_offset(uint64_t place)
 	return (place >> OFFSET_SHIFT) * OFFSET_UNIT;
 }
 
-/* Reads all of a block into `data` and verifies it. */
-static int verify(struct base *base, uint64_t block, uint64_t place, void *data, struct error *err)
+/* Reads all of a block and hashes it, in pieces that stay in the processor's cache; `size` bytes from `within` on go to `data`. */
+static int read_and_hash(uint64_t place, uint8_t *data, uint64_t within, uint64_t size, struct digest *digest)
+{
+	enum { PIECE = 64 * 1024 };
+	struct digest_stream stream;
+	uint8_t *piece = memory_alloc(PIECE);
+	int failed = 0;
+	digest_stream_begin(&stream);
+	for (uint64_t at = 0; !failed && at < STORE_BLOCK_SIZE; at += PIECE) {
+		failed = disk_read(place_fd(place), piece, PIECE, place_offset(place) + at);
+		digest_stream_add(&stream, piece, PIECE);
+		uint64_t from = within > at ? within : at;
+		uint64_t to = within + size < at + PIECE ? within + size : at + PIECE;
+		if (from < to)
+			memcpy(data + (from - within), piece + (from - at), to - from);
+	}
+	digest_stream_end(&stream, digest);
+	int read_errno = errno;
+	free(piece);
+	errno = read_errno;
+	return failed && errno != ENODATA ? -1 : 0; /* one cut short is damaged */
+}
+
+/* Verifies a block; `size` bytes from `within` on go to `data`, which counts for nothing on failure. */
+static int verify(struct base *base, uint64_t block, uint64_t place, void *data, uint64_t within,
+	uint64_t size, struct error *err)
 {
 	char hex[2 * DIGEST_SIZE + 1];
 	struct digest expected, actual;
 	if (tree_lookup(base->tree, block, &expected, err))
 		return -1;
 	text_hex(&expected, sizeof expected, hex);
-	if (disk_read(place_fd(place), data, STORE_BLOCK_SIZE, place_offset(place)) && errno != ENODATA)
+	if (read_and_hash(place, data, within, size, &actual))
 		return error_set_errno(
 			err, errno, "cannot read block %" PRIu64 " of the base of %s", block, base->name);
-	digest_sha256(data, STORE_BLOCK_SIZE, &actual);
 	if (memcmp(&expected, &actual, sizeof actual)) {
+		/* forgotten, as the store may get a good copy of it: the next read looks where it lies then */
+		atomic_store(&base->places[block], 0);
 		log_error("block-corrupt", "volume=%s block=%" PRIu64 " digest=%s", base->name, block, hex);
 		return error_set(err, ERROR_CORRUPT, "block %" PRIu64 " (%s) of the base of %s is damaged",
 			block, hex, base->name);
@@ -145,19 +172,30 @@ static int read_piece(struct base *base, uint8_t *data, uint64_t offset, uint64_
 				block, base->name);
 		return 0;
 	}
-	if (size == STORE_BLOCK_SIZE)
-		return verify(base, block, place, data, err);
-	uint8_t *whole = memory_alloc(STORE_BLOCK_SIZE);
-	int result = verify(base, block, place, whole, err);
-	if (!result)
-		memcpy(data, whole + within, size);
-	free(whole);
-	return result;
+	return verify(base, block, place, data, within, size, err);
+}
+
+int base_prefetch(struct base *base, uint64_t block, struct error *err)
+{
+	uint64_t place;
+	if (!base || block >= base->block_count)
+		return 0;
+	if (resolve(base, block, &place, err))
+		return -1;
+	return place & (ZERO | VERIFIED) ? 0 : verify(base, block, place, NULL, 0, 0, err);
+}
+
+void base_set_trace(struct base *base, struct trace *trace)
+{
+	atomic_store_explicit(&base->trace, trace, memory_order_release);
 }
 
 int base_read(struct base *base, void *data, uint64_t offset, uint64_t size, struct error *err)
 {
 	uint8_t *at = data;
+	struct trace *trace = base ? atomic_load_explicit(&base->trace, memory_order_acquire) : NULL;
+	if (trace)
+		trace_note_read(trace, offset, size);
 	while (size) {
 		uint64_t piece = STORE_BLOCK_SIZE - offset % STORE_BLOCK_SIZE;
 		if (!base || offset >= base->size) {

@@ -11,6 +11,7 @@
 
 struct base;
 struct store;
+struct trace;
 
 /* `size`: how far the base reaches into the volume (at most the tree's size). `name` is for the log. */
 int base_open(struct store *store, const struct digest *root, uint64_t size, const char *name,
@@ -21,4 +22,8 @@ int base_read(struct base *base, void *data, uint64_t offset, uint64_t size, str
 /* Whether the block at `offset` is all zeros, and how many bytes from there, at most `size`, share that. Looks at block ids only. */
 int base_extent(
 	struct base *base, uint64_t offset, uint64_t size, bool *zero, uint64_t *length, struct error *err);
+/* Reads and verifies a block that nobody has asked for yet, so that whoever does finds it in memory. Does nothing for one that was verified before. */
+int base_prefetch(struct base *base, uint64_t block, struct error *err);
+/* From now on each read is noted there (NULL: no more). The trace outlives the base. */
+void base_set_trace(struct base *base, struct trace *trace);
 struct tree *base_tree(struct base *base);

@@ -19,6 +19,8 @@ static const struct {
 	[CONTROL_RELEASE] = { "release", false, false },
 	[CONTROL_REBASE] = { "rebase", true, true },
 	[CONTROL_GROW] = { "grow", true, false },
+	[CONTROL_RECORD] = { "record", true, true },
+	[CONTROL_PREFETCH] = { "prefetch", true, true },
 	[CONTROL_STATUS] = { "status", false, false },
 	[CONTROL_SHUTDOWN] = { "shutdown", false, false },
 };

@@ -2,7 +2,7 @@
  * The language of a volume server's control socket: a line a command, a line an answer. Parsing and formatting only, total on any bytes; the server's side is
  * control_server.c, the client's server.c.
  *
- *   hold MS | freeze | sync LAYER | release | rebase LAYER ROOT | grow BYTES | status | shutdown
+ *   hold MS | freeze | sync LAYER | release | rebase LAYER ROOT | grow BYTES | record MS ROOT | prefetch BLOCKS ROOT | status | shutdown
  *   ok [WORDS...] | error CODE MESSAGE
  */
 #pragma once
@@ -22,14 +22,16 @@ enum control_verb {
 	CONTROL_RELEASE,
 	CONTROL_REBASE,
 	CONTROL_GROW,
+	CONTROL_RECORD,
+	CONTROL_PREFETCH,
 	CONTROL_STATUS,
 	CONTROL_SHUTDOWN
 };
 
 struct control_command {
 	enum control_verb verb;
-	uint64_t number;    /* of hold, sync, rebase, grow */
-	struct digest root; /* of rebase */
+	uint64_t number;    /* of hold, sync, rebase, grow, record, prefetch */
+	struct digest root; /* of rebase, record, prefetch */
 };
 
 /* `line` is NUL-terminated and without its newline. ERROR_INVALID. */

@@ -19,6 +19,7 @@
 #include "base/arena.h"
 #include "base/log.h"
 #include "volume/control.h"
+#include "volume/prefetch.h"
 #include "volume/volume.h"
 #include "volume/volume_internal.h"
 #include "base/banned.h"
@@ -29,6 +30,7 @@ struct connection;
 
 struct control_server {
 	struct volume *volume;
+	const char *traces;
 	int fd;
 	struct sockaddr_un address;
 	_Atomic int connections;
@@ -43,11 +45,13 @@ struct connection {
 	size_t used;
 };
 
-int control_server_create(
-	const char *path, struct volume *volume, struct control_server **server_out, struct error *err)
+int control_server_create(const char *path, struct volume *volume, const char *traces,
+	struct control_server **server_out, struct error *err)
 {
 	struct control_server *server = memory_alloc(sizeof *server);
-	*server = (struct control_server){ .volume = volume, .address = { .sun_family = AF_UNIX } };
+	*server = (struct control_server){
+		.volume = volume, .traces = traces, .address = { .sun_family = AF_UNIX }
+	};
 	pthread_mutex_init(&server->lock, NULL);
 	server->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (server->fd < 0) {
@@ -144,6 +148,12 @@ static int run_command(struct connection *connection, const struct control_comma
 		return volume_rebase(volume, command->number, &command->root, err);
 	case CONTROL_GROW:
 		return volume_grow(volume, command->number, err);
+	case CONTROL_RECORD:
+	case CONTROL_PREFETCH:
+		if (!connection->server->traces)
+			return error_set(err, ERROR_INVALID, "no folder for boot traces was given");
+		return (command->verb == CONTROL_RECORD ? prefetch_record : prefetch_start)(
+			volume, connection->server->traces, &command->root, command->number, err);
 	case CONTROL_STATUS:
 		snprintf(words, size, "pid=%d size=%" PRIu64, (int)getpid(), volume_size(volume));
 		return 0;

@@ -115,6 +115,8 @@ static int write_whole(
 	struct stack *stack, const void *data, uint64_t offset, uint64_t size, struct error *err)
 {
 	struct layer *top = stack->layers[0];
+	if (offset + size <= top->data_size)
+		ahead_note_write(&top->ahead, top->data.fds[0], top->data_size, offset, size);
 	if (write_data(top, data, offset, size, err))
 		return -1;
 	return map_set(

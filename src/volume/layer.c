@@ -45,6 +45,7 @@ static struct layer *allocate(uint64_t number)
 	*layer = (struct layer){ .number = number, .map_fd = -1 };
 	layer_data_init(&layer->data);
 	pthread_mutex_init(&layer->flush_lock, NULL);
+	ahead_init(&layer->ahead);
 	return layer;
 }
 
@@ -57,6 +58,7 @@ void layer_close(struct layer *layer)
 	if (layer->map_fd >= 0)
 		close(layer->map_fd);
 	pthread_mutex_destroy(&layer->flush_lock);
+	ahead_destroy(&layer->ahead);
 	free(layer->batch);
 	free(layer);
 }
@@ -98,6 +100,7 @@ int layer_create(const struct layer_place *place, uint64_t number, uint64_t size
 		open_file(place->folder, number, "map", O_RDWR | O_CREAT | O_TRUNC, &layer->map_fd, err) ||
 		write_map_header(layer, err))
 		goto failed;
+	layer->data_size = size < LAYER_PART_SIZE ? size : LAYER_PART_SIZE;
 	if (place->runtime_folder) {
 		if (create_live(place, layer, err))
 			goto failed;
@@ -144,6 +147,9 @@ int layer_open_live(
 	if (layer_data_open(&layer->data, place->folder, number, O_RDWR, err) ||
 		open_file(place->folder, number, "map", O_RDWR | O_CREAT, &layer->map_fd, err))
 		goto failed;
+	struct stat status;
+	if (!fstat(layer->data.fds[0], &status))
+		layer->data_size = (uint64_t)status.st_size;
 	struct error found;
 	if (map_open_live(path, &identity, &layer->map, &found) == 0) {
 		layer->data.dirty = UINT_MAX; /* who knows what the process before had not synced */

@@ -8,12 +8,15 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "volume/ahead.h"
 #include "volume/layer_data.h"
 #include "volume/map.h"
 
 struct layer {
 	uint64_t number;
 	struct layer_data data;
+	uint64_t data_size; /* of the data's first file; a volume that has grown since writes beyond it */
+	struct ahead ahead;
 	int map_fd; /* the durable map */
 	struct map *map;
 	uint64_t frozen_size; /* 0: not frozen. Set before the layer is published as frozen. */

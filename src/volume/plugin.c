@@ -2,7 +2,7 @@
  * The nbdkit plugin: serves one volume. nbdkit does the NBD protocol with its own threads, which call the functions here in parallel; the control socket has threads of its
  * own (control_server.c), and one more waits for SIGTERM.
  *
- *   nbdkit amid-volume volume=FOLDER runtime=FOLDER store=FOLDER control=SOCKET id=NAME
+ *   nbdkit amid-volume volume=FOLDER runtime=FOLDER store=FOLDER control=SOCKET id=NAME [traces=FOLDER]
  */
 #define NBDKIT_API_VERSION 2
 #include <nbdkit-plugin.h>
@@ -30,7 +30,7 @@
 
 /* nbdkit's callbacks carry no context before a connection, so the one volume is here. */
 static struct {
-	char *volume, *runtime, *store, *control, *id;
+	char *volume, *runtime, *store, *control, *id, *traces;
 } settings;
 static struct volume *volume;
 static struct store *store;
@@ -66,7 +66,7 @@ static int plugin_config(const char *key, const char *value)
 		int path;
 	} keys[] = { { "volume", &settings.volume, 1 }, { "runtime", &settings.runtime, 1 },
 		{ "store", &settings.store, 1 }, { "control", &settings.control, 1 },
-		{ "id", &settings.id, 0 } };
+		{ "id", &settings.id, 0 }, { "traces", &settings.traces, 1 } };
 	for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
 		if (!text_equal(keys[i].key, key))
 			continue;
@@ -106,7 +106,7 @@ static int plugin_get_ready(void)
 {
 	struct error err;
 	if (store_open_reader(settings.store, &store, &err) || open_volume(&err) ||
-		control_server_create(settings.control, volume, &control, &err))
+		control_server_create(settings.control, volume, settings.traces, &control, &err))
 		return fail(&err);
 	return 0;
 }
@@ -148,7 +148,8 @@ static void plugin_unload(void)
 	store_close(store);
 	if (control && settings.control)
 		unlink(settings.control);
-	char *texts[] = { settings.volume, settings.runtime, settings.store, settings.control, settings.id };
+	char *texts[] = { settings.volume, settings.runtime, settings.store, settings.control, settings.id,
+		settings.traces };
 	for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
 		free(texts[i]);
 }
@@ -270,7 +271,7 @@ static struct nbdkit_plugin plugin = {
 	.name = "amid-volume",
 	.longname = "amid volume",
 	.description = "serves one volume of amid",
-	.config_help = "volume=FOLDER runtime=FOLDER store=FOLDER control=SOCKET id=NAME",
+	.config_help = "volume=FOLDER runtime=FOLDER store=FOLDER control=SOCKET id=NAME [traces=FOLDER]",
 	.load = plugin_load,
 	.unload = plugin_unload,
 	.config = plugin_config,

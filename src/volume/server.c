@@ -26,6 +26,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "volume/control.h"
+#include "volume/trace.h"
 #include "base/banned.h"
 
 enum { START_LIMIT_MS = 30000, QUICK_LIMIT_MS = 10000, SLOW_LIMIT_MS = 600000, HOLD_LIMIT_MS = 5000 };
@@ -170,7 +171,8 @@ static int spawn_server(const struct volume_server_paths *paths, struct process 
 		arena_printf(scratch, "runtime=%s", paths->runtime_folder),
 		arena_printf(scratch, "store=%s", paths->store_folder),
 		arena_printf(scratch, "control=%s", socket_path(paths, "ctl", scratch)),
-		arena_printf(scratch, "id=%s", paths->id), NULL };
+		arena_printf(scratch, "id=%s", paths->id),
+		paths->trace_folder ? arena_printf(scratch, "traces=%s", paths->trace_folder) : NULL, NULL };
 	return process_spawn(argv, paths->log, NULL, 0, process, err);
 }
 
@@ -320,4 +322,21 @@ int volume_server_grow(const struct volume_server_paths *paths, uint64_t size, s
 {
 	const struct control_command command = { .verb = CONTROL_GROW, .number = size };
 	return ask_once(paths, &command, QUICK_LIMIT_MS, err);
+}
+
+int volume_server_trace(
+	const struct volume_server_paths *paths, const struct digest *root, unsigned ms, struct error *err)
+{
+	const struct control_command prefetch = {
+		.verb = CONTROL_PREFETCH, .number = TRACE_LIMIT, .root = *root
+	};
+	const struct control_command record = { .verb = CONTROL_RECORD, .number = ms, .root = *root };
+	struct error found;
+	if (ask_once(paths, &record, QUICK_LIMIT_MS, err))
+		return -1;
+	/* none yet; or damaged, then it is replaced */
+	if (ask_once(paths, &prefetch, QUICK_LIMIT_MS, &found) == 0 || found.code == ERROR_NOT_FOUND ||
+		found.code == ERROR_CORRUPT)
+		return 0;
+	return error_set(err, found.code, "%s", found.message);
 }

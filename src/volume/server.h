@@ -16,8 +16,9 @@ struct volume_server_paths {
 	const char *
 		socket_folder; /* NBD and control sockets, pid file; short: a socket path has at most 107 bytes */
 	const char *store_folder;
-	const char *plugin; /* path of the nbdkit plugin */
-	const char *log;    /* where nbdkit's output is appended */
+	const char *trace_folder; /* of boot traces; NULL: none are kept */
+	const char *plugin;       /* path of the nbdkit plugin */
+	const char *log;          /* where nbdkit's output is appended */
 };
 
 /* Starts the server unless it runs already (found by its pid file); returns when it answers on both sockets. */
@@ -35,4 +36,10 @@ int volume_server_freeze(
 	const struct volume_server_paths *paths, unsigned count, uint64_t *layers, struct error *err);
 int volume_server_rebase(const struct volume_server_paths *paths, uint64_t layer, const struct digest *root,
 	struct error *err);
+/*
+ * Boot traces (docs/design/volume.md): right after the start, for a volume that stands on `root`. Reads ahead by the trace of an earlier boot, if there is one, and records this one for `ms`.
+ * Nothing depends on either.
+ */
+int volume_server_trace(
+	const struct volume_server_paths *paths, const struct digest *root, unsigned ms, struct error *err);
 int volume_server_grow(const struct volume_server_paths *paths, uint64_t size, struct error *err);

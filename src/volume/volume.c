@@ -5,6 +5,7 @@
  * may die in between. Files of layers that are in neither are leftovers and go.
  * Each function runs in its caller's thread; the lock on the folder keeps other processes out.
  */
+#include "volume/prefetch.h"
 #include "volume/volume_internal.h"
 
 #include <dirent.h>
@@ -114,6 +115,8 @@ static struct volume *allocate(const char *folder, const char *runtime_folder, s
 		pthread_mutex_init(&volume->fill[i], NULL);
 	pthread_mutex_init(&volume->maintenance, NULL);
 	pthread_mutex_init(&volume->stack_lock, NULL);
+	pthread_mutex_init(&volume->prefetch_lock, NULL);
+	pthread_cond_init(&volume->prefetch_changed, NULL);
 	return volume;
 }
 
@@ -135,6 +138,8 @@ static void release(struct volume *volume)
 		pthread_mutex_destroy(&volume->fill[i]);
 	pthread_mutex_destroy(&volume->maintenance);
 	pthread_mutex_destroy(&volume->stack_lock);
+	pthread_mutex_destroy(&volume->prefetch_lock);
+	pthread_cond_destroy(&volume->prefetch_changed);
 	free(volume->manifest);
 	free(volume->folder);
 	free(volume->runtime_folder);
@@ -247,6 +252,7 @@ void volume_close(struct volume *volume)
 	struct error err;
 	if (!volume)
 		return;
+	prefetch_wait(volume, true);
 	/* if it cannot be written down, the live maps keep it for the next to open */
 	if (volume_flush(volume, &err))
 		log_error("volume-close-failed", "volume=%s message=\"%s\"", volume->name, err.message);
@@ -258,6 +264,7 @@ void volume_close(struct volume *volume)
 int volume_retire(struct volume *volume, struct error *err)
 {
 	enum { FOR_EVER_MS = 1 << 30 };
+	prefetch_wait(volume, true); /* a trace that is being recorded is written as it is */
 	/* someone else's hold must not keep us from ending */
 	gate_release(&volume->gate);
 	if (gate_hold(&volume->gate, FOR_EVER_MS, err))

@@ -28,8 +28,9 @@ struct volume {
 	int lock_fd;
 	_Atomic uint64_t size;
 	struct stack *_Atomic stack;
-	_Atomic bool unsynced; /* a frozen layer is not durable, or the manifest lacks a layer */
-	_Atomic bool failed;   /* a sync failed: nothing can be promised any more */
+	_Atomic bool unsynced;  /* a frozen layer is not durable, or the manifest lacks a layer */
+	_Atomic bool recording; /* a boot trace: see prefetch.c */
+	_Atomic bool failed;    /* a sync failed: nothing can be promised any more */
 
 	/* syncing frozen layers, rebasing, growing: one at a time, slow */
 	pthread_mutex_t maintenance;
@@ -39,6 +40,12 @@ struct volume {
 	pthread_mutex_t stack_lock;
 	struct layer *spare;   /* the next top layer, or NULL */
 	struct stack *retired; /* replaced; readers may still look at them until the next drain */
+
+	/* boot traces: prefetch.c */
+	pthread_mutex_t prefetch_lock;
+	pthread_cond_t prefetch_changed;
+	unsigned prefetch_tasks; /* threads under way */
+	bool prefetch_ending;
 
 	/* serialize filling a grain with first writes to the same region */
 	pthread_mutex_t fill[FILL_STRIPES];

@@ -83,9 +83,11 @@ class Bench:
         return subprocess.run([self.tool, *words], check=True, capture_output=True, text=True).stdout.split()
 
     def serve_volume(self, name):
-        return Server(self.folder, name, ["nbdkit", "-f", "-U", "@SOCKET@", f"{self.build}/amid-volume.so",
-                                          f"volume={self.folder}/{name}", f"runtime={self.runtime}",
-                                          f"store={self.folder}/store", f"control={self.folder}/{name}.ctl", "id="])
+        return Server(self.folder, name, self.volume_command(name))
+
+    def volume_command(self, name):
+        return ["nbdkit", "-f", "-U", "@SOCKET@", f"{self.build}/amid-volume.so", f"volume={self.folder}/{name}",
+                f"runtime={self.runtime}", f"store={self.folder}/store", f"control={self.folder}/{name}.ctl", "id="]
 
     def snapshot(self, name):
         """Freezes, seals and rebases; the root and the seal's own figures."""

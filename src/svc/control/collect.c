@@ -5,7 +5,9 @@
  * While the store knows its reference counts, the roots that were lost are freed by them, which takes the time that what is freed takes. After an unclean end it does not: then everything is marked from all roots and swept, which
  * counts on the way.
  */
+#include <dirent.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -46,6 +48,26 @@ static int find_published(
 	return published_find(collector->amid, collector->region, roots, count, published, err);
 }
 
+/* Boot traces (named by their root) of images that are gone. One that is lost by mistake is recorded again. */
+static int remove_traces(struct collector *collector, struct error *err)
+{
+	DIR *folder = opendir(collector->region->traces_folder);
+	int result = 0;
+	for (struct dirent *entry; !result && folder && (entry = readdir(folder));) {
+		struct digest root;
+		bool published;
+		char *hex = arena_printf(collector->arena, "%.*s", 2 * DIGEST_SIZE, entry->d_name);
+		if (!strstr(entry->d_name, ".trace") || text_unhex(hex, root.bytes, DIGEST_SIZE))
+			continue;
+		result = find_published(collector, &root, 1, &published, err);
+		if (!result && !published)
+			unlinkat(dirfd(folder), entry->d_name, 0);
+	}
+	if (folder)
+		closedir(folder);
+	return result;
+}
+
 int control_collect(void *context, const char *id, int64_t *again_ms, struct error *err)
 {
 	struct arena *arena ARENA_SCOPED = arena_create();
@@ -63,6 +85,8 @@ int control_collect(void *context, const char *id, int64_t *again_ms, struct err
 		if (!marked || store_collect(store, next_root, &collector, &result, err))
 			return -1;
 	}
+	if (remove_traces(&collector, err))
+		return -1;
 	if (waiting)
 		*again_ms = AGAIN_MS;
 	if (result.objects_freed || marked)

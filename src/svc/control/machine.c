@@ -14,7 +14,7 @@
 #include "svc/instance_types.h"
 #include "base/banned.h"
 
-enum { SERVER_STOP_MS = 10000, DETACH_MS = 15000 };
+enum { SERVER_STOP_MS = 10000, DETACH_MS = 15000, TRACE_BOOT_MS = 60000 };
 
 static bool is_dry(const struct amid *amid)
 {
@@ -116,6 +116,24 @@ static int start_parts(struct instance_view *view, struct machine_disk *disks, i
 	return result;
 }
 
+/* The boot disk's blocks are read ahead as an earlier boot of the same image read them, and this boot is recorded for the next. What goes wrong costs speed only. */
+static void trace_boot(struct instance_view *view, const struct machine_disk *disks)
+{
+	struct digest root;
+	struct error err;
+	for (unsigned i = 0; i < view->volume_count; i++) {
+		const struct volume_record *volume = view->volumes[i];
+		if (!disks[i].boot || !volume->base || !*volume->base || is_dry(view->amid) ||
+			text_unhex(volume->base, root.bytes, DIGEST_SIZE))
+			continue;
+		struct volume_server_paths paths =
+			amid_volume_paths(view->amid, view->region, volume->record.id, view->arena);
+		if (volume_server_trace(&paths, &root, TRACE_BOOT_MS, &err) && err.code != ERROR_CONFLICT)
+			log_warning("boot-trace-failed", "volume=%s message=\"%s\"", volume->record.id,
+				err.message);
+	}
+}
+
 int machine_launch(struct instance_view *view, struct error *err)
 {
 	const struct instance_record *instance = view->instance;
@@ -128,6 +146,7 @@ int machine_launch(struct instance_view *view, struct error *err)
 	int tap_fd FILE_SCOPED = -1;
 	if (start_parts(view, disks, &tap_fd, err))
 		return -1;
+	trace_boot(view, disks);
 	struct machine_nic nic = { .mac = instance->mac, .tap_fd = tap_fd };
 	struct machine_spec spec = {
 		.id = instance->record.id,

@@ -9,10 +9,12 @@ static void commands_round_trip(void **state)
 	(void)state;
 	struct error err;
 	struct control_command command;
-	char line[CONTROL_LINE_LIMIT], text[200];
+	char line[CONTROL_LINE_LIMIT], text[200], record[200], prefetch[200];
 	snprintf(text, sizeof text, "rebase 7 %s", ROOT);
+	snprintf(record, sizeof record, "record 60000 %s", ROOT);
+	snprintf(prefetch, sizeof prefetch, "prefetch 8192 %s", ROOT);
 	const char *const lines[] = { "hold 500", "freeze", "sync 3", "release", text, "grow 1073741824",
-		"status", "shutdown" };
+		record, prefetch, "status", "shutdown" };
 	for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
 		ASSERT_OK(control_parse(lines[i], &command, &err));
 		assert_int_equal(command.verb, i);

@@ -1,4 +1,5 @@
 /* Volume servers, with a stock NBD client: nbdkit with the plugin (AMID_TEST_PLUGIN), started, found, frozen, killed, stopped. */
+#include <errno.h>
 #include <fcntl.h>
 #include <libnbd.h>
 #include <pthread.h>
@@ -11,6 +12,7 @@
 
 #include "place.h"
 #include "volume/server.h"
+#include "volume/trace.h"
 
 enum { MIB = 1 << 20 };
 
@@ -117,6 +119,103 @@ static void a_stock_client_reads_writes_and_survives_a_kill(void **state)
 	ASSERT_OK(volume_read(volume, read_back, 4 * MIB, 9, &err));
 	assert_memory_equal(read_back, "unflushed", 9);
 	volume_close(volume);
+	place_close(&place);
+}
+
+/* Flips a bit of the block that lies there, under everybody's feet. */
+static void flip_bit(struct store *store, const struct digest *block)
+{
+	struct error err;
+	struct store_location at;
+	uint8_t byte;
+	ASSERT_OK(store_locate(store, block, &at, &err));
+	assert_int_equal(pread(at.fd, &byte, 1, (off_t)at.offset + 70000), 1);
+	byte ^= 2;
+	assert_int_equal(pwrite(at.fd, &byte, 1, (off_t)at.offset + 70000), 1);
+}
+
+static void a_guest_gets_an_error_and_never_damaged_bytes(void **state)
+{
+	struct error err;
+	struct place place;
+	struct process process;
+	struct volume *volume;
+	struct store_session *session;
+	struct digest blocks[2];
+	size_t size;
+	place_open(&place, state);
+	struct volume_server_paths paths = server_paths(&place);
+	ASSERT_OK(volume_create(place.folder, 8 * MIB, NULL, &err));
+	ASSERT_OK(volume_open(place.folder, place.runtime, place.store, &volume, &err));
+	scratch_fill(data, sizeof data, 1);
+	ASSERT_OK(volume_write(volume, data, 0, sizeof data, &err));
+	place_snapshot(&place, volume, NULL);
+	volume_close(volume);
+	for (int i = 0; i < 2; i++)
+		digest_sha256(data + i * STORE_BLOCK_SIZE, STORE_BLOCK_SIZE, &blocks[i]);
+	ASSERT_OK(volume_server_start(&paths, &process, &err));
+	struct nbd_handle *nbd = connect_client("vol-1");
+	flip_bit(place.store, &blocks[1]);
+	assert_int_equal(nbd_pread(nbd, read_back, 4096, 0, 0), 0);
+	assert_memory_equal(read_back, data, 4096);
+	/* anywhere in that block, also where the bytes are sound, in parts and as a whole */
+	assert_int_equal(nbd_pread(nbd, read_back, 512, STORE_BLOCK_SIZE, 0), -1);
+	assert_int_equal(nbd_get_errno(), EIO);
+	assert_int_equal(nbd_pread(nbd, read_back, STORE_BLOCK_SIZE, STORE_BLOCK_SIZE, 0), -1);
+	assert_int_equal(nbd_pread(nbd, read_back, MIB, 0, 0), -1);
+	/* once the store knows, and gets the content again, the server finds the good copy by itself */
+	ASSERT_FAILS(store_get(place.store, &blocks[1], read_back, &size, &err), ERROR_CORRUPT);
+	ASSERT_OK(store_session_open(place.store, &session, &err));
+	ASSERT_OK(store_put(
+		session, STORE_BLOCK, &blocks[1], data + STORE_BLOCK_SIZE, STORE_BLOCK_SIZE, NULL, &err));
+	store_session_close(session);
+	assert_int_equal(nbd_pread(nbd, read_back, MIB, 0, 0), 0);
+	assert_memory_equal(read_back, data, MIB);
+	disconnect_client(nbd);
+	ASSERT_OK(volume_server_stop(&paths, 5000, &err));
+	place_close(&place);
+}
+
+static void a_boot_is_traced_through_the_control_socket(void **state)
+{
+	struct error err;
+	struct place place;
+	struct process process;
+	struct volume *volume;
+	static uint32_t blocks[TRACE_LIMIT];
+	uint32_t count;
+	place_open(&place, state);
+	struct volume_server_paths paths = server_paths(&place);
+	ASSERT_OK(volume_create(place.folder, 8 * MIB, NULL, &err));
+	ASSERT_OK(volume_open(place.folder, place.runtime, place.store, &volume, &err));
+	scratch_fill(data, sizeof data, 1);
+	ASSERT_OK(volume_write(volume, data, 4 * MIB, sizeof data, &err));
+	struct digest root = place_snapshot(&place, volume, NULL), other = { .bytes = { 7 } };
+	volume_close(volume);
+	ASSERT_OK(volume_server_start(&paths, &process, &err));
+	/* without a folder for traces it is refused */
+	ASSERT_FAILS(volume_server_trace(&paths, &root, 600000, &err), ERROR_INVALID);
+	ASSERT_OK(volume_server_stop(&paths, 5000, &err));
+	paths.trace_folder = place.root;
+	ASSERT_OK(volume_server_start(&paths, &process, &err));
+	ASSERT_FAILS(volume_server_trace(&paths, &other, 600000, &err), ERROR_CONFLICT);
+	ASSERT_OK(volume_server_trace(&paths, &root, 600000, &err));
+	struct nbd_handle *nbd = connect_client("vol-1");
+	assert_int_equal(nbd_pread(nbd, read_back, 512, 4 * MIB + STORE_BLOCK_SIZE, 0), 0);
+	assert_int_equal(nbd_pread(nbd, read_back, 512, 4 * MIB, 0), 0);
+	/* a server that ends writes down what it has */
+	disconnect_client(nbd);
+	ASSERT_OK(volume_server_stop(&paths, 5000, &err));
+	ASSERT_OK(trace_read(place.root, &root, blocks, &count, &err));
+	assert_int_equal(count, 2);
+	assert_int_equal(blocks[0], 9);
+	assert_int_equal(blocks[1], 8);
+	/* now it is read ahead by it; the server may end meanwhile, and a shorter trace does not replace it */
+	ASSERT_OK(volume_server_start(&paths, &process, &err));
+	ASSERT_OK(volume_server_trace(&paths, &root, 600000, &err));
+	ASSERT_OK(volume_server_stop(&paths, 5000, &err));
+	ASSERT_OK(trace_read(place.root, &root, blocks, &count, &err));
+	assert_int_equal(count, 2);
 	place_close(&place);
 }
 
@@ -348,7 +447,9 @@ static void damage_leaves_a_note_with_the_volume(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = { TEST(a_stock_client_reads_writes_and_survives_a_kill),
-		TEST(another_export_is_refused), TEST(two_served_volumes_are_snapshot_at_one_instant),
+		TEST(a_guest_gets_an_error_and_never_damaged_bytes),
+		TEST(a_boot_is_traced_through_the_control_socket), TEST(another_export_is_refused),
+		TEST(two_served_volumes_are_snapshot_at_one_instant),
 		TEST(a_dropped_connection_releases_its_hold), TEST(a_server_waits_for_the_one_before_it),
 		TEST(damage_leaves_a_note_with_the_volume) };
 	if (!getenv("AMID_TEST_PLUGIN"))
