@@ -158,6 +158,8 @@ class Server:
             self.kill()
         kill_and_wait(self.machines() + self.volume_servers())
         shutil.rmtree(self.runtime, ignore_errors=True)
+        table = 'amid-' + hashlib.sha256(self.runtime.name.split('-')[1].encode()).hexdigest()[:8]
+        subprocess.run(['nft', 'delete', 'table', 'ip', table], check=False, stderr=subprocess.DEVNULL)
         for space in set(re.findall(r'event=vpc-network-made .*namespace=(\S+)', self.log.read_text(errors='replace'))):
             subprocess.run(['ip', 'netns', 'delete', space], check=False, stderr=subprocess.DEVNULL)
 
