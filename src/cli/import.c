@@ -305,9 +305,21 @@ static int register_image(struct import *import, const char **image_id, struct e
 	return *image_id ? 0 : error_set(err, ERROR_INVALID, "the service's answer has no image id");
 }
 
+static bool is_image_name(const char *name)
+{
+	static const char allowed[] =
+		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789()[] ./-'@_";
+	size_t length = strlen(name);
+	return length >= 3 && length <= 128 && strspn(name, allowed) == length;
+}
+
 /* Better to hear it before than after the upload. RegisterImage still decides. */
 static int check_name(struct import *import, struct error *err)
 {
+	if (!is_image_name(import->settings->name))
+		return error_set(err, ERROR_INVALID,
+			"--name %s: the name of an image has 3 to 128 letters, digits and characters of ()[] ./-'@_",
+			import->settings->name);
 	const struct client_pair parameters[] = { { "Owner.1", "self" }, { "Filter.1.Name", "name" },
 		{ "Filter.1.Value.1", import->settings->name }, { 0 } };
 	struct buffer answer BUFFER_SCOPED = { 0 };
