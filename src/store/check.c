@@ -8,7 +8,7 @@
 
 #include "base/arena.h"
 #include "base/text.h"
-#include "store/disk.h"
+#include "base/disk.h"
 #include "store/page.h"
 #include "store/store_internal.h"
 #include "base/banned.h"

@@ -19,13 +19,12 @@
 #include <stdatomic.h>
 #include <stddef.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/file.h"
 #include "base/log.h"
-#include "store/disk.h"
+#include "base/disk.h"
 #include "base/banned.h"
 
 enum { HEADER_SIZE = 4096, SLOT_WORDS = 8, SLOT_SIZE = 64, INITIAL_CAPACITY = 1024, VERSION = 1 };
@@ -47,7 +46,7 @@ struct header {
 	_Atomic uint32_t collecting;
 	/* pack number and header offset / 64 in one word, so that no crash can tear them */
 	_Atomic uint64_t checkpoint[PACK_CLASS_COUNT];
-	char boot_id[40];
+	char boot_id[DISK_BOOT_ID_SIZE];
 };
 
 typedef _Atomic uint64_t slot_words[SLOT_WORDS];
@@ -64,18 +63,10 @@ struct index {
 	pthread_mutex_t insert_lock;
 };
 
-static void read_boot_id(char out[40])
-{
-	memset(out, 0, 40);
-	int fd FILE_SCOPED = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
-	if (fd < 0 || read(fd, out, 36) != 36)
-		memset(out, 0, 40); /* equals no boot: then every unclean end counts as a loss of power */
-}
-
 static void unmap(struct index *index)
 {
 	if (index->header)
-		munmap(index->header, index->map_size);
+		disk_unmap(index->header, index->map_size);
 	index->header = NULL;
 }
 
@@ -93,9 +84,8 @@ static int map_file(struct index *index, int fd, struct error *err)
 		(uint64_t)status.st_size != HEADER_SIZE + check.capacity * SLOT_SIZE ||
 		atomic_load(&check.used) > check.capacity || atomic_load(&check.live) > check.capacity)
 		return error_set(err, ERROR_CORRUPT, "index %s is damaged", index->path);
-	int protection = index->writer ? PROT_READ | PROT_WRITE : PROT_READ;
-	void *map = mmap(NULL, (size_t)status.st_size, protection, MAP_SHARED, fd, 0);
-	if (map == MAP_FAILED)
+	void *map = disk_map(fd, (size_t)status.st_size, index->writer);
+	if (!map)
 		return error_set_errno(err, errno, "cannot map %s", index->path);
 	unmap(index);
 	index->header = map;
@@ -110,7 +100,7 @@ static int map_file(struct index *index, int fd, struct error *err)
 static int create_file(struct index *index, const char *path, uint64_t capacity, const struct header *old,
 	int *fd_out, struct error *err)
 {
-	int fd FILE_SCOPED = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	int fd FILE_SCOPED = disk_open(path, O_RDWR | O_CREAT | O_TRUNC, 0600);
 	if (fd < 0)
 		return error_set_errno(err, errno, "cannot make %s", path);
 	struct header fresh = {
@@ -146,8 +136,9 @@ static struct index *allocate(const char *folder, bool writer)
 
 static enum index_condition examine(const struct header *header)
 {
-	char boot_id[40];
-	read_boot_id(boot_id);
+	/* one that cannot be read equals no other: then every unclean end counts as a loss of power */
+	char boot_id[DISK_BOOT_ID_SIZE];
+	disk_boot_id(boot_id);
 	if (atomic_load(&header->clean))
 		return INDEX_CLEAN;
 	if (atomic_load(&header->collecting))
@@ -160,7 +151,7 @@ int index_open_writer(
 	const char *folder, struct index **index_out, enum index_condition *condition, struct error *err)
 {
 	struct index *index = allocate(folder, true);
-	int fd FILE_SCOPED = open(index->path, O_RDWR | O_CLOEXEC);
+	int fd FILE_SCOPED = disk_open(index->path, O_RDWR, 0);
 	if (fd < 0 && errno != ENOENT) {
 		error_set_errno(err, errno, "cannot open %s", index->path);
 		goto failed;
@@ -172,12 +163,12 @@ int index_open_writer(
 		file_close_cleanup(&fd);
 		fd = -1;
 		/* a damaged one is not cut short under the readers that have it mapped */
-		unlink(index->path);
+		disk_remove(index->path);
 		if (create_file(index, index->path, INITIAL_CAPACITY, NULL, &fd, err) ||
 			map_file(index, fd, err))
 			goto failed;
 		/* until it is filled it is worth nothing, should we die before */
-		read_boot_id(index->header->boot_id);
+		disk_boot_id(index->header->boot_id);
 		atomic_store(&index->header->clean, 0);
 	}
 	*index_out = index;
@@ -190,7 +181,7 @@ failed:
 int index_open_reader(const char *folder, struct index **index_out, struct error *err)
 {
 	struct index *index = allocate(folder, false);
-	int fd FILE_SCOPED = open(index->path, O_RDONLY | O_CLOEXEC);
+	int fd FILE_SCOPED = disk_open(index->path, O_RDONLY, 0);
 	if (fd < 0)
 		error_set_errno(err, errno, "cannot open %s", index->path);
 	if (fd < 0 || map_file(index, fd, err)) {
@@ -282,7 +273,7 @@ static bool follow_replacement(struct index *index)
 	pthread_rwlock_wrlock(&index->mapping_lock);
 	bool replaced = status.st_ino != index->inode || atomic_load(&index->header->superseded);
 	if (replaced) {
-		int fd FILE_SCOPED = open(index->path, O_RDONLY | O_CLOEXEC);
+		int fd FILE_SCOPED = disk_open(index->path, O_RDONLY, 0);
 		replaced = fd >= 0 && map_file(index, fd, NULL) == 0;
 	}
 	pthread_rwlock_unlock(&index->mapping_lock);
@@ -331,9 +322,9 @@ static void note_change(struct index *index)
 {
 	struct header *header = index->header;
 	if (atomic_load_explicit(&header->clean, memory_order_relaxed)) {
-		read_boot_id(header->boot_id);
+		disk_boot_id(header->boot_id);
 		atomic_store(&header->clean, 0);
-		if (msync(header, HEADER_SIZE, MS_SYNC))
+		if (disk_sync_map(header, 0, HEADER_SIZE))
 			log_error("index-sync-failed", "path=%s errno=%d", index->path, errno);
 	}
 }
@@ -437,7 +428,7 @@ int index_rebuild(struct index *index, bool empty, struct error *err)
 	for (uint64_t slot = 0; !empty && slot < index->capacity; slot++)
 		if (index_read_slot(index, slot, &entry))
 			put_entry(&next, &entry);
-	if (msync(next.header, next.map_size, MS_SYNC) || rename(path, index->path)) {
+	if (disk_sync_map(next.header, 0, next.map_size) || disk_rename(path, index->path)) {
 		error_set_errno(err, errno, "cannot replace %s", index->path);
 		unmap(&next);
 		return -1;
@@ -530,7 +521,7 @@ struct index_position index_checkpoint(const struct index *index, enum pack_clas
 
 static int sync_header(struct index *index, struct error *err)
 {
-	if (msync(index->header, HEADER_SIZE, MS_SYNC))
+	if (disk_sync_map(index->header, 0, HEADER_SIZE))
 		return error_set_errno(err, errno, "cannot sync %s", index->path);
 	return 0;
 }
@@ -538,21 +529,21 @@ static int sync_header(struct index *index, struct error *err)
 int index_write_checkpoint(
 	struct index *index, const struct index_position positions[PACK_CLASS_COUNT], struct error *err)
 {
-	if (msync(index->header, index->map_size, MS_SYNC))
+	if (disk_sync_map(index->header, 0, index->map_size))
 		return error_set_errno(err, errno, "cannot sync %s", index->path);
 	for (int group = 0; group < PACK_CLASS_COUNT; group++)
 		atomic_store(&index->header->checkpoint[group],
 			positions[group].pack | (positions[group].offset / OBJECT_HEADER_SIZE) << 32);
-	read_boot_id(index->header->boot_id);
+	disk_boot_id(index->header->boot_id);
 	return sync_header(index, err);
 }
 
 int index_mark_collecting(struct index *index, bool collecting, struct error *err)
 {
 	if (collecting) {
-		read_boot_id(index->header->boot_id);
+		disk_boot_id(index->header->boot_id);
 		atomic_store(&index->header->clean, 0);
-	} else if (msync(index->header, index->map_size, MS_SYNC)) {
+	} else if (disk_sync_map(index->header, 0, index->map_size)) {
 		return error_set_errno(err, errno, "cannot sync %s", index->path);
 	}
 	atomic_store(&index->header->collecting, collecting);
@@ -561,7 +552,7 @@ int index_mark_collecting(struct index *index, bool collecting, struct error *er
 
 int index_mark_clean(struct index *index, struct error *err)
 {
-	if (msync(index->header, index->map_size, MS_SYNC))
+	if (disk_sync_map(index->header, 0, index->map_size))
 		return error_set_errno(err, errno, "cannot sync %s", index->path);
 	atomic_store(&index->header->clean, 1);
 	return sync_header(index, err);

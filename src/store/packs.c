@@ -16,13 +16,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "base/file.h"
 #include "base/log.h"
 #include "base/text.h"
-#include "store/disk.h"
+#include "base/disk.h"
 #include "base/banned.h"
 
 enum { TABLE_LEAF = 1024, TABLE_LEAVES = 4096, PAGE_SIZE_ON_DISK = 4096, DIRTY_LIMIT = 64 };
@@ -119,7 +118,7 @@ void packs_close(struct packs *packs)
 		int fd;
 		if (active->header.number && active->reserved > active->end && !packs->failed &&
 			!packs_descriptor(packs, active->header.number, &fd, NULL) &&
-			ftruncate(fd, (off_t)active->end))
+			disk_truncate(fd, active->end))
 			log_warning("pack-truncate-failed", "pack=%" PRIu32 " errno=%d",
 				active->header.number, errno);
 		pthread_mutex_destroy(&active->lock);
@@ -153,7 +152,7 @@ static int open_descriptor(struct packs *packs, uint32_t number, int flags, int 
 	int fd = (*leaf)[number % TABLE_LEAF] - 1;
 	int open_errno = 0;
 	if (fd < 0) {
-		fd = open(path, flags | O_CLOEXEC | O_NOFOLLOW, 0600);
+		fd = disk_open(path, flags, 0600);
 		open_errno = errno;
 		if (fd >= 0)
 			(*leaf)[number % TABLE_LEAF] = fd + 1;
@@ -190,14 +189,13 @@ int packs_read_header(struct packs *packs, uint32_t number, struct pack_header *
 	return 0;
 }
 
-/* What statvfs calls available, less the part that is kept free: a fiftieth of the disk, at most 1 GiB. */
+/* What the disk has available, less the part that is kept free: a fiftieth of the disk, at most 1 GiB. */
 static uint64_t disk_available(const struct packs *packs)
 {
-	struct statvfs status;
-	if (statvfs(packs->folder, &status))
+	uint64_t total, free_bytes;
+	if (disk_space(packs->folder, &total, &free_bytes))
 		return 0;
-	uint64_t reserve = (uint64_t)status.f_blocks * status.f_frsize / 50;
-	uint64_t free_bytes = (uint64_t)status.f_bavail * status.f_frsize;
+	uint64_t reserve = total / 50;
 	if (reserve > 1ULL << 30)
 		reserve = 1ULL << 30;
 	return free_bytes > reserve ? free_bytes - reserve : 0;
@@ -467,7 +465,7 @@ int packs_remove(struct packs *packs, uint32_t number, bool *removed, struct err
 	if (!removable)
 		return 0;
 	format_path(packs, number, path, sizeof path);
-	if (unlink(path) && errno != ENOENT)
+	if (disk_remove(path) && errno != ENOENT)
 		return error_set_errno(err, errno, "cannot remove %s", path);
 	*removed = true;
 	return 0;

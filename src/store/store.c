@@ -18,7 +18,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/text.h"
-#include "store/disk.h"
+#include "base/disk.h"
 #include "base/banned.h"
 
 enum { LOAD_SHOULD_GROW = 60, LOAD_MUST_GROW = 85 };
@@ -60,7 +60,7 @@ static int lock_folder(struct store *store, struct error *err)
 	char path[4096];
 	if ((size_t)snprintf(path, sizeof path, "%s/lock", store->folder) >= sizeof path)
 		return error_set(err, ERROR_INVALID, "path too long: %s", store->folder);
-	store->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	store->lock_fd = disk_open(path, O_RDWR | O_CREAT, 0600);
 	if (store->lock_fd < 0)
 		return error_set_errno(err, errno, "cannot open %s", path);
 	if (flock(store->lock_fd, LOCK_EX | LOCK_NB))

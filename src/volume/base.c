@@ -14,7 +14,7 @@
 #include "base/arena.h"
 #include "base/log.h"
 #include "base/text.h"
-#include "store/disk.h"
+#include "base/disk.h"
 #include "store/tree.h"
 #include "base/banned.h"
 

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/arena.h"
+#include "base/disk.h"
 #include "base/log.h"
 #include "store/store.h"
 #include "base/banned.h"
@@ -296,8 +297,8 @@ static int grow(struct volume *volume, uint64_t size, struct manifest *manifest,
 		return -1;
 	pthread_mutex_lock(&volume->stack_lock);
 	atomic_store(&volume->size, size);
-	if (ftruncate(volume->stack->layers[0]->data_fd, (off_t)size) ||
-		(volume->spare && ftruncate(volume->spare->data_fd, (off_t)size)))
+	if (disk_truncate(volume->stack->layers[0]->data_fd, size) ||
+		(volume->spare && disk_truncate(volume->spare->data_fd, size)))
 		log_warning("layer-extend-failed", "volume=%s errno=%d", volume->name,
 			errno); /* writes extend it as well */
 	pthread_mutex_unlock(&volume->stack_lock);

@@ -14,7 +14,7 @@
 #include <string.h>
 
 #include "base/arena.h"
-#include "store/disk.h"
+#include "base/disk.h"
 #include "base/banned.h"
 
 struct stack *volume_stack_enter(struct volume *volume, unsigned stripe)

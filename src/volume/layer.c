@@ -18,7 +18,7 @@
 
 #include "base/arena.h"
 #include "base/text.h"
-#include "store/disk.h"
+#include "base/disk.h"
 #include "store/wire.h"
 #include "base/banned.h"
 
@@ -65,7 +65,7 @@ static int open_file(
 {
 	char path[PATH_SIZE];
 	file_path(folder, number, suffix, path);
-	*fd = open(path, flags | O_CLOEXEC | O_NOFOLLOW, 0600);
+	*fd = disk_open(path, flags, 0600);
 	return *fd < 0 ? error_set_errno(err, errno, "cannot open %s", path) : 0;
 }
 
@@ -99,7 +99,7 @@ int layer_create(const struct layer_place *place, uint64_t number, uint64_t size
 		write_map_header(layer, err))
 		goto failed;
 	/* full length from the start, so that syncs need not write a new one each time */
-	if (ftruncate(layer->data_fd, (off_t)size)) {
+	if (disk_truncate(layer->data_fd, size)) {
 		error_set_errno(err, errno, "cannot make layer %" PRIu64 " of %s", number, place->folder);
 		goto failed;
 	}
@@ -200,7 +200,7 @@ void layer_remove_live(const struct layer_place *place, uint64_t number)
 {
 	char path[PATH_SIZE];
 	live_path(place, number, path);
-	unlink(path);
+	disk_remove(path);
 }
 
 int layer_remove(const struct layer_place *place, uint64_t number, struct error *err)
@@ -212,7 +212,7 @@ int layer_remove(const struct layer_place *place, uint64_t number, struct error 
 		layer_remove_live(place, number);
 	for (int i = 0; i < 2; i++) {
 		file_path(place->folder, number, suffixes[i], path);
-		if (unlink(path) && errno != ENOENT)
+		if (disk_remove(path) && errno != ENOENT)
 			result = error_set_errno(err, errno, "cannot remove %s", path);
 	}
 	return result;
