@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "base/arena.h"
+#include "base/file.h"
 #include "base/text.h"
 #include "base/disk.h"
 #include "store/wire.h"
@@ -80,6 +81,14 @@ static int write_map_header(const struct layer *layer, struct error *err)
 	return 0;
 }
 
+/* Empties a map that does not count, durably before there is a header that makes the rest count. */
+static int begin_map(const struct layer *layer, struct error *err)
+{
+	if (disk_truncate(layer->map_fd, 0) || disk_sync(layer->map_fd))
+		return error_set_errno(err, errno, "cannot empty the map of layer %" PRIu64, layer->number);
+	return write_map_header(layer, err);
+}
+
 static int create_live(const struct layer_place *place, struct layer *layer, struct error *err)
 {
 	char path[PATH_SIZE];
@@ -116,6 +125,21 @@ failed:
 	return -1;
 }
 
+/* The header of a map goes to disk with the first flush. Before that nothing in the file counts, whatever of it was written out. */
+static bool is_unwritten(uint64_t size, const uint8_t header[MAP_HEADER_SIZE])
+{
+	return size < MAP_HEADER_SIZE || !header[0];
+}
+
+bool layer_was_flushed(const char *folder, uint64_t number)
+{
+	uint8_t header[MAP_HEADER_SIZE];
+	struct stat status;
+	int fd FILE_SCOPED = -1;
+	return !open_file(folder, number, "map", O_RDONLY, &fd, NULL) && !fstat(fd, &status) &&
+		!disk_read(fd, header, sizeof header, 0) && !is_unwritten((uint64_t)status.st_size, header);
+}
+
 /* An empty map file is that of a layer that was never flushed. */
 static int load_durable_map(struct layer *layer, const char *folder, bool may_be_empty, struct error *err)
 {
@@ -128,10 +152,8 @@ static int load_durable_map(struct layer *layer, const char *folder, bool may_be
 		!memcmp(header, MAP_MAGIC, sizeof MAP_MAGIC) && wire_get(header + 8, 4) == 1 &&
 		wire_get(header + 16, 8) == layer->number;
 	if (!sound) {
-		/* its header goes to disk with the first flush; before that nothing in it counts */
-		bool unwritten = !status.st_size || !header[0];
-		if (may_be_empty && unwritten)
-			return write_map_header(layer, err);
+		if (may_be_empty && is_unwritten((uint64_t)status.st_size, header))
+			return begin_map(layer, err);
 		return error_set(err, ERROR_CORRUPT, "the map of layer %" PRIu64 " of %s is damaged",
 			layer->number, folder);
 	}

@@ -40,6 +40,8 @@ int layer_open_live(
 bool layer_find_active(const struct layer_place *place, uint64_t number, uint64_t *frozen_size);
 /* Opens a layer that is durable, for reading. */
 int layer_open_frozen(const char *folder, uint64_t number, struct layer **layer, struct error *err);
+/* Whether a layer's map was ever made durable; one that was not holds nothing that counts. */
+bool layer_was_flushed(const char *folder, uint64_t number);
 void layer_close(struct layer *layer); /* NULL is legal; removes nothing */
 /* Removes the layer's live map, or all its files. Missing ones are fine. */
 void layer_remove_live(const struct layer_place *place, uint64_t number);

@@ -83,8 +83,8 @@ static char *make_unfinished(struct arena *scratch, const char *folder)
 	char *path;
 	do {
 		text_random_bytes(bytes, sizeof bytes);
-		path = arena_printf(scratch, "%s" VOLUME_UNFINISHED "%s", folder,
-			text_hex(bytes, sizeof bytes, hex));
+		path = arena_printf(
+			scratch, "%s" VOLUME_UNFINISHED "%s", folder, text_hex(bytes, sizeof bytes, hex));
 		if (!disk_make_folder(path, 0700))
 			return path;
 	} while (errno == EEXIST);
