@@ -110,17 +110,25 @@ int file_replace(const char *path, const void *data, size_t size, mode_t mode, s
 	return file_sync_folder(dirname(arena_strdup(scratch, path)), err);
 }
 
+static int sync_parent(const char *path)
+{
+	struct arena *scratch ARENA_SCOPED = arena_create();
+	return disk_sync_folder(dirname(arena_strdup(scratch, path)));
+}
+
 int file_make_folder(const char *path, mode_t mode, struct error *err)
 {
 	struct arena *scratch ARENA_SCOPED = arena_create();
 	char *copy = arena_strdup(scratch, path);
 	for (char *slash = strchr(copy + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
 		*slash = '\0';
-		if (disk_make_folder(copy, mode) && errno != EEXIST)
+		bool made = !disk_make_folder(copy, mode);
+		if ((!made && errno != EEXIST) || (made && sync_parent(copy)))
 			return error_set_errno(err, errno, "cannot make folder %s", copy);
 		*slash = '/';
 	}
-	if (disk_make_folder(copy, mode) && errno != EEXIST)
+	/* the last one's name is made durable in any case: who made it may not have lived to do that */
+	if ((disk_make_folder(copy, mode) && errno != EEXIST) || sync_parent(copy))
 		return error_set_errno(err, errno, "cannot make folder %s", path);
 	return 0;
 }

@@ -189,6 +189,14 @@ int packs_read_header(struct packs *packs, uint32_t number, struct pack_header *
 	return 0;
 }
 
+bool packs_is_unbegun(struct packs *packs, uint32_t number)
+{
+	struct stat status;
+	int fd;
+	return !packs_descriptor(packs, number, &fd, NULL) && !fstat(fd, &status) &&
+		status.st_size <= PACK_HEADER_SIZE;
+}
+
 /* What the disk has available, less the part that is kept free: a fiftieth of the disk, at most 1 GiB. */
 static uint64_t disk_available(const struct packs *packs)
 {

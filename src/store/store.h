@@ -83,9 +83,13 @@ struct store_usage {
 void store_get_usage(struct store *store, struct store_usage *usage);
 
 /*
- * Checks the whole store: every object's bytes against its digest, the index against the packs, every page's and root's children present. `report` gets a line for each
+ * Checks the whole store: every object's bytes against its digest, the index against the packs. A page or root may refer to something that is missing: a loss of power
+ * or a collection that died can leave such; only store_check_roots, which is given the roots that are in use, can say that something is. `report` gets a line for each
  * fault (names pack, offset, digest). *faults counts them. Returns -1 only if the check itself could not be done.
  */
 typedef void store_report(void *context, const char *line);
 int store_check(
 	struct store *store, store_report *report, void *context, uint64_t *faults, struct error *err);
+/* Checks that everything is there which the roots reach; `next_root` as in store_collect. */
+int store_check_roots(struct store *store, store_next_root *next_root, void *roots, store_report *report,
+	void *context, uint64_t *faults, struct error *err);

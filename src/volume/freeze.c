@@ -16,6 +16,7 @@
 
 #include "base/arena.h"
 #include "base/disk.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "store/store.h"
 #include "base/banned.h"
@@ -169,6 +170,9 @@ static int sync_stack(struct volume *volume, struct manifest *manifest, struct e
 		else if (layer->broken)
 			atomic_store(&volume->failed, true);
 	}
+	/* names of layers that the manifest is going to speak of are durable before it is */
+	if (!result)
+		result = file_sync_folder(volume->folder, err);
 	*manifest = *volume->manifest;
 	describe_layers(copy, manifest);
 	if (!result)

@@ -291,10 +291,12 @@ static int flush_locked(struct layer *layer, struct layer_batch *batch, struct e
 		if (batch->count < FLUSH_BATCH)
 			break;
 	}
-	if (map_written && disk_sync(layer->map_fd)) {
+	/* a layer in which nothing was ever written has a map, too: frozen, it may not be taken for a damaged one */
+	if ((map_written || !layer->map_synced) && disk_sync(layer->map_fd)) {
 		layer->broken = true;
 		goto failed;
 	}
+	layer->map_synced = true;
 	return 0;
 failed:
 	error_set_errno(err, errno, "cannot flush layer %" PRIu64, layer->number);

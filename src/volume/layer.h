@@ -19,6 +19,7 @@ struct layer {
 	_Atomic bool data_dirty; /* data was written since the last sync of it */
 	_Atomic bool durable;    /* frozen and wholly on disk */
 	_Atomic bool broken;     /* a sync failed: see disk_sync */
+	bool map_synced;         /* the map file, and be it only its header, is on disk. Guarded by flush_lock. */
 	pthread_mutex_t flush_lock;
 	struct layer_batch *batch; /* the flush's memory, made by the first */
 };
@@ -47,6 +48,6 @@ void layer_close(struct layer *layer); /* NULL is legal; removes nothing */
 void layer_remove_live(const struct layer_place *place, uint64_t number);
 int layer_remove(const struct layer_place *place, uint64_t number, struct error *err);
 
-/* Data, then map: what was written before the call is durable when it returns. Does nothing when nothing was written. */
+/* Data, then map: what was written before the call is durable when it returns. Does nothing when nothing was written since the last, but for the first: a layer that is durable has a map. */
 int layer_flush(struct layer *layer, struct error *err);
 void layer_note_write(struct layer *layer);

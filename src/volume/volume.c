@@ -59,6 +59,8 @@ static int write_new_volume(const char *folder, uint64_t size, const struct dige
 	struct layer *layer = NULL;
 	int result = layer_create(&place, 1, size, &layer, err);
 	if (!result)
+		result = file_sync_folder(folder, err);
+	if (!result)
 		result = manifest_write(folder, manifest, err);
 	layer_close(layer);
 	free(manifest);

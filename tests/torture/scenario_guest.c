@@ -329,7 +329,11 @@ static int check_folders(const struct survivor *survivor, struct error *err)
 	const struct guest *guest = &survivor->guest;
 	if (volume_check(guest->folder, torture_report, &found, &faults, err))
 		return -1;
+	struct roots roots = { .guest = guest, .position = survivor->position };
 	if (!faults && guest->store && store_check(guest->store, torture_report, &found, &faults, err))
+		return -1;
+	if (!faults && guest->store &&
+		store_check_roots(guest->store, next_root, &roots, torture_report, &found, &faults, err))
 		return -1;
 	return faults ? error_set(err, ERROR_CORRUPT, "%" PRIu64 " faults: %s", faults, found.message) : 0;
 }

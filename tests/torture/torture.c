@@ -145,6 +145,12 @@ static bool is_between_stores(const struct recording *recording, size_t position
 		recording->operations[position - 1].stored;
 }
 
+static int compare_numbers(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+	return (x > y) - (x < y);
+}
+
 /* Crashes in the middle of the recovery that `recovery` recorded, with the same expectations. */
 static void crash_recovery(struct torture *torture, void *expected, const struct recording *recovery,
 	uint64_t position, enum crash_kind kind, uint64_t seed)
@@ -155,10 +161,10 @@ static void crash_recovery(struct torture *torture, void *expected, const struct
 		return;
 	for (int i = 0; i < SECOND_POINTS; i++)
 		cuts[i] = recovery->initial + 1 + random_next(&seed) % steps;
-	for (int i = 1; i < SECOND_POINTS; i++)
-		if (cuts[i] < cuts[i - 1])
-			cuts[i] = cuts[i - 1];
+	qsort(cuts, SECOND_POINTS, sizeof *cuts, compare_numbers);
 	struct crash_builder *builder = crash_builder_create(recovery);
+	if (getenv("TORTURE_PRINT_RECOVERY") && strstr(where, getenv("TORTURE_PRINT_RECOVERY")))
+		recording_print(recovery, 0, recovery->count);
 	for (int i = 0; i < SECOND_POINTS; i++) {
 		uint64_t plan = random_next(&seed);
 		if (kind == CRASH_PROCESS && is_between_stores(recovery, cuts[i]))
