@@ -253,6 +253,8 @@ static void *run_scenario(struct torture *torture, struct recording **recording)
 	void *expected = torture->scenario->run(torture->root, torture->seed);
 	*recording = simulated_disk_stop();
 	alarm(0);
+	if (getenv("TORTURE_PRINT") && strstr(where, getenv("TORTURE_PRINT")))
+		recording_print(*recording, 0, (*recording)->count);
 	atomic_fetch_add(&torture->tally->runs, 1);
 	return expected;
 }
@@ -260,10 +262,9 @@ static void *run_scenario(struct torture *torture, struct recording **recording)
 static void visit_crashes(struct torture *torture)
 {
 	struct recording *recording;
+	snprintf(where, sizeof where, "scenario=%s run-seed=%" PRIu64, torture->scenario->name, torture->seed);
 	void *expected = run_scenario(torture, &recording);
 	struct crash_builder *builder = crash_builder_create(recording);
-	if (getenv("TORTURE_PRINT"))
-		recording_print(recording, 0, recording->count);
 	for (size_t position = recording->initial + 1; position <= recording->count && !is_enough(torture);
 		position++)
 		visit_position(torture, expected, recording, builder, position);
@@ -310,7 +311,7 @@ static void visit_faults(struct torture *torture)
 	recording_destroy(recording);
 	torture->scenario->destroy(expected);
 	uint64_t stride = calls / FAULT_STEPS + 1;
-	for (uint64_t call = random_next(&seed) % stride; call < calls && !is_enough(torture); call += stride)
+	for (uint64_t call = random_next(&seed) % stride; call < calls && atomic_load(&torture->tally->failures) < FAILURES_SHOWN; call += stride)
 		visit_fault(torture, kinds[random_next(&seed) % (sizeof kinds / sizeof *kinds)], call);
 }
 
@@ -323,8 +324,7 @@ static void torture_scenario(struct torture *torture, uint64_t seed)
 	for (uint64_t run = 0; !is_enough(torture); run++) {
 		torture->seed = seed + run;
 		visit_crashes(torture);
-		if (!is_enough(torture) || !run)
-			visit_faults(torture);
+		visit_faults(torture);
 	}
 }
 
