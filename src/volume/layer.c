@@ -273,6 +273,16 @@ static int write_batch(struct layer *layer, const struct layer_batch *batch)
 	return 0;
 }
 
+/*
+ * After a failed sync what was written since the last one may be on the disk or not, and read back so or so. Grains that were made of what lies below, flushed long ago, are among it: so the live map counts no
+ * more, and whoever opens the layer next starts from the last flush.
+ */
+static void give_up(struct layer *layer)
+{
+	layer->broken = true;
+	map_distrust(layer->map);
+}
+
 /* The caller holds flush_lock. */
 static int flush_locked(struct layer *layer, struct layer_batch *batch, struct error *err)
 {
@@ -282,7 +292,7 @@ static int flush_locked(struct layer *layer, struct layer_batch *batch, struct e
 		/* copies first: what they speak of was written before, so the sync covers it */
 		take_batch(layer, &from, batch);
 		if (atomic_exchange(&layer->data_dirty, false) && disk_sync(layer->data_fd)) {
-			layer->broken = true;
+			give_up(layer);
 			goto failed;
 		}
 		if (write_batch(layer, batch))
@@ -293,7 +303,7 @@ static int flush_locked(struct layer *layer, struct layer_batch *batch, struct e
 	}
 	/* a layer in which nothing was ever written has a map, too: frozen, it may not be taken for a damaged one */
 	if ((map_written || !layer->map_synced) && disk_sync(layer->map_fd)) {
-		layer->broken = true;
+		give_up(layer);
 		goto failed;
 	}
 	layer->map_synced = true;

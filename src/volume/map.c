@@ -208,6 +208,12 @@ void map_mark_ready(struct map *map)
 	atomic_store(&map->header->ready, 1);
 }
 
+void map_distrust(struct map *map)
+{
+	if (map->header)
+		atomic_store(&map->header->ready, 0);
+}
+
 void map_mark_active(struct map *map, uint64_t frozen_size)
 {
 	atomic_store(&map->header->frozen_size, frozen_size);

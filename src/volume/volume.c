@@ -170,10 +170,13 @@ static bool is_in_manifest(const struct manifest *manifest, uint64_t number)
 	return false;
 }
 
-/* Removes files of layers that are not in the manifest (which by now has every layer of the stack). */
+/*
+ * Removes files of layers that are not in the manifest (which by now has every layer of the stack). The manifest's name is made durable before: its writer may have died, or failed, between giving it and that, and the
+ * one before still speaks of them.
+ */
 static void remove_leftovers(const struct volume *volume)
 {
-	DIR *folder = opendir(volume->folder);
+	DIR *folder = file_sync_folder(volume->folder, NULL) ? NULL : opendir(volume->folder);
 	for (struct dirent *entry; folder && (entry = readdir(folder));) {
 		uint64_t number;
 		char suffix[5];

@@ -214,6 +214,33 @@ struct recording *recording_create(const char *root)
 	return recording;
 }
 
+struct recording *recording_fork(const struct recording *recording, size_t count, const char *root)
+{
+	struct recording *fork = memory_alloc(sizeof *fork);
+	memset(fork, 0, sizeof *fork);
+	snprintf(fork->root, sizeof fork->root, "%s", root);
+	fork->nodes[fork->node_count++].folder = true;
+	for (size_t i = 0; i < count; i++) {
+		const struct operation *operation = &recording->operations[i];
+		if (operation->kind == OPERATION_WRITE)
+			recording_add_data(fork, operation->node, operation->offset, operation->data,
+				operation->size, operation->stored);
+		else if (operation->kind == OPERATION_CREATE)
+			recording_add_create(fork, operation->node, operation->name,
+				recording->nodes[operation->child].folder);
+		else if (operation->kind == OPERATION_RENAME)
+			recording_add_rename(fork, operation->node, operation->name, operation->to_folder,
+				operation->to_name);
+		else if (operation->kind == OPERATION_REMOVE)
+			recording_add_remove(fork, operation->node, operation->name);
+		else
+			recording_add_change(fork, operation->kind, operation->node, operation->offset,
+				operation->size);
+	}
+	fork->initial = recording->initial;
+	return fork;
+}
+
 void recording_destroy(struct recording *recording)
 {
 	if (!recording)

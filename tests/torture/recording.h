@@ -59,6 +59,8 @@ struct recording {
 	uint32_t node_count;
 };
 
+/* Another one that goes on from the first `count` operations of this one, in another folder that holds what they left. */
+struct recording *recording_fork(const struct recording *recording, size_t count, const char *root);
 /* A recording of the folder `root`, which may hold something. */
 struct recording *recording_create(const char *root);
 void recording_destroy(struct recording *recording); /* NULL is legal */

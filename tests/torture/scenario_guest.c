@@ -71,6 +71,9 @@ static void close_all(struct guest *guest, bool store_as_well)
 {
 	volume_close(guest->volume);
 	guest->volume = NULL;
+	/* its last flush may have been what failed */
+	if (simulated_disk_has_failed())
+		model_sync_failed(&guest->model);
 	if (store_as_well) {
 		store_close(guest->store);
 		guest->store = NULL;

@@ -114,10 +114,10 @@ static void forget_mapping(struct mapping *mapping)
 	*mapping = (struct mapping){ 0 };
 }
 
-void simulated_disk_record(const char *root)
+void simulated_disk_record(struct recording *recording)
 {
 	pthread_mutex_lock(&disk.lock);
-	disk.recording = recording_create(root);
+	disk.recording = recording;
 	memset(disk.nodes, -1, sizeof disk.nodes);
 	pthread_mutex_unlock(&disk.lock);
 }

@@ -17,8 +17,8 @@ enum fault_kind {
 	FAULT_ENOSPC_ON, /* the disk is full from then on; what needs no space works */
 };
 
-/* From here on changes below `root` are recorded. What is in it counts as durable. */
-void simulated_disk_record(const char *root);
+/* From here on changes are recorded: of recording_create or recording_fork, which simulated_disk_stop gives back. */
+void simulated_disk_record(struct recording *recording);
 /* Ends that; the recording is the caller's to destroy. */
 struct recording *simulated_disk_stop(void);
 /* How many operations there are: what was done before has its effects among them. 0 when nothing is recorded. */

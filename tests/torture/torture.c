@@ -151,33 +151,35 @@ static int compare_numbers(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-/* Crashes in the middle of the recovery that `recovery` recorded, with the same expectations. */
-static void crash_recovery(struct torture *torture, void *expected, const struct recording *recovery,
+/*
+ * Crashes in the middle of the recovery that `recovery` recorded from operation `begin` on, with the same expectations. The death of a process may be followed by another one or by a loss of power, which also takes
+ * what the first process had not synced.
+ */
+static void crash_recovery(struct torture *torture, void *expected, const struct recording *recovery, size_t begin,
 	uint64_t position, enum crash_kind kind, uint64_t seed)
 {
-	size_t length = strlen(where), steps = recovery->count - recovery->initial;
+	size_t length = strlen(where), steps = recovery->count - begin;
 	uint64_t cuts[SECOND_POINTS];
 	if (!steps)
 		return;
 	for (int i = 0; i < SECOND_POINTS; i++)
-		cuts[i] = recovery->initial + 1 + random_next(&seed) % steps;
+		cuts[i] = begin + 1 + random_next(&seed) % steps;
 	qsort(cuts, SECOND_POINTS, sizeof *cuts, compare_numbers);
 	struct crash_builder *builder = crash_builder_create(recovery);
-	if (getenv("TORTURE_PRINT_RECOVERY") && strstr(where, getenv("TORTURE_PRINT_RECOVERY")))
+	if (getenv("TORTURE_PRINT") && strstr(where, getenv("TORTURE_PRINT")))
 		recording_print(recovery, 0, recovery->count);
 	for (int i = 0; i < SECOND_POINTS; i++) {
 		uint64_t plan = random_next(&seed);
-		if (kind == CRASH_PROCESS && is_between_stores(recovery, cuts[i]))
+		enum crash_kind second = kind == CRASH_POWER || plan % 2 ? CRASH_POWER : CRASH_PROCESS;
+		if (second == CRASH_PROCESS && is_between_stores(recovery, cuts[i]))
 			continue;
-		snprintf(where + length, sizeof where - length, " second=%" PRIu64, cuts[i]);
+		snprintf(where + length, sizeof where - length, " second=%" PRIu64 " crash=%s plan=%" PRIu64, cuts[i],
+			second == CRASH_POWER ? "power" : "process", plan);
 		empty_folder(torture->again);
 		crash_builder_advance(builder, cuts[i]);
-		/* a loss of power is no better for coming twice, and what a kill left may be lost by the next loss of power */
-		crash_builder_plan(builder, CRASH_POWER, plan);
-		if (kind == CRASH_PROCESS)
-			crash_builder_plan(builder, CRASH_PROCESS, plan);
+		crash_builder_plan(builder, second, plan);
 		crash_builder_build(builder, torture->again);
-		verify(torture, expected, torture->again, kind == CRASH_POWER ? 3 : 1, position, kind, plan);
+		verify(torture, expected, torture->again, kind + second + 1, position, second, plan);
 		atomic_fetch_add(&torture->tally->second_points, 1);
 	}
 	where[length] = '\0';
@@ -185,8 +187,8 @@ static void crash_recovery(struct torture *torture, void *expected, const struct
 }
 
 /* One crash point: built, verified, counted. */
-static void visit(struct torture *torture, void *expected, struct crash_builder *builder, uint64_t position,
-	enum crash_kind kind, uint64_t plan)
+static void visit(struct torture *torture, void *expected, const struct recording *recording,
+	struct crash_builder *builder, uint64_t position, enum crash_kind kind, uint64_t plan)
 {
 	uint64_t seed = plan;
 	snprintf(where, sizeof where,
@@ -195,14 +197,18 @@ static void visit(struct torture *torture, void *expected, struct crash_builder 
 		plan);
 	empty_folder(torture->crashed);
 	crash_builder_build(builder, torture->crashed);
-	bool second = random_next(&seed) % SECOND_SHARE == 0;
-	if (second)
-		simulated_disk_record(torture->crashed);
-	int result = verify(
-		torture, expected, torture->crashed, kind == CRASH_POWER ? 2 : 1, position, kind, plan);
-	struct recording *recovery = second ? simulated_disk_stop() : NULL;
-	if (second && !result)
-		crash_recovery(torture, expected, recovery, position, kind, seed);
+	bool twice = random_next(&seed) % SECOND_SHARE == 0;
+	size_t begin = 0;
+	if (twice) {
+		struct recording *fresh = kind == CRASH_POWER ? recording_create(torture->crashed)
+							      : recording_fork(recording, position, torture->crashed);
+		begin = fresh->count;
+		simulated_disk_record(fresh);
+	}
+	int result = verify(torture, expected, torture->crashed, kind + 1, position, kind, plan);
+	struct recording *recovery = twice ? simulated_disk_stop() : NULL;
+	if (twice && !result)
+		crash_recovery(torture, expected, recovery, begin, position, kind, seed);
 	recording_destroy(recovery);
 	torture->points++;
 	atomic_fetch_add(&torture->tally->points, 1);
@@ -223,7 +229,7 @@ static void visit_position(struct torture *torture, void *expected, const struct
 	crash_builder_advance(builder, position);
 	if (!is_between_stores(recording, position)) {
 		crash_builder_plan(builder, CRASH_PROCESS, 0);
-		visit(torture, expected, builder, position, CRASH_PROCESS, random_next(&seed));
+		visit(torture, expected, recording, builder, position, CRASH_PROCESS, random_next(&seed));
 	}
 	for (int i = 0; i < PLANS && !is_enough(torture); i++) {
 		uint64_t plan = random_next(&seed),
@@ -234,7 +240,7 @@ static void visit_position(struct torture *torture, void *expected, const struct
 		if (known)
 			continue;
 		seen[seen_count++] = fingerprint;
-		visit(torture, expected, builder, position, CRASH_POWER, plan);
+		visit(torture, expected, recording, builder, position, CRASH_POWER, plan);
 	}
 }
 
@@ -242,14 +248,12 @@ static void visit_position(struct torture *torture, void *expected, const struct
 static void *run_scenario(struct torture *torture, struct recording **recording)
 {
 	char tmpfs[300];
-	snprintf(
-		where, sizeof where, "scenario=%s run-seed=%" PRIu64, torture->scenario->name, torture->seed);
 	empty_folder(torture->root);
 	snprintf(tmpfs, sizeof tmpfs, "%s/" RECORDING_TMPFS, torture->root);
 	empty_folder(tmpfs);
 	alarm(HANG_SECONDS);
 	simulated_disk_set_boot(1);
-	simulated_disk_record(torture->root);
+	simulated_disk_record(recording_create(torture->root));
 	void *expected = torture->scenario->run(torture->root, torture->seed);
 	*recording = simulated_disk_stop();
 	alarm(0);
