@@ -226,6 +226,10 @@ static int collect(
 	struct collection *collection, store_next_root *next_root, void *context, struct error *err)
 {
 	struct store *store = collection->store;
+	/* the one before took objects out of the index and could not say so in their headers */
+	if (index_is_collecting(store->index))
+		return error_set(err, ERROR_UNAVAILABLE,
+			"a collection of %s failed; the store has to be opened again", store->folder);
 	if (index_load_percent(store->index) >= LOAD_BEFORE) {
 		/* now, since it may not grow while its slots are marked */
 		pthread_rwlock_wrlock(&store->quiet);

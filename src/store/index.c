@@ -139,10 +139,11 @@ static enum index_condition examine(const struct header *header)
 	/* one that cannot be read equals no other: then every unclean end counts as a loss of power */
 	char boot_id[DISK_BOOT_ID_SIZE];
 	disk_boot_id(boot_id);
-	if (atomic_load(&header->clean))
-		return INDEX_CLEAN;
+	/* first, since a store whose collection failed is closed in order, too */
 	if (atomic_load(&header->collecting))
 		return INDEX_COLLECTING;
+	if (atomic_load(&header->clean))
+		return INDEX_CLEAN;
 	return boot_id[0] && !memcmp(boot_id, header->boot_id, sizeof boot_id) ? INDEX_INTERRUPTED
 									       : INDEX_LOST_POWER;
 }
@@ -536,6 +537,11 @@ int index_write_checkpoint(
 			positions[group].pack | (positions[group].offset / OBJECT_HEADER_SIZE) << 32);
 	disk_boot_id(index->header->boot_id);
 	return sync_header(index, err);
+}
+
+bool index_is_collecting(const struct index *index)
+{
+	return atomic_load(&index->header->collecting);
 }
 
 int index_mark_collecting(struct index *index, bool collecting, struct error *err)

@@ -78,5 +78,6 @@ struct index_position index_checkpoint(const struct index *index, enum pack_clas
 int index_write_checkpoint(
 	struct index *index, const struct index_position positions[PACK_CLASS_COUNT], struct error *err);
 /* Durable marks. While a writer is open the index is marked unclean, from its first change on. */
+bool index_is_collecting(const struct index *index);
 int index_mark_collecting(struct index *index, bool collecting, struct error *err);
 int index_mark_clean(struct index *index, struct error *err);

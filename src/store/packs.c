@@ -285,6 +285,18 @@ out:
 	return result;
 }
 
+/*
+ * What was written of it may have the header of a live object, which everybody would believe once a checkpoint is behind it. If that cannot be undone there must be no checkpoint: the next to open hashes it.
+ */
+static void give_up_object(struct packs *packs, const struct index_entry *entry)
+{
+	if (!packs_mark_dead(packs, entry, NULL))
+		return;
+	pthread_mutex_lock(&packs->sync_lock);
+	packs->failed = true;
+	pthread_mutex_unlock(&packs->sync_lock);
+}
+
 int packs_append(struct packs *packs, const struct object_header *object, const void *payload,
 	struct index_entry *entry, struct error *err)
 {
@@ -302,13 +314,6 @@ int packs_append(struct packs *packs, const struct object_header *object, const 
 		{ .iov_base = (void *)(uintptr_t)zeros,
 			.iov_len = format_alignment(group) - OBJECT_HEADER_SIZE },
 		{ .iov_base = (void *)(uintptr_t)payload, .iov_len = object->stored_size } };
-	if (disk_write_parts(fd, parts, 3, offset))
-		return error_set_errno(err, errno, "cannot write to pack %" PRIu32, pack.number);
-	/* the disk may begin now, so that the sync at the end has less to wait for */
-	if (group == PACK_BLOCKS)
-		disk_start_writing(
-			fd, offset, format_object_end(group, offset, object->stored_size) - offset);
-	packs_note_dirty(packs, pack.number);
 	*entry = (struct index_entry){ .digest = object->digest,
 		.pack = pack.number,
 		.offset = offset,
@@ -316,6 +321,16 @@ int packs_append(struct packs *packs, const struct object_header *object, const 
 		.stored_size = object->stored_size,
 		.kind = object->kind,
 		.encoding = object->encoding };
+	if (disk_write_parts(fd, parts, 3, offset)) {
+		error_set_errno(err, errno, "cannot write to pack %" PRIu32, pack.number);
+		give_up_object(packs, entry);
+		return -1;
+	}
+	/* the disk may begin now, so that the sync at the end has less to wait for */
+	if (group == PACK_BLOCKS)
+		disk_start_writing(
+			fd, offset, format_object_end(group, offset, object->stored_size) - offset);
+	packs_note_dirty(packs, pack.number);
 	return 0;
 }
 
@@ -401,6 +416,9 @@ void packs_set_position(struct packs *packs, enum pack_class group, struct index
 	struct stat status;
 	int fd;
 	struct pack_header header;
+	/* one without an object may have a header that could not be synced, and is only in the page cache */
+	if (position.offset <= PACK_HEADER_SIZE)
+		return;
 	if (packs_read_header(packs, position.pack, &header, NULL) || header.group != group ||
 		packs_descriptor(packs, position.pack, &fd, NULL) || fstat(fd, &status))
 		return; /* a new pack is begun instead */

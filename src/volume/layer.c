@@ -82,11 +82,11 @@ static int write_map_header(const struct layer *layer, struct error *err)
 }
 
 /* Empties a map that does not count, durably before there is a header that makes the rest count. */
-static int begin_map(const struct layer *layer, struct error *err)
+static int empty_map(const struct layer *layer, struct error *err)
 {
 	if (disk_truncate(layer->map_fd, 0) || disk_sync(layer->map_fd))
 		return error_set_errno(err, errno, "cannot empty the map of layer %" PRIu64, layer->number);
-	return write_map_header(layer, err);
+	return 0;
 }
 
 static int create_live(const struct layer_place *place, struct layer *layer, struct error *err)
@@ -153,7 +153,7 @@ static int load_durable_map(struct layer *layer, const char *folder, bool may_be
 		wire_get(header + 16, 8) == layer->number;
 	if (!sound) {
 		if (may_be_empty && is_unwritten((uint64_t)status.st_size, header))
-			return begin_map(layer, err);
+			return empty_map(layer, err);
 		return error_set(err, ERROR_CORRUPT, "the map of layer %" PRIu64 " of %s is damaged",
 			layer->number, folder);
 	}
@@ -179,7 +179,9 @@ int layer_open_live(
 			*err = found;
 		goto failed;
 	} else {
-		if (create_live(place, layer, err) || load_durable_map(layer, place->folder, true, err))
+		/* the header anew: if a sync of it failed, what was read just now may be in the page cache only */
+		if (create_live(place, layer, err) || load_durable_map(layer, place->folder, true, err) ||
+			write_map_header(layer, err))
 			goto failed;
 		map_mark_ready(layer->map);
 	}

@@ -261,6 +261,13 @@ int disk_read(int fd, void *data, size_t size, uint64_t offset)
 	return fails ? -1 : file_pread_full(fd, data, size, (off_t)offset);
 }
 
+/* A first part of a write, up to the end of a sector. */
+static size_t half_of(uint64_t offset, size_t size)
+{
+	uint64_t end = (offset + size / 2) / SECTOR_SIZE * SECTOR_SIZE;
+	return end > offset ? end - offset : 0;
+}
+
 /* The caller holds the lock. */
 static int write_recorded(int fd, const void *data, size_t size, uint64_t offset)
 {
@@ -268,7 +275,7 @@ static int write_recorded(int fd, const void *data, size_t size, uint64_t offset
 	bool fails = must_fail(CALL_ALLOCATE);
 	int fault_errno = errno;
 	if (fails && disk.fault == FAULT_SHORT)
-		size /= 2;
+		size = half_of(offset, size);
 	else if (fails)
 		return -1;
 	if (size && file_pwrite_full(fd, data, size, (off_t)offset))
