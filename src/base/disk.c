@@ -61,6 +61,11 @@ void disk_start_writing(int fd, uint64_t offset, uint64_t size)
 	(void)sync_file_range(fd, (off_t)offset, (off_t)size, SYNC_FILE_RANGE_WRITE);
 }
 
+void disk_forget_cached(int fd)
+{
+	posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+}
+
 int disk_reserve(int fd, uint64_t offset, uint64_t size)
 {
 	int failed;

@@ -25,6 +25,8 @@ int disk_sync(int fd);
 void disk_start_writing(int fd, uint64_t offset, uint64_t size);
 /* Makes sure that the range has space on the disk, extending the file. */
 int disk_reserve(int fd, uint64_t offset, uint64_t size);
+/* Forgets what the page cache has of a file and the disk has as well, or so the kernel thinks: reads then show what is on the disk, which after a failed sync is not the same. */
+void disk_forget_cached(int fd);
 /* Gives the space of a range back; it reads as zeros then. */
 int disk_punch(int fd, uint64_t offset, uint64_t size);
 int disk_truncate(int fd, uint64_t size);

@@ -61,6 +61,7 @@ struct index {
 	uint64_t map_size;
 	ino_t inode;
 	pthread_mutex_t insert_lock;
+	bool failed; /* a sync failed: what the file holds is not what is mapped. Changed while maintenance or insert_lock is held. */
 };
 
 static void unmap(struct index *index)
@@ -318,6 +319,16 @@ uint64_t index_slot_count(const struct index *index)
 	return index->capacity;
 }
 
+/* After a failure the kernel takes the pages for written, so that no later sync of this file would mean anything; a new file heals it. */
+static int sync_pages(struct index *index, size_t size)
+{
+	if (!index->failed && !disk_sync_map(index->header, 0, size))
+		return 0;
+	errno = index->failed ? EIO : errno;
+	index->failed = true;
+	return -1;
+}
+
 /* From the first change on the file is unclean. Not synced: whatever reaches the disk before the next checkpoint, this page goes with no later one. */
 static void note_change(struct index *index)
 {
@@ -325,7 +336,7 @@ static void note_change(struct index *index)
 	if (atomic_load_explicit(&header->clean, memory_order_relaxed)) {
 		disk_boot_id(header->boot_id);
 		atomic_store(&header->clean, 0);
-		if (disk_sync_map(header, 0, HEADER_SIZE))
+		if (sync_pages(index, HEADER_SIZE))
 			log_error("index-sync-failed", "path=%s errno=%d", index->path, errno);
 	}
 }
@@ -448,6 +459,7 @@ int index_rebuild(struct index *index, bool empty, struct error *err)
 	index->capacity = next.capacity;
 	index->map_size = next.map_size;
 	index->inode = next.inode;
+	index->failed = false;
 	pthread_rwlock_unlock(&index->mapping_lock);
 	return 0;
 }
@@ -522,7 +534,7 @@ struct index_position index_checkpoint(const struct index *index, enum pack_clas
 
 static int sync_header(struct index *index, struct error *err)
 {
-	if (disk_sync_map(index->header, 0, HEADER_SIZE))
+	if (sync_pages(index, HEADER_SIZE))
 		return error_set_errno(err, errno, "cannot sync %s", index->path);
 	return 0;
 }
@@ -530,13 +542,23 @@ static int sync_header(struct index *index, struct error *err)
 int index_write_checkpoint(
 	struct index *index, const struct index_position positions[PACK_CLASS_COUNT], struct error *err)
 {
-	if (disk_sync_map(index->header, 0, index->map_size))
+	if (sync_pages(index, index->map_size))
 		return error_set_errno(err, errno, "cannot sync %s", index->path);
 	for (int group = 0; group < PACK_CLASS_COUNT; group++)
 		atomic_store(&index->header->checkpoint[group],
 			positions[group].pack | (positions[group].offset / OBJECT_HEADER_SIZE) << 32);
 	disk_boot_id(index->header->boot_id);
 	return sync_header(index, err);
+}
+
+bool index_has_failed(const struct index *index)
+{
+	return index->failed;
+}
+
+void index_distrust(struct index *index)
+{
+	memset(index->header->boot_id, 0, sizeof index->header->boot_id);
 }
 
 bool index_is_collecting(const struct index *index)
@@ -549,7 +571,7 @@ int index_mark_collecting(struct index *index, bool collecting, struct error *er
 	if (collecting) {
 		disk_boot_id(index->header->boot_id);
 		atomic_store(&index->header->clean, 0);
-	} else if (disk_sync_map(index->header, 0, index->map_size)) {
+	} else if (sync_pages(index, index->map_size)) {
 		return error_set_errno(err, errno, "cannot sync %s", index->path);
 	}
 	atomic_store(&index->header->collecting, collecting);
@@ -558,7 +580,7 @@ int index_mark_collecting(struct index *index, bool collecting, struct error *er
 
 int index_mark_clean(struct index *index, struct error *err)
 {
-	if (disk_sync_map(index->header, 0, index->map_size))
+	if (sync_pages(index, index->map_size))
 		return error_set_errno(err, errno, "cannot sync %s", index->path);
 	atomic_store(&index->header->clean, 1);
 	return sync_header(index, err);

@@ -78,6 +78,10 @@ struct index_position index_checkpoint(const struct index *index, enum pack_clas
 int index_write_checkpoint(
 	struct index *index, const struct index_position positions[PACK_CLASS_COUNT], struct error *err);
 /* Durable marks. While a writer is open the index is marked unclean, from its first change on. */
+/* A sync of the file failed: every later one fails, until index_rebuild has made a new file. */
+bool index_has_failed(const struct index *index);
+/* Packs could not be synced: the next to open it treats entries behind the checkpoint as after a loss of power. */
+void index_distrust(struct index *index);
 bool index_is_collecting(const struct index *index);
 int index_mark_collecting(struct index *index, bool collecting, struct error *err);
 int index_mark_clean(struct index *index, struct error *err);

@@ -189,6 +189,13 @@ int packs_read_header(struct packs *packs, uint32_t number, struct pack_header *
 	return 0;
 }
 
+void packs_forget_cached(struct packs *packs, uint32_t number)
+{
+	int fd;
+	if (!packs_descriptor(packs, number, &fd, NULL))
+		disk_forget_cached(fd);
+}
+
 bool packs_is_unbegun(struct packs *packs, uint32_t number)
 {
 	struct stat status;

@@ -20,6 +20,8 @@ void packs_close(struct packs *packs);
 int packs_descriptor(struct packs *packs, uint32_t number, int *fd, struct error *err);
 /* Whether the pack has no room for anything but a header. */
 bool packs_is_unbegun(struct packs *packs, uint32_t number);
+/* Lets a pack be read from the disk, not from memory: see disk_forget_cached. */
+void packs_forget_cached(struct packs *packs, uint32_t number);
 /* Reads a pack's header. */
 int packs_read_header(struct packs *packs, uint32_t number, struct pack_header *header, struct error *err);
 

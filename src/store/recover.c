@@ -18,6 +18,7 @@ struct recovery {
 	struct store *store;
 	struct index_position checkpoint;
 	bool everything; /* not only what is behind the checkpoint */
+	bool clean;      /* the store was closed in order */
 	uint8_t *buffer;
 	uint64_t found, torn;
 	bool wrote; /* packs or index differ from the checkpoint */
@@ -65,6 +66,9 @@ static int recover_pack(struct recovery *recovery, uint32_t number,
 	if (!recovery->everything && number < index_checkpoint(store->index, PACK_BLOCKS).pack &&
 		number < index_checkpoint(store->index, PACK_SMALL).pack)
 		return 0; /* not even opened, as there may be thousands */
+	/* a sync may have failed before: then memory holds objects that the disk has not, and that no later sync writes */
+	if (!recovery->clean)
+		packs_forget_cached(store->packs, number);
 	if (packs_read_header(store->packs, number, &header, err)) {
 		/* nothing is ever put into a pack before its header is durable, so usually this one is empty */
 		log_error("pack-ignored", "folder=%s pack=%" PRIu32 " message=\"%s\"", store->folder, number,
@@ -103,7 +107,8 @@ static int scan_packs(struct recovery *recovery, struct error *err)
 int store_recover(struct store *store, enum index_condition condition, struct error *err)
 {
 	struct recovery recovery = { .store = store,
-		.everything = condition == INDEX_COLLECTING || condition == INDEX_ABSENT };
+		.everything = condition == INDEX_COLLECTING || condition == INDEX_ABSENT,
+		.clean = condition == INDEX_CLEAN };
 	struct error scratch;
 	if (!err)
 		err = &scratch;

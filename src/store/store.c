@@ -97,6 +97,8 @@ int store_open_reader(const char *folder, struct store **store_out, struct error
 	return 0;
 }
 
+static int heal_index(struct store *store, struct error *err);
+
 void store_close(struct store *store)
 {
 	if (!store)
@@ -104,7 +106,8 @@ void store_close(struct store *store)
 	struct error err;
 	if (store->writer) {
 		pthread_mutex_lock(&store->maintenance);
-		if (store_checkpoint(store, &err) || index_mark_clean(store->index, &err))
+		if (heal_index(store, &err) || store_checkpoint(store, &err) ||
+			index_mark_clean(store->index, &err))
 			log_error(
 				"store-close-failed", "folder=%s message=\"%s\"", store->folder, err.message);
 		pthread_mutex_unlock(&store->maintenance);
@@ -212,6 +215,25 @@ int store_put(struct store_session *session, enum store_object_kind kind, const 
 	return result;
 }
 
+static int sync_packs(struct store *store, struct error *err)
+{
+	int result = packs_sync(store->packs, err);
+	if (result)
+		index_distrust(store->index);
+	return result;
+}
+
+/* An index that could not be synced is written anew. The caller holds maintenance, and no collection counts on slots. */
+static int heal_index(struct store *store, struct error *err)
+{
+	if (!index_has_failed(store->index))
+		return 0;
+	pthread_rwlock_wrlock(&store->quiet);
+	int result = index_rebuild(store->index, false, err);
+	pthread_rwlock_unlock(&store->quiet);
+	return result;
+}
+
 int store_checkpoint(struct store *store, struct error *err)
 {
 	struct index_position positions[PACK_CLASS_COUNT];
@@ -220,7 +242,7 @@ int store_checkpoint(struct store *store, struct error *err)
 	packs_positions(store->packs, positions);
 	atomic_store(&store->appended, 0);
 	pthread_rwlock_unlock(&store->quiet);
-	if (packs_sync(store->packs, err))
+	if (sync_packs(store, err))
 		return -1;
 	return index_write_checkpoint(store->index, positions, err);
 }
@@ -229,13 +251,13 @@ int store_sync(struct store *store, struct error *err)
 {
 	if (!store->writer)
 		return error_set(err, ERROR_INVALID, "store %s is open for reading only", store->folder);
-	if (packs_sync(store->packs, err))
+	if (sync_packs(store, err))
 		return -1;
 	/* now and then, so that recovery has little to scan; a failure of it takes nothing from what was synced */
 	if (atomic_load(&store->appended) >= CHECKPOINT_BYTES &&
 		!pthread_mutex_trylock(&store->maintenance)) {
 		struct error ignored;
-		if (store_checkpoint(store, &ignored))
+		if (heal_index(store, &ignored) || store_checkpoint(store, &ignored))
 			log_warning("store-checkpoint-failed", "folder=%s message=\"%s\"", store->folder,
 				ignored.message);
 		pthread_mutex_unlock(&store->maintenance);

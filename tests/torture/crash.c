@@ -437,6 +437,18 @@ static void write_pages(int fd, const struct file *file)
 	}
 }
 
+void crash_builder_restore(const struct crash_builder *builder, uint32_t node, int fd)
+{
+	const struct file *file = &builder->files[node];
+	if (ftruncate(fd, 0))
+		abort();
+	write_pages(fd, file);
+	if (ftruncate(fd, (off_t)file->size))
+		abort();
+	for (size_t i = 0; i < file->pending_count; i++)
+		carry_out(builder, fd, &builder->recording->operations[file->pending[i]], KEPT);
+}
+
 static void build_file(const struct crash_builder *builder, uint32_t node, const char *path)
 {
 	const struct file *file = &builder->files[node];

@@ -27,5 +27,8 @@ uint64_t crash_builder_plan(struct crash_builder *builder, enum crash_kind kind,
 /* Writes what the plan says into a folder, which must be empty. */
 void crash_builder_build(const struct crash_builder *builder, const char *folder);
 
+/* Makes a file, open for writing, what it is when only the disk has it: durable, and after that what is yet to be written. */
+void crash_builder_restore(const struct crash_builder *builder, uint32_t node, int fd);
+
 /* A small generator: the next number of a seed. */
 uint64_t random_next(uint64_t *seed);

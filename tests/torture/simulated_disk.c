@@ -22,6 +22,7 @@
 #include "base/arena.h"
 #include "base/disk.h"
 #include "base/file.h"
+#include "crash.h"
 #include "base/banned.h"
 
 enum { FD_LIMIT = 4096, MAPPING_LIMIT = 64, PAGE = 4096 };
@@ -331,10 +332,31 @@ static int sync_recorded(int64_t node, enum operation_kind kind, uint64_t offset
 	return fails ? -1 : 0;
 }
 
+/* After a failed sync the kernel takes the pages for written, and may drop them from memory whenever it likes. Here it does at once. */
+static void forget_unwritten(int fd)
+{
+	int64_t node = node_of(fd);
+	if (node < 0)
+		return;
+	struct crash_builder *builder = crash_builder_create(disk.recording);
+	crash_builder_advance(builder, disk.recording->count);
+	crash_builder_restore(builder, (uint32_t)node, fd);
+	crash_builder_destroy(builder);
+}
+
+void disk_forget_cached(int fd)
+{
+	(void)fd;
+}
+
 int disk_sync(int fd)
 {
 	pthread_mutex_lock(&disk.lock);
 	int result = sync_recorded(node_of(fd), OPERATION_SYNC, 0, UINT64_MAX);
+	int sync_errno = errno;
+	if (result)
+		forget_unwritten(fd);
+	errno = sync_errno;
 	pthread_mutex_unlock(&disk.lock);
 	return result;
 }

@@ -41,7 +41,7 @@ enum {
 	WATCHED_FINGERPRINTS = 16,
 };
 
-static const struct scenario *const scenarios[] = { &scenario_volume, &scenario_snapshot };
+static const struct scenario *const scenarios[] = { &scenario_volume, &scenario_snapshot, &scenario_store, &scenario_import, &scenario_index };
 enum { SCENARIOS = sizeof scenarios / sizeof *scenarios };
 
 /* Counted by all processes together. */
