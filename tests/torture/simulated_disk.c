@@ -43,6 +43,7 @@ static struct {
 	pthread_mutex_t lock;
 	struct recording *recording;
 	int64_t nodes[FD_LIMIT]; /* of descriptors; -1: not recorded */
+	bool tmpfs[FD_LIMIT];    /* files there; these are known without a recording, too */
 	struct mapping mappings[MAPPING_LIMIT];
 	enum fault_kind fault;
 	uint64_t fault_at, calls;
@@ -222,8 +223,6 @@ void simulated_disk_note_name(const char *path, bool removed)
 static void note_open(const char *path, int fd, int flags, bool existed)
 {
 	const char *name;
-	if (fd >= FD_LIMIT)
-		abort();
 	int64_t folder = recording_find_folder(disk.recording, path, &name);
 	disk.nodes[fd] = -1;
 	if (folder < 0)
@@ -247,6 +246,10 @@ int disk_open(const char *path, int flags, mode_t mode)
 	bool fails = must_fail(flags & O_CREAT && !existed ? CALL_ALLOCATE : CALL_READ);
 	int fd = fails ? -1 : open(path, flags | O_CLOEXEC | O_NOFOLLOW, mode);
 	int open_errno = errno;
+	if (fd >= FD_LIMIT)
+		abort();
+	if (fd >= 0)
+		disk.tmpfs[fd] = strstr(path, "/" RECORDING_TMPFS "/") != NULL;
 	if (fd >= 0 && disk.recording)
 		note_open(path, fd, flags, existed);
 	pthread_mutex_unlock(&disk.lock);
@@ -393,14 +396,12 @@ int disk_reserve(int fd, uint64_t offset, uint64_t size)
 	struct stat status;
 	pthread_mutex_lock(&disk.lock);
 	int64_t node = node_of(fd);
-	bool tmpfs = node >= 0 && disk.recording->nodes[node].tmpfs;
+	bool tmpfs = disk.tmpfs[fd];
 	int result = -1;
 	if (must_fail(CALL_ALLOCATE) || fstat(fd, &status))
 		goto out;
 	if (tmpfs)
 		result = write_zeros(fd, offset, size);
-	else if (node < 0)
-		result = fallocate(fd, 0, (off_t)offset, (off_t)size);
 	else
 		result = (uint64_t)status.st_size < offset + size ? ftruncate(fd, (off_t)(offset + size)) : 0;
 	if (result || node < 0)
