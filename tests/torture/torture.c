@@ -41,7 +41,8 @@ enum {
 	WATCHED_FINGERPRINTS = 16,
 };
 
-static const struct scenario *const scenarios[] = { &scenario_volume, &scenario_snapshot, &scenario_store, &scenario_import, &scenario_index };
+static const struct scenario *const scenarios[] = { &scenario_volume, &scenario_snapshot, &scenario_store, &scenario_import, &scenario_index,
+	&scenario_metadata, &scenario_migration };
 enum { SCENARIOS = sizeof scenarios / sizeof *scenarios };
 
 /* Counted by all processes together. */
