@@ -19,7 +19,7 @@ struct layer {
 	_Atomic bool data_dirty; /* data was written since the last sync of it */
 	_Atomic bool durable;    /* frozen and wholly on disk */
 	_Atomic bool broken;     /* a sync failed: see disk_sync */
-	bool map_synced;         /* the map file, and be it only its header, is on disk. Guarded by flush_lock. */
+	bool map_synced; /* the map file, and be it only its header, is on disk. Guarded by flush_lock. */
 	pthread_mutex_t flush_lock;
 	struct layer_batch *batch; /* the flush's memory, made by the first */
 };

@@ -234,8 +234,8 @@ struct recording *recording_fork(const struct recording *recording, size_t count
 		else if (operation->kind == OPERATION_REMOVE)
 			recording_add_remove(fork, operation->node, operation->name);
 		else
-			recording_add_change(fork, operation->kind, operation->node, operation->offset,
-				operation->size);
+			recording_add_change(
+				fork, operation->kind, operation->node, operation->offset, operation->size);
 	}
 	fork->initial = recording->initial;
 	return fork;

@@ -116,7 +116,8 @@ static int complete(struct import *import, struct digest *root, struct error *er
 	uint64_t added;
 	if (journal_load(import->journal, &entries, &count, err))
 		return -1;
-	int failed = tree_builder_create(import->session, NULL, (uint64_t)(BLOCKS + 1) * STORE_BLOCK_SIZE, &builder, err);
+	int failed = tree_builder_create(
+		import->session, NULL, (uint64_t)(BLOCKS + 1) * STORE_BLOCK_SIZE, &builder, err);
 	for (size_t i = 0; !failed && i < count; i++)
 		failed = tree_builder_set(builder, entries[i].index, &entries[i].digest, err);
 	failed = failed || tree_builder_finish(builder, root, &added, err);
@@ -147,7 +148,8 @@ static void *run(const char *folder, uint64_t seed)
 }
 
 /* What a block may hold: the last acknowledged content, or one whose put was begun after that. 0 is none. */
-static bool may_hold(const struct import *import, uint64_t position, uint32_t block, const struct digest *digest)
+static bool may_hold(
+	const struct import *import, uint64_t position, uint32_t block, const struct digest *digest)
 {
 	bool allowed = digest_is_zero(digest);
 	for (unsigned i = 0; i < import->put_count; i++) {
@@ -163,8 +165,8 @@ static bool may_hold(const struct import *import, uint64_t position, uint32_t bl
 	return allowed;
 }
 
-static int check_tree(const struct import *import, struct store *store, const struct digest *root, uint64_t position,
-	struct error *err)
+static int check_tree(const struct import *import, struct store *store, const struct digest *root,
+	uint64_t position, struct error *err)
 {
 	struct tree *tree;
 	struct digest digest;
@@ -174,7 +176,8 @@ static int check_tree(const struct import *import, struct store *store, const st
 	for (uint32_t i = 0; !result && i < BLOCKS; i++) {
 		result = tree_lookup(tree, i, &digest, err);
 		if (!result && !may_hold(import, position, i, &digest))
-			result = error_set(err, ERROR_CORRUPT, "block %" PRIu32 " is not what was acknowledged", i);
+			result = error_set(
+				err, ERROR_CORRUPT, "block %" PRIu32 " is not what was acknowledged", i);
 		if (!result && !digest_is_zero(&digest))
 			result = store_get(store, &digest, data, &size, err);
 		if (result)

@@ -24,10 +24,14 @@ struct item_record {
 	const char *padding;
 };
 
-static const struct shape_member item_members[] = {
-	{ .name = "number", .wire_name = "number", .shape = &shape_string, .offset = offsetof(struct item_record, number) },
-	{ .name = "padding", .wire_name = "padding", .shape = &shape_string, .offset = offsetof(struct item_record, padding) }
-};
+static const struct shape_member item_members[] = { { .name = "number",
+							    .wire_name = "number",
+							    .shape = &shape_string,
+							    .offset = offsetof(struct item_record, number) },
+	{ .name = "padding",
+		.wire_name = "padding",
+		.shape = &shape_string,
+		.offset = offsetof(struct item_record, padding) } };
 static const struct shape item_shape = { .name = "item",
 	.kind = SHAPE_STRUCTURE,
 	.size = sizeof(struct item_record),
@@ -58,14 +62,15 @@ static const char *item_id(unsigned item)
 	return ids[item];
 }
 
-static int write_item(struct meta *meta, struct meta_batch *batch, unsigned item, unsigned number, struct arena *arena,
-	struct error *err)
+static int write_item(struct meta *meta, struct meta_batch *batch, unsigned item, unsigned number,
+	struct arena *arena, struct error *err)
 {
 	struct item_record *found;
 	if (meta_get(meta, &record_item, "1", "r", item_id(item), arena, &found, err))
 		return -1;
 	struct item_record *next = arena_alloc(arena, sizeof *next);
-	*next = (struct item_record){ .record = { "1", "r", item_id(item), found ? found->record.version : 0 } };
+	*next = (struct item_record){ .record = {
+					      "1", "r", item_id(item), found ? found->record.version : 0 } };
 	char *padding = arena_alloc(arena, PADDING + 1);
 	memset(padding, 'a' + (int)(number % 26), PADDING);
 	padding[number * 211 % PADDING] = '\0';
@@ -212,7 +217,8 @@ static void count_commits(const struct metadata *metadata, uint64_t position, un
 	}
 }
 
-static int check_numbers(const struct metadata *metadata, uint64_t position, const unsigned numbers[ITEMS], struct error *err)
+static int check_numbers(
+	const struct metadata *metadata, uint64_t position, const unsigned numbers[ITEMS], struct error *err)
 {
 	unsigned least, most;
 	count_commits(metadata, position, &least, &most);
@@ -223,12 +229,13 @@ static int check_numbers(const struct metadata *metadata, uint64_t position, con
 		if (same)
 			return 0;
 	}
-	return error_set(err, ERROR_CORRUPT, "the records are those of no state after %u to %u commits: %u %u %u %u %u %u",
-		least, most, numbers[0], numbers[1], numbers[2], numbers[3], numbers[4], numbers[5]);
+	return error_set(err, ERROR_CORRUPT,
+		"the records are those of no state after %u to %u commits: %u %u %u %u %u %u", least, most,
+		numbers[0], numbers[1], numbers[2], numbers[3], numbers[4], numbers[5]);
 }
 
-static int verify_metadata(void *expected, const char *folder, uint64_t position, enum crash_kind kind, uint64_t seed,
-	struct error *err)
+static int verify_metadata(void *expected, const char *folder, uint64_t position, enum crash_kind kind,
+	uint64_t seed, struct error *err)
 {
 	const struct metadata *metadata = expected;
 	struct metadata after = { .meta = NULL };
@@ -255,19 +262,19 @@ static int verify_metadata(void *expected, const char *folder, uint64_t position
 }
 
 static const char *const newer_tables[] = { "ALTER TABLE records ADD COLUMN size BIGINT NOT NULL DEFAULT 0",
-	"UPDATE records SET size = length(body)", "CREATE TABLE torture (id TEXT NOT NULL PRIMARY KEY, size BIGINT NOT NULL)",
-	"INSERT INTO torture SELECT id, size FROM records", "CREATE INDEX torture_by_size ON torture (size)", NULL };
+	"UPDATE records SET size = length(body)",
+	"CREATE TABLE torture (id TEXT NOT NULL PRIMARY KEY, size BIGINT NOT NULL)",
+	"INSERT INTO torture SELECT id, size FROM records", "CREATE INDEX torture_by_size ON torture (size)",
+	NULL };
 
 /* To the version after ours. */
 static int migrate(const char *path, struct error *err)
 {
 	struct database *database;
-	struct schema_migration *migrations =
-		memory_alloc((schema_migration_count + 1) * sizeof *migrations);
+	struct schema_migration *migrations = memory_alloc((schema_migration_count + 1) * sizeof *migrations);
 	memcpy(migrations, schema_migrations, schema_migration_count * sizeof *migrations);
-	migrations[schema_migration_count] = (struct schema_migration){
-		migrations[schema_migration_count - 1].version + 1, newer_tables
-	};
+	migrations[schema_migration_count] =
+		(struct schema_migration){ migrations[schema_migration_count - 1].version + 1, newer_tables };
 	int result = database_open(path, DATABASE_WRITER, &database, err);
 	if (!result) {
 		result = schema_migrate(database, migrations, schema_migration_count + 1, err);
@@ -283,7 +290,8 @@ static void *run_migration(const char *folder, uint64_t seed)
 	struct error err;
 	struct metadata *metadata = create(folder, seed);
 	make_commits(metadata, COMMITS_BEFORE);
-	for (int i = 0; i < TRIES && metadata->migrated == NEVER && metadata->commit_count == COMMITS_BEFORE; i++)
+	for (int i = 0; i < TRIES && metadata->migrated == NEVER && metadata->commit_count == COMMITS_BEFORE;
+		i++)
 		if (!migrate(metadata->path, &err))
 			metadata->migrated = simulated_disk_position();
 	return metadata;
@@ -298,7 +306,8 @@ static int query_number(struct database *database, const char *sql, int64_t *num
 	return 0;
 }
 
-static int check_migrated(struct database *database, const struct metadata *metadata, uint64_t position, struct error *err)
+static int check_migrated(
+	struct database *database, const struct metadata *metadata, uint64_t position, struct error *err)
 {
 	struct error found = { .code = ERROR_NONE };
 	uint64_t faults = 0;
@@ -306,16 +315,18 @@ static int check_migrated(struct database *database, const struct metadata *meta
 	unsigned numbers[ITEMS];
 	if (database_check(database, torture_report, &found, &faults, err) ||
 		query_number(database, "SELECT COUNT(*) FROM torture", &copies, err) ||
-		query_number(database, "SELECT COUNT(*) FROM records LEFT JOIN torture USING (id)"
-				       " WHERE torture.size IS NOT records.size OR records.size != length(body)",
+		query_number(database,
+			"SELECT COUNT(*) FROM records LEFT JOIN torture USING (id)"
+			" WHERE torture.size IS NOT records.size OR records.size != length(body)",
 			&wrong, err))
 		return -1;
 	if (faults || wrong)
-		return error_set(err, ERROR_CORRUPT, "%" PRIu64 " faults, %" PRId64 " wrong copies: %s", faults, wrong,
-			found.message);
+		return error_set(err, ERROR_CORRUPT, "%" PRIu64 " faults, %" PRId64 " wrong copies: %s",
+			faults, wrong, found.message);
 	for (unsigned i = 0; i < ITEMS; i++) {
 		char sql[160];
-		snprintf(sql, sizeof sql, "SELECT COALESCE(MAX(json_extract(body, '$.number')), 0) FROM records WHERE id = '%s'",
+		snprintf(sql, sizeof sql,
+			"SELECT COALESCE(MAX(json_extract(body, '$.number')), 0) FROM records WHERE id = '%s'",
 			item_id(i));
 		if (query_number(database, sql, &value, err))
 			return -1;
@@ -324,14 +335,24 @@ static int check_migrated(struct database *database, const struct metadata *meta
 	return check_numbers(metadata, position, numbers, err);
 }
 
-static int verify_migration(void *expected, const char *folder, uint64_t position, enum crash_kind kind, uint64_t seed,
-	struct error *err)
+/* When the commits are done. What may happen before is the other scenario's. */
+static uint64_t first_of_migration(void *expected)
+{
+	const struct metadata *metadata = expected;
+	uint64_t first = 0;
+	for (unsigned i = 0; i < metadata->commit_count; i++)
+		if (metadata->commits[i].end != NEVER)
+			first = metadata->commits[i].end;
+	return first;
+}
+
+static int verify_migration(void *expected, const char *folder, uint64_t position, enum crash_kind kind,
+	uint64_t seed, struct error *err)
 {
 	const struct metadata *metadata = expected;
 	char path[300];
 	(void)kind;
 	(void)seed;
-	/* before the commits are done there is nothing to migrate: that is the other scenario's */
 	if (metadata->commit_count && metadata->commits[metadata->commit_count - 1].end > position)
 		return 0;
 	snprintf(path, sizeof path, "%s/meta.db", folder);
@@ -344,4 +365,5 @@ static int verify_migration(void *expected, const char *folder, uint64_t positio
 }
 
 const struct scenario scenario_metadata = { "metadata", run_metadata, verify_metadata, free };
-const struct scenario scenario_migration = { "migration", run_migration, verify_migration, free };
+const struct scenario scenario_migration = { "migration", run_migration, verify_migration, free,
+	first_of_migration };

@@ -37,7 +37,7 @@ struct work {
 	struct store *store;
 	struct object objects[OBJECTS];
 	unsigned object_count;
-	unsigned session;     /* the number of the one that is open, or of the last */
+	unsigned session; /* the number of the one that is open, or of the last */
 	bool session_is_open;
 	struct published roots[ROOTS];
 	unsigned root_count;
@@ -49,7 +49,8 @@ static uint64_t dice(struct work *work, uint64_t sides)
 }
 
 /* Puts an object that is like no other, or, now and then, one that was put before. */
-static int put_block(struct work *work, struct store_session *session, struct digest *digest, struct error *err)
+static int put_block(
+	struct work *work, struct store_session *session, struct digest *digest, struct error *err)
 {
 	static uint64_t data[OBJECT_LIMIT / 8 + 1];
 	uint64_t content = dice(work, 5) ? random_next(&work->seed) : dice(work, 20);
@@ -96,14 +97,16 @@ static const struct published *pick_root(struct work *work)
 	return picked->deleted == NEVER ? picked : NULL;
 }
 
-static int fill_tree(struct work *work, struct store_session *session, struct tree_builder *builder, struct error *err)
+static int fill_tree(
+	struct work *work, struct store_session *session, struct tree_builder *builder, struct error *err)
 {
 	uint64_t blocks = 1 + dice(work, 5);
 	for (uint64_t i = 0; i < blocks; i++) {
 		struct digest digest = { 0 };
 		if (dice(work, 6) && put_block(work, session, &digest, err))
 			return -1;
-		if (tree_builder_set(builder, dice(work, 3) ? dice(work, 40) : dice(work, TREE_BLOCKS), &digest, err))
+		if (tree_builder_set(
+			    builder, dice(work, 3) ? dice(work, 40) : dice(work, TREE_BLOCKS), &digest, err))
 			return -1;
 	}
 	return 0;
@@ -119,7 +122,8 @@ static int put_tree(struct work *work, struct store_session *session, struct err
 	const struct published *from = pick_root(work);
 	if (from && tree_open(work->store, &from->root, &base, err))
 		return -1;
-	int failed = tree_builder_create(session, base, (uint64_t)TREE_BLOCKS * STORE_BLOCK_SIZE, &builder, err) ||
+	int failed =
+		tree_builder_create(session, base, (uint64_t)TREE_BLOCKS * STORE_BLOCK_SIZE, &builder, err) ||
 		fill_tree(work, session, builder, err);
 	if (!failed && dice(work, 5) && work->root_count < ROOTS) {
 		failed = tree_builder_finish(builder, &root, &added, err);
@@ -274,8 +278,9 @@ static int check_store(struct store *store, const struct work *work, uint64_t po
 	if (store_check(store, torture_report, &found, &faults, err) ||
 		store_check_roots(store, next_root, &list, torture_report, &found, &missing, err))
 		return -1;
-	return faults || missing ? error_set(err, ERROR_CORRUPT, "%" PRIu64 " faults: %s", faults + missing, found.message)
-				 : 0;
+	return faults || missing
+		? error_set(err, ERROR_CORRUPT, "%" PRIu64 " faults: %s", faults + missing, found.message)
+		: 0;
 }
 
 /* Puts what was put before, as a repeated upload does, and something new. */
@@ -288,7 +293,8 @@ static int put_again(struct store *store, uint64_t seed, struct error *err)
 	again->store = store;
 	int failed = store_session_open(store, &session, err);
 	if (!failed) {
-		failed = put_loose(again, session, 20, err) || check_objects(store, again, UINT64_MAX - 1, err);
+		failed = put_loose(again, session, 20, err) ||
+			check_objects(store, again, UINT64_MAX - 1, err);
 		store_session_close(session);
 	}
 	free(again);

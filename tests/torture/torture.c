@@ -36,13 +36,15 @@ enum {
 	SECOND_SHARE = 12, /* one of so many points has its recovery crashed, too ... */
 	SECOND_POINTS = 3, /* ... so often */
 	FAULT_STEPS = 64,  /* calls that fail in one run of a scenario's faults */
+	RUNS = 4,          /* of a scenario, at least, when so many points are wanted */
+	LONG_RUN_POINTS = 3000,
 	FAILURES_SHOWN = 5,
 	HANG_SECONDS = 120,
 	WATCHED_FINGERPRINTS = 16,
 };
 
-static const struct scenario *const scenarios[] = { &scenario_volume, &scenario_snapshot, &scenario_store, &scenario_import, &scenario_index,
-	&scenario_metadata, &scenario_migration };
+static const struct scenario *const scenarios[] = { &scenario_volume, &scenario_snapshot, &scenario_store,
+	&scenario_import, &scenario_index, &scenario_metadata, &scenario_migration };
 enum { SCENARIOS = sizeof scenarios / sizeof *scenarios };
 
 /* Counted by all processes together. */
@@ -56,7 +58,8 @@ struct torture {
 	char work[200]; /* scratch folder of this process */
 	char root[256], crashed[256], again[256];
 	uint64_t seed;          /* of the scenario's run */
-	uint64_t points_wanted; /* by this process */
+	uint64_t points_wanted; /* by this process; 0: until the deadline */
+	uint64_t points_a_run;
 	uint64_t points;
 	int64_t deadline_ms;
 };
@@ -156,8 +159,8 @@ static int compare_numbers(const void *a, const void *b)
  * Crashes in the middle of the recovery that `recovery` recorded from operation `begin` on, with the same expectations. The death of a process may be followed by another one or by a loss of power, which also takes
  * what the first process had not synced.
  */
-static void crash_recovery(struct torture *torture, void *expected, const struct recording *recovery, size_t begin,
-	uint64_t position, enum crash_kind kind, uint64_t seed)
+static void crash_recovery(struct torture *torture, void *expected, const struct recording *recovery,
+	size_t begin, uint64_t position, enum crash_kind kind, uint64_t seed)
 {
 	size_t length = strlen(where), steps = recovery->count - begin;
 	uint64_t cuts[SECOND_POINTS];
@@ -174,8 +177,8 @@ static void crash_recovery(struct torture *torture, void *expected, const struct
 		enum crash_kind second = kind == CRASH_POWER || plan % 2 ? CRASH_POWER : CRASH_PROCESS;
 		if (second == CRASH_PROCESS && is_between_stores(recovery, cuts[i]))
 			continue;
-		snprintf(where + length, sizeof where - length, " second=%" PRIu64 " crash=%s plan=%" PRIu64, cuts[i],
-			second == CRASH_POWER ? "power" : "process", plan);
+		snprintf(where + length, sizeof where - length, " second=%" PRIu64 " crash=%s plan=%" PRIu64,
+			cuts[i], second == CRASH_POWER ? "power" : "process", plan);
 		empty_folder(torture->again);
 		crash_builder_advance(builder, cuts[i]);
 		crash_builder_plan(builder, second, plan);
@@ -201,8 +204,9 @@ static void visit(struct torture *torture, void *expected, const struct recordin
 	bool twice = random_next(&seed) % SECOND_SHARE == 0;
 	size_t begin = 0;
 	if (twice) {
-		struct recording *fresh = kind == CRASH_POWER ? recording_create(torture->crashed)
-							      : recording_fork(recording, position, torture->crashed);
+		struct recording *fresh = kind == CRASH_POWER
+			? recording_create(torture->crashed)
+			: recording_fork(recording, position, torture->crashed);
 		begin = fresh->count;
 		simulated_disk_record(fresh);
 	}
@@ -267,11 +271,18 @@ static void *run_scenario(struct torture *torture, struct recording **recording)
 static void visit_crashes(struct torture *torture)
 {
 	struct recording *recording;
-	snprintf(where, sizeof where, "scenario=%s run-seed=%" PRIu64, torture->scenario->name, torture->seed);
+	snprintf(
+		where, sizeof where, "scenario=%s run-seed=%" PRIu64, torture->scenario->name, torture->seed);
 	void *expected = run_scenario(torture, &recording);
 	struct crash_builder *builder = crash_builder_create(recording);
-	for (size_t position = recording->initial + 1; position <= recording->count && !is_enough(torture);
-		position++)
+	size_t first = torture->scenario->first ? torture->scenario->first(expected) : 0,
+	       seed = torture->seed;
+	if (first <= recording->initial)
+		first = recording->initial + 1;
+	/* not all positions of one run, but some of several */
+	size_t stride = (recording->count - first) * (PLANS + 1) / torture->points_a_run + 1;
+	for (size_t position = first + random_next(&seed) % stride;
+		position <= recording->count && !is_enough(torture); position += stride)
 		visit_position(torture, expected, recording, builder, position);
 	crash_builder_destroy(builder);
 	recording_destroy(recording);
@@ -316,7 +327,8 @@ static void visit_faults(struct torture *torture)
 	recording_destroy(recording);
 	torture->scenario->destroy(expected);
 	uint64_t stride = calls / FAULT_STEPS + 1;
-	for (uint64_t call = random_next(&seed) % stride; call < calls && atomic_load(&torture->tally->failures) < FAILURES_SHOWN; call += stride)
+	for (uint64_t call = random_next(&seed) % stride;
+		call < calls && atomic_load(&torture->tally->failures) < FAILURES_SHOWN; call += stride)
 		visit_fault(torture, kinds[random_next(&seed) % (sizeof kinds / sizeof *kinds)], call);
 }
 
@@ -326,6 +338,7 @@ static void torture_scenario(struct torture *torture, uint64_t seed)
 	snprintf(torture->crashed, sizeof torture->crashed, "%s/crashed", torture->work);
 	snprintf(torture->again, sizeof torture->again, "%s/again", torture->work);
 	torture_set_single_threaded(true);
+	torture->points_a_run = torture->points_wanted ? torture->points_wanted / RUNS + 1 : LONG_RUN_POINTS;
 	for (uint64_t run = 0; !is_enough(torture); run++) {
 		torture->seed = seed + run;
 		visit_crashes(torture);

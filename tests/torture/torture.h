@@ -21,6 +21,8 @@ struct scenario {
 	int (*verify)(void *expected, const char *folder, uint64_t position, enum crash_kind kind,
 		uint64_t seed, struct error *err);
 	void (*destroy)(void *expected);
+	/* The first position worth a crash; NULL: the first. */
+	uint64_t (*first)(void *expected);
 };
 
 extern const struct scenario scenario_volume, scenario_snapshot, scenario_store, scenario_import,
