@@ -556,6 +556,12 @@ bool index_has_failed(const struct index *index)
 	return index->failed;
 }
 
+void index_abandon(struct index *index)
+{
+	if (disk_remove(index->path))
+		log_error("index-not-removed", "path=%s errno=%d", index->path, errno);
+}
+
 void index_distrust(struct index *index)
 {
 	memset(index->header->boot_id, 0, sizeof index->header->boot_id);

@@ -80,6 +80,8 @@ int index_write_checkpoint(
 /* Durable marks. While a writer is open the index is marked unclean, from its first change on. */
 /* A sync of the file failed: every later one fails, until index_rebuild has made a new file. */
 bool index_has_failed(const struct index *index);
+/* Takes its name from a file that could not be synced, so that the next to open makes one from the packs: what it would read is only in memory. */
+void index_abandon(struct index *index);
 /* Packs could not be synced: the next to open it treats entries behind the checkpoint as after a loss of power. */
 void index_distrust(struct index *index);
 bool index_is_collecting(const struct index *index);

@@ -79,6 +79,8 @@ int store_open(const char *folder, struct store **store_out, struct error *err)
 	if (lock_folder(store, err) || packs_open(folder, true, &store->packs, err) ||
 		index_open_writer(folder, &store->index, &condition, err) ||
 		store_recover(store, condition, err)) {
+		if (store->index && index_has_failed(store->index))
+			index_abandon(store->index);
 		release(store);
 		return -1;
 	}
@@ -97,7 +99,7 @@ int store_open_reader(const char *folder, struct store **store_out, struct error
 	return 0;
 }
 
-static int heal_index(struct store *store, struct error *err);
+static int checkpoint_and_heal(struct store *store, struct error *err);
 
 void store_close(struct store *store)
 {
@@ -106,10 +108,11 @@ void store_close(struct store *store)
 	struct error err;
 	if (store->writer) {
 		pthread_mutex_lock(&store->maintenance);
-		if (heal_index(store, &err) || store_checkpoint(store, &err) ||
-			index_mark_clean(store->index, &err))
+		if (checkpoint_and_heal(store, &err) || index_mark_clean(store->index, &err))
 			log_error(
 				"store-close-failed", "folder=%s message=\"%s\"", store->folder, err.message);
+		if (index_has_failed(store->index))
+			index_abandon(store->index);
 		pthread_mutex_unlock(&store->maintenance);
 	}
 	release(store);
@@ -247,6 +250,16 @@ int store_checkpoint(struct store *store, struct error *err)
 	return index_write_checkpoint(store->index, positions, err);
 }
 
+/* The same by all means: with a new index file if this one could not be synced. */
+static int checkpoint_and_heal(struct store *store, struct error *err)
+{
+	if (heal_index(store, err))
+		return -1;
+	if (!store_checkpoint(store, err))
+		return 0;
+	return !index_has_failed(store->index) || heal_index(store, err) || store_checkpoint(store, err) ? -1 : 0;
+}
+
 int store_sync(struct store *store, struct error *err)
 {
 	if (!store->writer)
@@ -257,7 +270,7 @@ int store_sync(struct store *store, struct error *err)
 	if (atomic_load(&store->appended) >= CHECKPOINT_BYTES &&
 		!pthread_mutex_trylock(&store->maintenance)) {
 		struct error ignored;
-		if (heal_index(store, &ignored) || store_checkpoint(store, &ignored))
+		if (checkpoint_and_heal(store, &ignored))
 			log_warning("store-checkpoint-failed", "folder=%s message=\"%s\"", store->folder,
 				ignored.message);
 		pthread_mutex_unlock(&store->maintenance);

@@ -194,7 +194,8 @@ static void sync_range(struct crash_builder *builder, struct file *file, const s
 	size_t kept = 0;
 	for (size_t i = 0; i < file->pending_count; i++) {
 		const struct operation *operation = &builder->recording->operations[file->pending[i]];
-		bool covered = sync->kind == OPERATION_SYNC ||
+		/* msync makes the file's length durable, too */
+		bool covered = sync->kind == OPERATION_SYNC || operation->kind != OPERATION_WRITE ||
 			(operation->kind == OPERATION_WRITE && operation->offset >= sync->offset &&
 				operation->offset + operation->size <= sync->offset + sync->size);
 		if (covered)
