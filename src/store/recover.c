@@ -56,6 +56,19 @@ static int visit(void *context, const struct index_entry *found, bool live, stru
 	return 0;
 }
 
+/*
+ * What is read from now on is on the disk: a dead header that only a process before us knew must not lead to a punched payload; and if a sync failed in that process, memory holds objects that the disk has not,
+ * and that no later sync writes.
+ */
+static int settle_pack(struct store *store, uint32_t number, struct error *err)
+{
+	packs_note_dirty(store->packs, number);
+	if (packs_sync(store->packs, err))
+		return -1;
+	packs_forget_cached(store->packs, number);
+	return 0;
+}
+
 /* Scans one pack as far as it has to be, and leaves the position for appending at its end if it is the last of its class. */
 static int recover_pack(struct recovery *recovery, uint32_t number,
 	struct index_position ends[PACK_CLASS_COUNT], struct error *err)
@@ -66,9 +79,8 @@ static int recover_pack(struct recovery *recovery, uint32_t number,
 	if (!recovery->everything && number < index_checkpoint(store->index, PACK_BLOCKS).pack &&
 		number < index_checkpoint(store->index, PACK_SMALL).pack)
 		return 0; /* not even opened, as there may be thousands */
-	/* a sync may have failed before: then memory holds objects that the disk has not, and that no later sync writes */
-	if (!recovery->clean)
-		packs_forget_cached(store->packs, number);
+	if (!recovery->clean && settle_pack(store, number, err))
+		return -1;
 	if (packs_read_header(store->packs, number, &header, err)) {
 		/* nothing is ever put into a pack before its header is durable, so usually this one is empty */
 		log_error("pack-ignored", "folder=%s pack=%" PRIu32 " message=\"%s\"", store->folder, number,

@@ -188,7 +188,7 @@ static int work_in_session(struct work *work, struct error *err)
 	for (uint64_t i = 1 + dice(work, 3); !failed && i; i--) {
 		uint64_t number = dice(work, 10);
 		if (work->many)
-			failed = put_loose(work, session, 50, err);
+			failed = put_loose(work, session, 60, err);
 		else if (number < 3)
 			failed = put_loose(work, session, 1 + (unsigned)dice(work, 4), err);
 		else if (number < 9)
@@ -224,7 +224,7 @@ static void forget_unsynced(struct work *work)
 
 static void *run(const char *folder, uint64_t seed, bool many)
 {
-	enum { STEPS = 14, STEPS_OF_MANY = 10 };
+	enum { STEPS = 14, STEPS_OF_MANY = 7 };
 	struct error err;
 	struct work *work = memory_alloc(sizeof *work);
 	memset(work, 0, sizeof *work);

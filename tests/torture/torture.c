@@ -175,7 +175,8 @@ static void crash_recovery(struct torture *torture, void *expected, const struct
 	for (int i = 0; i < SECOND_POINTS; i++) {
 		uint64_t plan = random_next(&seed);
 		enum crash_kind second = kind == CRASH_POWER || plan % 2 ? CRASH_POWER : CRASH_PROCESS;
-		if (second == CRASH_PROCESS && is_between_stores(recovery, cuts[i]))
+		if ((i && cuts[i] == cuts[i - 1]) ||
+			(second == CRASH_PROCESS && is_between_stores(recovery, cuts[i])))
 			continue;
 		snprintf(where + length, sizeof where - length, " second=%" PRIu64 " crash=%s plan=%" PRIu64,
 			cuts[i], second == CRASH_POWER ? "power" : "process", plan);
