@@ -257,7 +257,8 @@ static int checkpoint_and_heal(struct store *store, struct error *err)
 		return -1;
 	if (!store_checkpoint(store, err))
 		return 0;
-	return !index_has_failed(store->index) || heal_index(store, err) || store_checkpoint(store, err) ? -1 : 0;
+	return !index_has_failed(store->index) || heal_index(store, err) || store_checkpoint(store, err) ? -1
+													 : 0;
 }
 
 int store_sync(struct store *store, struct error *err)
