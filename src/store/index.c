@@ -149,6 +149,13 @@ static enum index_condition examine(const struct header *header)
 									       : INDEX_LOST_POWER;
 }
 
+/* An old file must not come back under its name with a loss of power: it may say that it is clean, and entries that the new one has no more would come back with it. */
+static int sync_name(const struct index *index, struct error *err)
+{
+	struct arena *scratch ARENA_SCOPED = arena_create();
+	return file_sync_folder(dirname(arena_strdup(scratch, index->path)), err);
+}
+
 int index_open_writer(
 	const char *folder, struct index **index_out, enum index_condition *condition, struct error *err)
 {
@@ -167,7 +174,7 @@ int index_open_writer(
 		/* a damaged one is not cut short under the readers that have it mapped */
 		disk_remove(index->path);
 		if (create_file(index, index->path, INITIAL_CAPACITY, NULL, &fd, err) ||
-			map_file(index, fd, err))
+			map_file(index, fd, err) || sync_name(index, err))
 			goto failed;
 		/* until it is filled it is worth nothing, should we die before */
 		disk_boot_id(index->header->boot_id);
@@ -445,9 +452,7 @@ int index_rebuild(struct index *index, bool empty, struct error *err)
 		unmap(&next);
 		return -1;
 	}
-	/* the old name must not come back with a loss of power: entries removed from the new file would come back with it */
-	struct arena *scratch ARENA_SCOPED = arena_create();
-	if (file_sync_folder(dirname(arena_strdup(scratch, index->path)), err)) {
+	if (sync_name(index, err)) {
 		unmap(&next);
 		return -1;
 	}
@@ -558,7 +563,7 @@ bool index_has_failed(const struct index *index)
 
 void index_abandon(struct index *index)
 {
-	if (disk_remove(index->path))
+	if (disk_remove(index->path) || sync_name(index, NULL))
 		log_error("index-not-removed", "path=%s errno=%d", index->path, errno);
 }
 
