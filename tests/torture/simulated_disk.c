@@ -46,9 +46,10 @@ static struct {
 	bool tmpfs[FD_LIMIT];    /* files there; these are known without a recording, too */
 	struct mapping mappings[MAPPING_LIMIT];
 	enum fault_kind fault;
-	uint64_t fault_at, calls;
-	bool failed;
-	unsigned boot;
+	uint64_t fault_at;
+	_Atomic uint64_t calls;
+	_Atomic bool failed;
+	_Atomic unsigned boot;
 } disk = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
 /* Whether this call has to fail; errno is set then. The caller holds the lock. */
@@ -158,25 +159,17 @@ void simulated_disk_fail(enum fault_kind kind, uint64_t number)
 
 uint64_t simulated_disk_calls(void)
 {
-	pthread_mutex_lock(&disk.lock);
-	uint64_t calls = disk.calls;
-	pthread_mutex_unlock(&disk.lock);
-	return calls;
+	return disk.calls;
 }
 
 bool simulated_disk_has_failed(void)
 {
-	pthread_mutex_lock(&disk.lock);
-	bool failed = disk.failed;
-	pthread_mutex_unlock(&disk.lock);
-	return failed;
+	return disk.failed;
 }
 
 void simulated_disk_set_boot(unsigned boot)
 {
-	pthread_mutex_lock(&disk.lock);
 	disk.boot = boot;
-	pthread_mutex_unlock(&disk.lock);
 }
 
 bool simulated_disk_must_fail(enum call_kind kind, int *error)
@@ -188,10 +181,16 @@ bool simulated_disk_must_fail(enum call_kind kind, int *error)
 	return fails;
 }
 
-void simulated_disk_note_write(const char *path, uint64_t offset, const void *data, size_t size)
+/* Takes the lock, which the caller releases. */
+static int64_t lock_and_find(const char *path)
 {
 	pthread_mutex_lock(&disk.lock);
-	int64_t node = disk.recording ? recording_find(disk.recording, path) : -1;
+	return disk.recording ? recording_find(disk.recording, path) : -1;
+}
+
+void simulated_disk_note_write(const char *path, uint64_t offset, const void *data, size_t size)
+{
+	int64_t node = lock_and_find(path);
 	if (node >= 0)
 		recording_add_data(disk.recording, (uint32_t)node, offset, data, size, false);
 	pthread_mutex_unlock(&disk.lock);
@@ -199,8 +198,7 @@ void simulated_disk_note_write(const char *path, uint64_t offset, const void *da
 
 void simulated_disk_note_change(const char *path, enum operation_kind kind, uint64_t size)
 {
-	pthread_mutex_lock(&disk.lock);
-	int64_t node = disk.recording ? recording_find(disk.recording, path) : -1;
+	int64_t node = lock_and_find(path);
 	if (node >= 0)
 		recording_add_change(disk.recording, kind, (uint32_t)node, 0, size);
 	pthread_mutex_unlock(&disk.lock);
@@ -209,9 +207,8 @@ void simulated_disk_note_change(const char *path, enum operation_kind kind, uint
 void simulated_disk_note_name(const char *path, bool removed)
 {
 	const char *name;
-	pthread_mutex_lock(&disk.lock);
+	bool known = lock_and_find(path) >= 0;
 	int64_t folder = disk.recording ? recording_find_folder(disk.recording, path, &name) : -1;
-	bool known = folder >= 0 && recording_find(disk.recording, path) >= 0;
 	if (folder >= 0 && removed && known)
 		recording_add_remove(disk.recording, (uint32_t)folder, name);
 	else if (folder >= 0 && !removed && !known)
@@ -597,7 +594,5 @@ int disk_space(const char *path, uint64_t *total, uint64_t *available)
 void disk_boot_id(char id[DISK_BOOT_ID_SIZE])
 {
 	memset(id, 0, DISK_BOOT_ID_SIZE);
-	pthread_mutex_lock(&disk.lock);
 	snprintf(id, DISK_BOOT_ID_SIZE, "boot-%u", disk.boot);
-	pthread_mutex_unlock(&disk.lock);
 }
