@@ -110,10 +110,11 @@ int file_replace(const char *path, const void *data, size_t size, mode_t mode, s
 	return file_sync_folder(dirname(arena_strdup(scratch, path)), err);
 }
 
+/* One that may be passed but not read is somebody else's, and cannot be synced by us. */
 static int sync_parent(const char *path)
 {
 	struct arena *scratch ARENA_SCOPED = arena_create();
-	return disk_sync_folder(dirname(arena_strdup(scratch, path)));
+	return disk_sync_folder(dirname(arena_strdup(scratch, path))) && errno != EACCES ? -1 : 0;
 }
 
 int file_make_folder(const char *path, mode_t mode, struct error *err)
