@@ -18,6 +18,7 @@ struct recovery {
 	struct store *store;
 	struct index_position checkpoint;
 	bool everything; /* not only what is behind the checkpoint */
+	bool keep_dead; /* readers in other processes may still have the index that is gone, and not learn of what is punched now */
 	uint8_t *buffer;
 	uint64_t found, torn;
 	bool wrote; /* packs or index differ from the checkpoint */
@@ -35,9 +36,14 @@ static int visit(void *context, const struct index_entry *found, bool live, stru
 	struct store *store = recovery->store;
 	struct index_entry entry = *found, known;
 	recovery->wrote = true;
-	if (!live)
-		return packs_punch(
-			store->packs, &entry, err); /* a collection may have died between the two */
+	if (!live) /* a collection may have died between the two */
+		return recovery->keep_dead ? 0 : packs_punch(store->packs, &entry, err);
+	if (index_find(store->index, &entry.digest, &known) &&
+		(known.pack != entry.pack || known.offset != entry.offset)) {
+		/* both are whole, or were never durable: it was being moved */
+		index_remove_at(store->index, &entry);
+		return packs_mark_dead(store->packs, &entry, err);
+	}
 	if (index_find(store->index, &entry.digest, &known))
 		return 0;
 	if (is_behind(&entry, recovery->checkpoint) &&
@@ -103,12 +109,14 @@ static int scan_packs(struct recovery *recovery, struct error *err)
 int store_recover(struct store *store, enum index_condition condition, struct error *err)
 {
 	struct recovery recovery = { .store = store,
-		.everything = condition == INDEX_COLLECTING || condition == INDEX_ABSENT };
+		.everything = condition == INDEX_COLLECTING || condition == INDEX_ABSENT,
+		.keep_dead = condition == INDEX_ABSENT };
 	struct error scratch;
 	if (!err)
 		err = &scratch;
 	if (condition == INDEX_COLLECTING && index_rebuild(store->index, true, err))
 		return -1;
+	index_advance_epoch(store->index); /* before anything is punched */
 	if (condition == INDEX_LOST_POWER)
 		index_forget_after_checkpoint(store->index);
 	else if (condition == INDEX_INTERRUPTED)

@@ -41,5 +41,12 @@ int store_recover(struct store *store, enum index_condition condition, struct er
 /* Makes packs and index durable and notes how far. The caller holds `maintenance`. */
 int store_checkpoint(struct store *store, struct error *err);
 struct store *store_session_store(const struct store_session *session);
-/* Reads and verifies the object of an entry. */
+/* The same if enough was appended since the last one. A failure of it takes nothing from what was synced, and is only logged. */
+void store_checkpoint_if_due(struct store *store);
+/* Reads and verifies the object of an entry. ERROR_NOT_FOUND if its pack is gone. */
 int store_read_entry(struct store *store, const struct index_entry *entry, void *data, struct error *err);
+/* The same, and its bytes as they are stored, if they are not plain: room for STORE_BLOCK_SIZE each. */
+int store_read_stored(struct store *store, const struct index_entry *entry, uint8_t *stored, uint8_t *plain,
+	struct error *err);
+/* What an object takes on the disk, with its header. */
+uint64_t store_entry_bytes(const struct index_entry *entry);

@@ -316,6 +316,12 @@ int volume_server_rebase(
 	return ask_once(paths, &command, SLOW_LIMIT_MS, err);
 }
 
+int volume_server_let_go(const struct volume_server_paths *paths, struct error *err)
+{
+	const struct control_command command = { .verb = CONTROL_LET_GO };
+	return ask_once(paths, &command, QUICK_LIMIT_MS, err);
+}
+
 int volume_server_grow(const struct volume_server_paths *paths, uint64_t size, struct error *err)
 {
 	const struct control_command command = { .verb = CONTROL_GROW, .number = size };

@@ -35,4 +35,6 @@ int volume_server_freeze(
 	const struct volume_server_paths *paths, unsigned count, uint64_t *layers, struct error *err);
 int volume_server_rebase(const struct volume_server_paths *paths, uint64_t layer, const struct digest *root,
 	struct error *err);
+/* The store has moved blocks: see volume_let_go. ERROR_NOT_FOUND if the server does not run. */
+int volume_server_let_go(const struct volume_server_paths *paths, struct error *err);
 int volume_server_grow(const struct volume_server_paths *paths, uint64_t size, struct error *err);

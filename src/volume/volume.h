@@ -79,6 +79,9 @@ int volume_seal(const char *folder, const char *runtime_folder, uint64_t layer, 
 	struct error *err);
 int volume_rebase(struct volume *volume, uint64_t layer, const struct digest *root, struct error *err);
 
+/* The store has moved blocks: lets go of the files they were in. Reads go on. */
+int volume_let_go(struct volume *volume, struct error *err);
+
 /* What the folder's manifest says; for the roots that garbage collection must keep, and fsck. `base` is the zero digest if there is none. */
 struct volume_info {
 	uint64_t size;
