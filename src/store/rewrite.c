@@ -1,6 +1,6 @@
 /*
- * Plans and steps of rewrites. A plan walks trees under the maintenance lock and marks what it saw in a bitmap over index slots, which do not move meanwhile, so a page that trees share is read
- * once. A step moves blocks with the mover; their old places are punched.
+ * Plans and steps of rewrites. A plan for compression walks trees under the maintenance lock and marks what it saw in a bitmap over index slots, which do not move meanwhile, so a page that trees
+ * share is read once. One for warming walks one tree and needs no lock. A step moves blocks with the mover; their old places are punched.
  */
 #include "store/rewrite.h"
 
@@ -13,6 +13,7 @@
 #include "store/encoding.h"
 #include "store/mover.h"
 #include "store/page.h"
+#include "store/tree.h"
 #include "base/banned.h"
 
 enum { PLAN_LIMIT = 1 << 18, STEP_BYTES = 32 << 20, LOAD_BEFORE = 50 };
@@ -34,8 +35,6 @@ struct walk {
 
 static void add_block(struct store_rewrite *rewrite, const struct digest *digest)
 {
-	if (rewrite->count == PLAN_LIMIT)
-		return;
 	if (rewrite->count == rewrite->capacity) {
 		rewrite->capacity = rewrite->capacity ? 2 * rewrite->capacity : 1024;
 		rewrite->blocks =
@@ -118,11 +117,12 @@ static int walk_root(struct walk *walk, const struct digest *digest, struct erro
 static int walk_roots(struct walk *walk, store_next_root *next_root, void *context, struct error *err)
 {
 	struct digest root;
-	int more;
-	while ((more = next_root(context, &root, err)) > 0)
+	int more = 1;
+	while (!(walk->rewrite && walk->rewrite->count >= PLAN_LIMIT) &&
+		(more = next_root(context, &root, err)) > 0)
 		if (!digest_is_zero(&root) && walk_root(walk, &root, err))
 			return -1;
-	return more;
+	return more < 0 ? -1 : 0;
 }
 
 static void walk_begin(struct walk *walk, struct store *store)
@@ -187,20 +187,33 @@ int store_plan_compression(struct store *store, store_next_root *cold, void *col
 	return 0;
 }
 
+static int find_compressed(struct store_rewrite *rewrite, struct tree *tree, struct error *err)
+{
+	struct digest digest;
+	struct index_entry entry;
+	bool found;
+	for (uint64_t block = 0; block < tree_block_count(tree); block++) {
+		if (tree_next(tree, &block, &digest, &found, err))
+			return -1;
+		if (!found)
+			break;
+		if (index_find(rewrite->store->index, &digest, &entry) && entry.encoding != ENCODING_PLAIN)
+			add_block(rewrite, &digest);
+	}
+	return 0;
+}
+
 int store_plan_warming(
 	struct store *store, const struct digest *root, struct store_rewrite **rewrite_out, struct error *err)
 {
-	struct walk walk;
-	struct error own_error;
+	struct tree *tree;
 	if (!store->writer)
 		return error_set(err, ERROR_INVALID, "store %s is open for reading only", store->folder);
+	if (tree_open(store, root, &tree, err))
+		return -1;
 	struct store_rewrite *rewrite = make_rewrite(store, ENCODING_PLAIN);
-	pthread_mutex_lock(&store->maintenance);
-	walk_begin(&walk, store);
-	walk.rewrite = rewrite;
-	int result = walk_root(&walk, root, err ? err : &own_error);
-	walk_end(&walk);
-	pthread_mutex_unlock(&store->maintenance);
+	int result = find_compressed(rewrite, tree, err);
+	tree_close(tree);
 	if (result) {
 		store_rewrite_close(rewrite);
 		return -1;

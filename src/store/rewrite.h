@@ -10,12 +10,12 @@
 struct store_rewrite;
 
 /*
- * The plain blocks that roots of `cold` reach and none of `warm` does. Both are called as by store_collect, warm first; what they name must be there. A rewrite of very many blocks takes some of
- * them, see store_rewrite_result. A block that becomes warm after this is compressed all the same: close the rewrite, or warm the tree.
+ * The plain blocks that roots of `cold` reach and none of `warm` does. Both are called as by store_collect, warm first; what they name must be there. When
+ * very many blocks have been found, no more cold roots are asked for: those that were are whole in the rewrite, the others are for another. A block that becomes warm after this is compressed all the same: close the rewrite, or warm the tree.
  */
 int store_plan_compression(struct store *store, store_next_root *cold, void *cold_context,
 	store_next_root *warm, void *warm_context, struct store_rewrite **rewrite, struct error *err);
-/* The compressed blocks of a tree. */
+/* The compressed blocks of a tree. ERROR_NOT_FOUND: it was collected. */
 int store_plan_warming(
 	struct store *store, const struct digest *root, struct store_rewrite **rewrite, struct error *err);
 void store_rewrite_close(struct store_rewrite *rewrite); /* NULL is legal; what was done stays done */
@@ -29,7 +29,8 @@ struct store_rewrite_result {
 	uint64_t
 		unchanged; /* blocks that compression does not make an eighth smaller, and such as were gone */
 };
-/* Looks at about `limit` bytes of blocks. ERROR_NO_SPACE: the copies do not fit; another step may be tried later. */
+/* Looks at about `limit` bytes of blocks. ERROR_NO_SPACE: the copies do not fit; another step may be tried later. A damaged block is
+ * logged and left as it is. */
 int store_rewrite_step(struct store_rewrite *rewrite, uint64_t limit, struct store_rewrite_result *result,
 	struct error *err);
 

@@ -24,6 +24,7 @@ struct amid_config {
 	const struct compute_driver *compute;
 	const char *const *regions; /* NULL-terminated; the first is the default */
 	const char *plugin;         /* path of the nbdkit plugin */
+	int64_t compress_after_ms;  /* cold blocks are compressed after so long; 0: never */
 };
 
 /* A region has a store of its own; nothing is shared between regions but the accounts. */
@@ -57,6 +58,7 @@ struct amid {
 	struct imds *imds;    /* NULL with the dry driver */
 	struct uploads *uploads;
 	struct work *work;
+	struct upkeep *upkeep;
 	struct server_watch *server_watch; /* NULL with the dry driver */
 	const char *runtime_folder;        /* on a tmpfs: live maps and sockets */
 	uint8_t token_key[32];             /* random at each start: IMDSv2 and paging tokens */
