@@ -34,6 +34,7 @@ struct amid_region {
 	const char *store_folder;
 	const char *volumes_folder;   /* a folder for each volume */
 	const char *instances_folder; /* a folder for each instance */
+	struct cold_list *cold;       /* which snapshots nobody reads any more; while the controllers run */
 	const char *uploads_folder;   /* journals of unfinished EBS direct snapshots */
 	/*
 	 * Held for reading while a volume is given a new base tree (its root published in a record, then put into the volume's manifest), for writing while garbage collection lists the roots: so a root is

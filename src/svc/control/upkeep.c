@@ -17,7 +17,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "store/rewrite.h"
-#include "svc/control/cold.h"
+#include "svc/cold.h"
 #include "svc/control/internal.h"
 #include "base/banned.h"
 
@@ -42,7 +42,6 @@ struct region_upkeep {
 	/* guarded by lock */
 	bool compact, drop, compressing;
 	struct upkeep_figures figures;
-	struct cold_list *cold; /* has a lock of its own */
 };
 
 struct upkeep {
@@ -62,7 +61,7 @@ struct upkeep *upkeep_create(struct amid *amid)
 	pthread_mutex_init(&upkeep->lock, NULL);
 	for (unsigned i = 0; i < upkeep->count; i++) {
 		upkeep->regions[i].region = &amid->regions[i];
-		upkeep->regions[i].cold = cold_list_create();
+		amid->regions[i].cold = cold_list_create();
 		upkeep->regions[i].compact = true;
 	}
 	return upkeep;
@@ -85,7 +84,7 @@ void upkeep_destroy(struct upkeep *upkeep)
 		return;
 	for (unsigned i = 0; i < upkeep->count; i++) {
 		end_compression(&upkeep->regions[i]);
-		cold_list_destroy(upkeep->regions[i].cold);
+		cold_list_destroy(upkeep->regions[i].region->cold);
 	}
 	pthread_mutex_destroy(&upkeep->lock);
 	free(upkeep);
@@ -120,14 +119,6 @@ void upkeep_warm(struct amid *amid, const char *region, const char *root)
 	state->drop = true;
 	pthread_mutex_unlock(&amid->upkeep->lock);
 	work_enqueue(amid->work, "warm", id);
-}
-
-void upkeep_note_read(struct amid *amid, const char *region, const char *snapshot)
-{
-	struct region_upkeep *state = find_region(amid->upkeep, region);
-	if (!state)
-		return;
-	cold_list_note_read(state->cold, snapshot);
 }
 
 void upkeep_get_figures(struct amid *amid, const char *region, struct upkeep_figures *figures)
@@ -210,8 +201,8 @@ static int search_cold(struct upkeep *upkeep, struct region_upkeep *state, struc
 {
 	struct arena *arena ARENA_SCOPED = arena_create();
 	struct cold_roots roots;
-	if (cold_list_look(state->cold, upkeep->amid, state->region, upkeep->amid->config->compress_after_ms,
-		    arena, &roots, err))
+	if (cold_list_look(state->region->cold, upkeep->amid, state->region,
+		    upkeep->amid->config->compress_after_ms, arena, &roots, err))
 		return -1;
 	if (!roots.cold_count)
 		return 0;
@@ -232,7 +223,7 @@ static void finish_compression(struct upkeep *upkeep, struct region_upkeep *stat
 {
 	const struct store_rewrite_result *result = &state->result;
 	for (size_t i = 0; i < state->planned_count; i++)
-		cold_list_note_done(state->cold, state->planned[i]);
+		cold_list_note_done(state->region->cold, state->planned[i]);
 	if (result->blocks)
 		log_info("blocks-compressed",
 			"region=%s snapshots=%zu blocks=%" PRIu64 " unchanged=%" PRIu64

@@ -19,8 +19,6 @@ void upkeep_destroy(struct upkeep *upkeep); /* when no controller runs any more;
 void upkeep_after_collection(struct amid *amid, const char *region);
 /* Something is going to be read from this tree, as from a plain disk: a volume has it as its base. From any thread; `root` in hexadecimal digits. */
 void upkeep_warm(struct amid *amid, const char *region, const char *root);
-/* A client has begun to read this snapshot. From any thread. */
-void upkeep_note_read(struct amid *amid, const char *region, const char *snapshot);
 
 /* Since amid was started. */
 struct upkeep_figures {

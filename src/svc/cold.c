@@ -2,7 +2,7 @@
  * See cold.h. The list is sorted by id; each look makes it anew from the records and takes over what it knew. The lock is not held while records are read, so a reader's note may come meanwhile: it
  * counts when the new list takes the old one's place.
  */
-#include "svc/control/cold.h"
+#include "svc/cold.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -80,6 +80,8 @@ void cold_list_note_done(struct cold_list *list, const char *id)
 
 void cold_list_note_read(struct cold_list *list, const char *id)
 {
+	if (!list)
+		return;
 	pthread_mutex_lock(&list->lock);
 	struct cold_snapshot *snapshot = find(&list->known, id);
 	if (snapshot)

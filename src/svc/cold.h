@@ -1,6 +1,6 @@
 /*
- * Which snapshots have gone cold: completed ones that no image refers to, that no volume stands on, and that were not read for a while. Remembers since when. For upkeep.c, which
- * looks with one thread at a time; notes may come from any.
+ * Which snapshots have gone cold: completed ones that no image refers to, that no volume stands on, and that were not read for a while. Remembers since when. One thread looks at
+ * a time (control/upkeep.c), notes may come from any.
  */
 #pragma once
 
@@ -26,5 +26,5 @@ int cold_list_look(struct cold_list *list, struct amid *amid, struct amid_region
 	struct arena *arena, struct cold_roots *roots, struct error *err);
 /* What could be compressed of this snapshot is. Forgotten when it becomes warm. */
 void cold_list_note_done(struct cold_list *list, const char *snapshot);
-/* Somebody reads it: its time begins anew. */
+/* Somebody reads it: its time begins anew. NULL is legal. */
 void cold_list_note_read(struct cold_list *list, const char *snapshot);
