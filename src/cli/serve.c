@@ -6,6 +6,7 @@
 #include <sys/resource.h>
 
 #include "base/log.h"
+#include "base/space.h"
 #include "base/text.h"
 #include "cli/commands.h"
 #include "cli/options.h"
@@ -22,6 +23,7 @@ static const char help[] =
 	"  --auth iam|any      iam: signatures are checked; any: all credentials pass as account 123456789012 (default iam)\n"
 	"  --compute qemu|dry  qemu: real machines; dry: the same states without machines, for tests of API clients (default qemu)\n"
 	"  --region A,B,...    regions served, the first is the default one (default us-east-1)\n"
+	"  --reserve SIZE      what stores and guests leave free on the disk: bytes (20G) or percent (5%) (default 2%, at most 1 GiB)\n"
 	"  --compress-after H  blocks of snapshots that nothing boots from are compressed when they were not read for so many hours;\n"
 	"                      0: never (default 6)\n"
 	"  --tls-cert FILE --tls-key FILE   PEM files: serve HTTPS\n"
@@ -34,6 +36,7 @@ static const struct option options[] = {
 	{ "auth", required_argument, NULL, 'a' },
 	{ "compute", required_argument, NULL, 'c' },
 	{ "region", required_argument, NULL, 'r' },
+	{ "reserve", required_argument, NULL, 'R' },
 	{ "compress-after", required_argument, NULL, 'z' },
 	{ "tls-cert", required_argument, NULL, 'C' },
 	{ "tls-key", required_argument, NULL, 'K' },
@@ -83,6 +86,11 @@ static int read_option(int option, struct amid_config *config, const char **regi
 	case 'r':
 		*regions = optarg;
 		return 0;
+	case 'R':
+		config->reserve = optarg;
+		return space_parse_reserve(optarg, &(struct space_reserve){ 0 }, NULL)
+			? 1 + wrong_use("--reserve", optarg)
+			: 0;
 	case 'z':
 		return read_hours(optarg, &config->compress_after_ms);
 	case 'C':

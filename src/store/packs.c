@@ -16,7 +16,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -41,6 +40,7 @@ struct active {
 struct packs {
 	char *folder;
 	struct pack_files *files;
+	struct space_reserve reserve;
 	pthread_mutex_t lock; /* numbers */
 	uint32_t *numbers;    /* ascending */
 	uint32_t count;
@@ -88,7 +88,8 @@ static int read_folder(struct packs *packs, struct error *err)
 int packs_open(const char *folder, bool writer, struct packs **packs_out, struct error *err)
 {
 	struct packs *packs = memory_alloc(sizeof *packs);
-	*packs = (struct packs){ .folder = memory_alloc(strlen(folder) + 8) };
+	*packs = (struct packs){ .folder = memory_alloc(strlen(folder) + 8),
+		.reserve = SPACE_RESERVE_DEFAULT };
 	snprintf(packs->folder, strlen(folder) + 8, "%s/packs", folder);
 	packs->files = pack_files_create(packs->folder, writer);
 	pthread_mutex_init(&packs->lock, NULL);
@@ -166,17 +167,14 @@ int packs_read_header(struct packs *packs, uint32_t number, struct pack_header *
 	return 0;
 }
 
-/* What statvfs calls available, less the part that is kept free: a fiftieth of the disk, at most 1 GiB. */
 static uint64_t disk_available(const struct packs *packs)
 {
-	struct statvfs status;
-	if (statvfs(packs->folder, &status))
-		return 0;
-	uint64_t reserve = (uint64_t)status.f_blocks * status.f_frsize / 50;
-	uint64_t free_bytes = (uint64_t)status.f_bavail * status.f_frsize;
-	if (reserve > 1ULL << 30)
-		reserve = 1ULL << 30;
-	return free_bytes > reserve ? free_bytes - reserve : 0;
+	return space_available(packs->folder, &packs->reserve);
+}
+
+void packs_set_reserve(struct packs *packs, const struct space_reserve *reserve)
+{
+	packs->reserve = *reserve;
 }
 
 uint64_t packs_available(struct packs *packs)

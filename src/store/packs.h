@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/space.h"
 #include "store/format.h"
 #include "store/index.h"
 
@@ -61,5 +62,7 @@ typedef int packs_visit(void *context, const struct index_entry *entry, bool liv
 int packs_scan(struct packs *packs, uint32_t number, uint64_t from, packs_visit *visit, void *context,
 	uint64_t *end, struct error *err);
 
+/* What appending leaves free on the disk. */
+void packs_set_reserve(struct packs *packs, const struct space_reserve *reserve);
 /* Bytes that may still be appended. */
 uint64_t packs_available(struct packs *packs);

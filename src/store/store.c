@@ -384,6 +384,11 @@ void store_let_go(struct store *store)
 	packs_let_go(store->packs);
 }
 
+void store_set_reserve(struct store *store, const struct space_reserve *reserve)
+{
+	packs_set_reserve(store->packs, reserve);
+}
+
 void store_get_usage(struct store *store, struct store_usage *usage)
 {
 	*usage = (struct store_usage){ .objects = index_object_count(store->index),

@@ -12,6 +12,7 @@
 
 #include "base/digest.h"
 #include "base/error.h"
+#include "base/space.h"
 
 enum { STORE_BLOCK_SIZE = 512 * 1024 }; /* bytes; the largest object, and the block of the EBS direct APIs */
 
@@ -94,6 +95,9 @@ struct store_compact_result {
 };
 int store_compact(
 	struct store *store, uint64_t limit, struct store_compact_result *result, struct error *err);
+
+/* What puts leave free on the disk, SPACE_RESERVE_DEFAULT otherwise; before others use the store. */
+void store_set_reserve(struct store *store, const struct space_reserve *reserve);
 
 struct store_usage {
 	uint64_t objects;

@@ -24,7 +24,9 @@ struct amid_config {
 	const struct compute_driver *compute;
 	const char *const *regions; /* NULL-terminated; the first is the default */
 	const char *plugin;         /* path of the nbdkit plugin */
-	int64_t compress_after_ms;  /* cold blocks are compressed after so long; 0: never */
+	const char *
+		reserve; /* what is left free on the disk, as space_parse_reserve takes it; NULL: the default */
+	int64_t compress_after_ms; /* cold blocks are compressed after so long; 0: never */
 };
 
 /* A region has a store of its own; nothing is shared between regions but the accounts. */

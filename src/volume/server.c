@@ -170,7 +170,8 @@ static int spawn_server(const struct volume_server_paths *paths, struct process 
 		arena_printf(scratch, "runtime=%s", paths->runtime_folder),
 		arena_printf(scratch, "store=%s", paths->store_folder),
 		arena_printf(scratch, "control=%s", socket_path(paths, "ctl", scratch)),
-		arena_printf(scratch, "id=%s", paths->id), NULL };
+		arena_printf(scratch, "id=%s", paths->id),
+		paths->reserve ? arena_printf(scratch, "reserve=%s", paths->reserve) : NULL, NULL };
 	return process_spawn(argv, paths->log, NULL, 0, process, err);
 }
 

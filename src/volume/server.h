@@ -16,8 +16,9 @@ struct volume_server_paths {
 	const char *
 		socket_folder; /* NBD and control sockets, pid file; short: a socket path has at most 107 bytes */
 	const char *store_folder;
-	const char *plugin; /* path of the nbdkit plugin */
-	const char *log;    /* where nbdkit's output is appended */
+	const char *plugin;  /* path of the nbdkit plugin */
+	const char *reserve; /* as operators write it: space_parse_reserve; NULL: the default */
+	const char *log;     /* where nbdkit's output is appended */
 };
 
 /* Starts the server unless it runs already (found by its pid file); returns when it answers on both sockets. */

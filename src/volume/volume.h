@@ -15,6 +15,7 @@
 
 #include "base/digest.h"
 #include "base/error.h"
+#include "base/space.h"
 
 struct volume;
 struct store;
@@ -33,6 +34,8 @@ int volume_create(const char *folder, uint64_t size, const struct digest *base, 
  */
 int volume_open(const char *folder, const char *runtime_folder, struct store *store, struct volume **volume,
 	struct error *err);
+/* What its writes leave free on the disk, SPACE_RESERVE_DEFAULT otherwise; before the first of them. A write that would take from it fails with ERROR_NO_SPACE. */
+void volume_set_reserve(struct volume *volume, const struct space_reserve *reserve);
 void volume_close(struct volume *volume); /* flushes; NULL is legal */
 /* Removes a volume that nobody has open, with all its layers and live maps. A missing one is fine. */
 int volume_remove(const char *folder, const char *runtime_folder, struct error *err);
