@@ -156,15 +156,20 @@ void packs_let_go(struct packs *packs)
 
 int packs_read_header(struct packs *packs, uint32_t number, struct pack_header *header, struct error *err)
 {
+	struct stat status;
 	int fd;
 	uint8_t bytes[OBJECT_HEADER_SIZE];
 	if (packs_descriptor(packs, number, &fd, err))
 		return -1;
-	if (disk_read(fd, bytes, sizeof bytes, 0) || format_decode_pack(bytes, header) ||
-		header->number != number)
-		return error_set(err, ERROR_CORRUPT, "pack %s/%010" PRIu32 ".pack has a damaged header",
+	if (disk_read(fd, bytes, sizeof bytes, 0) == 0 && !format_decode_pack(bytes, header) &&
+		header->number == number)
+		return 0;
+	/* its header becomes durable before anything is put behind it */
+	if (!fstat(fd, &status) && status.st_size <= PACK_HEADER_SIZE)
+		return error_set(err, ERROR_NOT_FOUND, "pack %s/%010" PRIu32 ".pack was never begun",
 			packs->folder, number);
-	return 0;
+	return error_set(err, ERROR_CORRUPT, "pack %s/%010" PRIu32 ".pack has a damaged header",
+		packs->folder, number);
 }
 
 static uint64_t disk_available(const struct packs *packs)

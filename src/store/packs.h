@@ -27,7 +27,7 @@ void packs_let_go(struct packs *packs);
 /* How long a pack is, and how much of the disk it takes, without what is reserved for what will be appended. */
 int packs_measure(
 	struct packs *packs, uint32_t number, uint64_t *length, uint64_t *allocated, struct error *err);
-/* Reads a pack's header. */
+/* Reads a pack's header. ERROR_NOT_FOUND if whoever made the file died before it wrote one; ERROR_CORRUPT. */
 int packs_read_header(struct packs *packs, uint32_t number, struct pack_header *header, struct error *err);
 
 /*

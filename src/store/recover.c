@@ -72,7 +72,8 @@ static int recover_pack(struct recovery *recovery, uint32_t number,
 		number < index_checkpoint(store->index, PACK_SMALL).pack)
 		return 0; /* not even opened, as there may be thousands */
 	if (packs_read_header(store->packs, number, &header, err)) {
-		/* nothing is ever put into a pack before its header is durable, so usually this one is empty */
+		if (err->code == ERROR_NOT_FOUND)
+			return 0;
 		log_error("pack-ignored", "folder=%s pack=%" PRIu32 " message=\"%s\"", store->folder, number,
 			err->message);
 		return 0;
