@@ -3,7 +3,8 @@
  *
  * In a region: first a step of compaction, if a collection has been since the last one that found nothing; else a step of the compression that is under way; else, now and then, a look for what has
  * gone cold. Bringing a tree back has a key of its own and puts an end to the compression under way, which was planned without it: the next look plans anew.
- * When packs were removed the volume servers are told, since they hold them open; also once after the start, as the process before may have died in between.
+ * When objects were moved the volume servers are told, since they hold open what was removed, and keep what they had remembered for reads that had begun; also once after the start, as the process
+ * before may have died in between.
  *
  * Threads: one look at a region at a time (work queue); `lock` guards what others see and ask for.
  */
@@ -32,7 +33,6 @@ enum {
 struct region_upkeep {
 	struct amid_region *region;
 	/* of the look */
-	bool told;
 	struct store_rewrite *rewrite; /* the compression under way */
 	struct store_rewrite_result result;
 	int64_t begun_ms;
@@ -40,7 +40,7 @@ struct region_upkeep {
 	size_t planned_count;
 	int64_t next_search_ms;
 	/* guarded by lock */
-	bool compact, drop, compressing;
+	bool compact, drop, compressing, told;
 	struct upkeep_figures figures;
 };
 
@@ -85,6 +85,7 @@ void upkeep_destroy(struct upkeep *upkeep)
 	for (unsigned i = 0; i < upkeep->count; i++) {
 		end_compression(&upkeep->regions[i]);
 		cold_list_destroy(upkeep->regions[i].region->cold);
+		upkeep->regions[i].region->cold = NULL;
 	}
 	pthread_mutex_destroy(&upkeep->lock);
 	free(upkeep);
@@ -150,8 +151,24 @@ static int tell_servers(struct upkeep *upkeep, struct region_upkeep *state, stru
 				"server-not-told", "volume=%s message=\"%s\"", entry->d_name, found.message);
 	}
 	closedir(folder);
-	state->told = true;
 	return 0;
+}
+
+/* The volume servers are to be told, by the next look at the region. */
+static void note_moved(struct upkeep *upkeep, struct region_upkeep *state)
+{
+	pthread_mutex_lock(&upkeep->lock);
+	state->told = false;
+	pthread_mutex_unlock(&upkeep->lock);
+}
+
+static int tell_if_due(struct upkeep *upkeep, struct region_upkeep *state, struct error *err)
+{
+	pthread_mutex_lock(&upkeep->lock);
+	bool told = state->told;
+	state->told = true;
+	pthread_mutex_unlock(&upkeep->lock);
+	return told ? 0 : tell_servers(upkeep, state, err);
 }
 
 /* A step of compaction; *busy: there is more to do. */
@@ -177,7 +194,7 @@ static int compact(struct upkeep *upkeep, struct region_upkeep *state, bool *bus
 			"region=%s moved_bytes=%" PRIu64 " packs_removed=%u freed_bytes=%" PRIu64,
 			state->region->name, result.bytes_moved, result.packs_removed, result.bytes_freed);
 	if (result.packs_removed)
-		state->told = false;
+		note_moved(upkeep, state);
 	return failed;
 }
 
@@ -209,8 +226,14 @@ static int search_cold(struct upkeep *upkeep, struct region_upkeep *state, struc
 	struct root_list cold = { roots.cold, roots.cold_count, 0 },
 			 warm = { roots.warm, roots.warm_count, 0 };
 	if (store_plan_compression(
-		    state->region->store, next_root, &cold, next_root, &warm, &state->rewrite, err))
-		return -1;
+		    state->region->store, next_root, &cold, next_root, &warm, &state->rewrite, err)) {
+		if (err->code != ERROR_CORRUPT)
+			return -1;
+		/* deleted since it was listed; or it is damaged, which is not for compression to insist on */
+		log_warning("compression-postponed", "region=%s message=\"%s\"", state->region->name,
+			err->message);
+		return 0;
+	}
 	state->result = (struct store_rewrite_result){ 0 };
 	state->begun_ms = clock_monotonic_ms();
 	state->planned = memory_alloc((cold.next + 1) * sizeof *state->planned);
@@ -243,6 +266,8 @@ static int compress(struct upkeep *upkeep, struct region_upkeep *state, struct e
 	state->figures.compression_saved_bytes += (state->result.bytes_before - before.bytes_before) -
 		(state->result.bytes_after - before.bytes_after);
 	pthread_mutex_unlock(&upkeep->lock);
+	if (state->result.blocks > before.blocks)
+		note_moved(upkeep, state);
 	if (failed)
 		end_compression(state);
 	else if (!store_rewrite_left(state->rewrite))
@@ -298,10 +323,10 @@ int control_upkeep(void *context, const char *id, int64_t *again_ms, struct erro
 		return 0;
 	drop_if_asked(amid->upkeep, state);
 	int failed = compact(amid->upkeep, state, &busy, &found);
-	if (!failed && !state->told)
-		failed = tell_servers(amid->upkeep, state, &found);
 	if (!failed && !busy)
 		failed = look_at_cold(amid->upkeep, state, &busy, &found);
+	if (!failed)
+		failed = tell_if_due(amid->upkeep, state, &found);
 	*again_ms = busy ? STEP_MS : amid->config->compress_after_ms ? search_period(amid) : -1;
 	if (failed && found.code == ERROR_NO_SPACE) {
 		/* it comes back with the next deletion, which is the next look */
@@ -331,6 +356,10 @@ static int warm_step(struct upkeep *upkeep, struct region_upkeep *state, const s
 	if (result.blocks)
 		log_info("blocks-warmed", "region=%s blocks=%" PRIu64 " left=%" PRIu64, state->region->name,
 			result.blocks, blocks - result.blocks - result.unchanged);
+	if (result.blocks) {
+		note_moved(upkeep, state);
+		work_enqueue(upkeep->amid->work, "upkeep", state->region->name);
+	}
 	return failed;
 }
 
