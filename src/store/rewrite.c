@@ -166,7 +166,7 @@ int store_plan_compression(struct store *store, store_next_root *cold, void *col
 	store_next_root *warm, void *warm_context, struct store_rewrite **rewrite_out, struct error *err)
 {
 	struct walk walk;
-	struct error own_error;
+	struct error own_error = { 0 };
 	if (!store->writer)
 		return error_set(err, ERROR_INVALID, "store %s is open for reading only", store->folder);
 	struct store_rewrite *rewrite = make_rewrite(store, ENCODING_ZSTD);

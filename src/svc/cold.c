@@ -63,7 +63,7 @@ static int compare(const void *a, const void *b)
 
 static struct cold_snapshot *find(const struct cold_items *list, const char *id)
 {
-	struct cold_snapshot key;
+	struct cold_snapshot key = { 0 };
 	if ((size_t)snprintf(key.id, sizeof key.id, "%s", id) >= sizeof key.id || !list->count)
 		return NULL;
 	return bsearch(&key, list->items, list->count, sizeof key, compare);
