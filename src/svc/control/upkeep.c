@@ -174,7 +174,7 @@ static int tell_if_due(struct upkeep *upkeep, struct region_upkeep *state, struc
 /* A step of compaction; *busy: there is more to do. */
 static int compact(struct upkeep *upkeep, struct region_upkeep *state, bool *busy, struct error *err)
 {
-	struct store_compact_result result;
+	struct store_compact_result result = { 0 };
 	pthread_mutex_lock(&upkeep->lock);
 	*busy = state->compact;
 	/* now, so that a collection during the step counts */
