@@ -86,6 +86,7 @@ static int create_file(struct index *index, const char *path, uint64_t capacity,
 	text_random_bytes((void *)&fresh.epoch, sizeof fresh.epoch);
 	if (old) {
 		fresh.epoch = atomic_load(&old->epoch);
+		fresh.building = atomic_load(&old->building);
 		fresh.generation = atomic_load(&old->generation);
 		fresh.clean = atomic_load(&old->clean);
 		fresh.collecting = atomic_load(&old->collecting);
@@ -148,6 +149,7 @@ int index_open_writer(
 		/* until it is filled it is worth nothing, should we die before */
 		read_boot_id(index->header->boot_id);
 		atomic_store(&index->header->clean, 0);
+		atomic_store(&index->header->building, 1);
 	}
 	*index_out = index;
 	return 0;
@@ -241,6 +243,13 @@ bool index_lookup(
 	return false;
 }
 
+/* What a reader has is whole, as it was when the writer died; and nothing is given up before it can follow. */
+static bool is_being_built(int fd)
+{
+	struct index_header header;
+	return disk_read(fd, &header, sizeof header, 0) == 0 && atomic_load(&header.building);
+}
+
 bool index_follow_replacement(struct index *index)
 {
 	struct stat status;
@@ -250,7 +259,7 @@ bool index_follow_replacement(struct index *index)
 	bool replaced = status.st_ino != index->inode || atomic_load(&index->header->superseded);
 	if (replaced) {
 		int fd FILE_SCOPED = open(index->path, O_RDONLY | O_CLOEXEC);
-		replaced = fd >= 0 && map_file(index, fd, NULL) == 0;
+		replaced = fd >= 0 && !is_being_built(fd) && map_file(index, fd, NULL) == 0;
 	}
 	pthread_rwlock_unlock(&index->mapping_lock);
 	return replaced;
@@ -404,6 +413,8 @@ int index_rebuild(struct index *index, bool empty, struct error *err)
 	int fd FILE_SCOPED = -1;
 	if (create_file(index, path, capacity, index->header, &fd, err) || map_file(&next, fd, err))
 		return -1;
+	if (empty)
+		atomic_store(&next.header->building, 1);
 	struct index_entry entry;
 	for (uint64_t slot = 0; !empty && slot < index->capacity; slot++)
 		if (index_read_slot(index, slot, &entry))

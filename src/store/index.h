@@ -65,6 +65,8 @@ bool index_remove_at(struct index *index, const struct index_entry *place);
  */
 uint64_t index_epoch(struct index *index);
 void index_advance_epoch(struct index *index);
+/* After index_rebuild without entries, or an index that was absent: all entries are in, readers may follow. */
+void index_mark_built(struct index *index);
 /* A reader's: looks whether the file was replaced or removed, which lookups notice only when they miss. */
 void index_refresh(struct index *index);
 

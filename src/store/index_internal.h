@@ -29,6 +29,8 @@ struct index_header {
 	_Atomic uint64_t epoch;
 	/* Advanced between the insertion of an object's new slot and the removal of its old one: a lookup that missed both looks again. */
 	_Atomic uint64_t switches;
+	/* Being made again from the packs: readers keep to the file they have. */
+	_Atomic uint32_t building;
 };
 
 typedef _Atomic uint64_t index_slot[SLOT_WORDS];

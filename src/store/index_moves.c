@@ -104,6 +104,11 @@ void index_advance_epoch(struct index *index)
 	pthread_rwlock_unlock(&index->mapping_lock);
 }
 
+void index_mark_built(struct index *index)
+{
+	atomic_store(&index->header->building, 0);
+}
+
 void index_refresh(struct index *index)
 {
 	(void)index_follow_replacement(index);

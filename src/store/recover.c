@@ -140,6 +140,7 @@ static int recover(struct recovery *recovery, enum index_condition condition, st
 		return -1;
 	/* older generations belong to sessions of a process that is gone */
 	index_advance_generation(store->index);
+	index_mark_built(store->index);
 	if (condition == INDEX_CLEAN && !recovery->wrote)
 		return 0;
 	if (recovery->found || recovery->torn)
@@ -149,9 +150,9 @@ static int recover(struct recovery *recovery, enum index_condition condition, st
 		return 0; /* a new store: there is nothing to make durable */
 	if (store_checkpoint(store, err))
 		return -1;
-	if (condition != INDEX_ABSENT && punch_dead(recovery, err))
+	if (condition == INDEX_COLLECTING && index_mark_collecting(store->index, false, err))
 		return -1;
-	return condition == INDEX_COLLECTING ? index_mark_collecting(store->index, false, err) : 0;
+	return condition == INDEX_ABSENT ? 0 : punch_dead(recovery, err);
 }
 
 int store_recover(struct store *store, enum index_condition condition, struct error *err)

@@ -208,11 +208,29 @@ static void expect_whole(struct store *store, const struct digest *root)
 	assert_int_equal(usage.objects, BLOCKS + 2);
 }
 
+/* A reader in another process that had everything before finds everything while the index is made again, and after. */
+static void expect_readable(struct store *reader, const struct digest *root)
+{
+	uint8_t data[BLOCK], expected[BLOCK];
+	struct error err;
+	struct tree *tree;
+	struct digest digest;
+	size_t size;
+	ASSERT_OK(tree_open(reader, root, &tree, &err));
+	for (unsigned i = 0; i < GARBAGE; i += GARBAGE / BLOCKS) {
+		ASSERT_OK(tree_lookup(tree, i, &digest, &err));
+		ASSERT_OK(store_get(reader, &digest, data, &size, &err));
+		make_block(i, expected);
+		assert_memory_equal(data, expected, sizeof data);
+	}
+	tree_close(tree);
+}
+
 static void die_at_every_step(const char *parent, operation *prepare, operation *run, bool power)
 {
 	char folder[512];
 	struct error err;
-	struct store *store;
+	struct store *store, *reader;
 	bool died = true;
 	for (unsigned steps = 1; died; steps++) {
 		assert_true(steps < STEPS_LIMIT);
@@ -223,13 +241,18 @@ static void die_at_every_step(const char *parent, operation *prepare, operation 
 			ASSERT_OK(prepare(store, &root, &err));
 			store_close(store);
 		}
+		ASSERT_OK(store_open_reader(folder, &reader, &err));
 		died = dies_at(folder, &root, run, steps);
+		expect_readable(reader, &root);
 		if (power)
 			pretend_loss_of_power(folder);
 		ASSERT_OK(store_open(folder, &store, &err));
+		expect_readable(reader, &root);
 		expect_whole(store, &root);
 		ASSERT_OK(run(store, &root, &err));
 		expect_whole(store, &root);
+		expect_readable(reader, &root);
+		store_close(reader);
 		/* nothing is left behind that a collection would stumble over */
 		struct roots none = { 0 };
 		ASSERT_OK(store_collect(store, next_root, &none, NULL, &err));
