@@ -141,7 +141,7 @@ static int check_packs(struct check *check, struct error *err)
 		uint64_t end;
 		if (packs_read_header(store->packs, numbers[i], &header, &found)) {
 			/* one that was begun when the power failed: its header, the first thing in it, is not there */
-			if (found.code != ERROR_NOT_FOUND && !packs_is_unbegun(store->packs, numbers[i]))
+			if (found.code != ERROR_NOT_FOUND)
 				fault(check, "pack=%" PRIu32 ": %s", numbers[i], found.message);
 			continue;
 		}

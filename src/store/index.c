@@ -10,13 +10,11 @@
  *
  * Threads: any. `insert_lock` serializes inserts (two digests may probe the same slot); everything else that the writer does to one digest is serialized by the store's stripes.
  */
-#include "store/index.h"
+#include "store/index_internal.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -25,44 +23,10 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/disk.h"
+#include "base/text.h"
 #include "base/banned.h"
 
-enum { HEADER_SIZE = 4096, SLOT_WORDS = 8, SLOT_SIZE = 64, INITIAL_CAPACITY = 1024, VERSION = 1 };
-enum { SLOT_EMPTY = 0, SLOT_LIVE = 1, SLOT_REMOVED = 2, SLOT_STATE_MASK = 3, SLOT_SEQUENCE_STEP = 4 };
-
 static const char MAGIC[8] = { 'A', 'M', 'I', 'D', 'I', 'D', 'X', '1' };
-
-struct header {
-	char magic[8];
-	uint32_t version;
-	uint32_t slot_size;
-	uint64_t capacity;
-	_Atomic uint64_t used; /* slots that are not EMPTY */
-	_Atomic uint64_t live;
-	_Atomic uint64_t live_bytes;
-	_Atomic uint32_t generation;
-	_Atomic uint32_t superseded;
-	_Atomic uint32_t clean;
-	_Atomic uint32_t collecting;
-	/* pack number and header offset / 64 in one word, so that no crash can tear them */
-	_Atomic uint64_t checkpoint[PACK_CLASS_COUNT];
-	char boot_id[DISK_BOOT_ID_SIZE];
-};
-
-typedef _Atomic uint64_t slot_words[SLOT_WORDS];
-
-struct index {
-	char *path;
-	bool writer;
-	pthread_rwlock_t mapping_lock;
-	struct header *header;
-	slot_words *slots;
-	uint64_t capacity;
-	uint64_t map_size;
-	ino_t inode;
-	pthread_mutex_t insert_lock;
-	bool failed; /* a sync failed: what the file holds is not what is mapped. Changed while maintenance or insert_lock is held. */
-};
 
 static void unmap(struct index *index)
 {
@@ -75,14 +39,14 @@ static void unmap(struct index *index)
 static int map_file(struct index *index, int fd, struct error *err)
 {
 	struct stat status;
-	struct header check;
+	struct index_header check;
 	if (fstat(fd, &status))
 		return error_set_errno(err, errno, "cannot examine %s", index->path);
 	if (disk_read(fd, &check, sizeof check, 0) || memcmp(check.magic, MAGIC, sizeof MAGIC) ||
-		check.version != VERSION || check.slot_size != SLOT_SIZE ||
+		check.version != INDEX_VERSION || check.slot_size != SLOT_SIZE ||
 		check.capacity < INITIAL_CAPACITY || check.capacity & (check.capacity - 1) ||
 		check.capacity > UINT64_MAX / SLOT_SIZE / 4 ||
-		(uint64_t)status.st_size != HEADER_SIZE + check.capacity * SLOT_SIZE ||
+		(uint64_t)status.st_size != INDEX_HEADER_SIZE + check.capacity * SLOT_SIZE ||
 		atomic_load(&check.used) > check.capacity || atomic_load(&check.live) > check.capacity)
 		return error_set(err, ERROR_CORRUPT, "index %s is damaged", index->path);
 	void *map = disk_map(fd, (size_t)status.st_size, index->writer);
@@ -90,7 +54,7 @@ static int map_file(struct index *index, int fd, struct error *err)
 		return error_set_errno(err, errno, "cannot map %s", index->path);
 	unmap(index);
 	index->header = map;
-	index->slots = (slot_words *)((char *)map + HEADER_SIZE);
+	index->slots = (index_slot *)((char *)map + INDEX_HEADER_SIZE);
 	index->capacity = check.capacity;
 	index->map_size = (uint64_t)status.st_size;
 	index->inode = status.st_ino;
@@ -98,17 +62,22 @@ static int map_file(struct index *index, int fd, struct error *err)
 }
 
 /* Makes a file without entries that takes over the old header's figures (NULL: none), and maps it in place of the old one. The name is not given yet. */
-static int create_file(struct index *index, const char *path, uint64_t capacity, const struct header *old,
-	int *fd_out, struct error *err)
+static int create_file(struct index *index, const char *path, uint64_t capacity,
+	const struct index_header *old, int *fd_out, struct error *err)
 {
 	int fd FILE_SCOPED = disk_open(path, O_RDWR | O_CREAT | O_TRUNC, 0600);
 	if (fd < 0)
 		return error_set_errno(err, errno, "cannot make %s", path);
-	struct header fresh = {
-		.version = VERSION, .slot_size = SLOT_SIZE, .capacity = capacity, .clean = 1
+	struct index_header fresh = {
+		.version = INDEX_VERSION, .slot_size = SLOT_SIZE, .capacity = capacity, .clean = 1
 	};
 	memcpy(fresh.magic, MAGIC, sizeof MAGIC);
+	/* one of its own, so that whoever remembers places from a file that is gone sees a difference */
+	text_random_bytes((void *)&fresh.epoch, sizeof fresh.epoch);
+	fresh.building = !old;
 	if (old) {
+		fresh.epoch = atomic_load(&old->epoch);
+		fresh.building = atomic_load(&old->building);
 		fresh.generation = atomic_load(&old->generation);
 		fresh.clean = atomic_load(&old->clean);
 		fresh.collecting = atomic_load(&old->collecting);
@@ -117,7 +86,7 @@ static int create_file(struct index *index, const char *path, uint64_t capacity,
 		memcpy(fresh.boot_id, old->boot_id, sizeof fresh.boot_id);
 	}
 	/* space for all of it, so that a full disk is an error here and not a fatal signal at a slot */
-	if (disk_reserve(fd, 0, HEADER_SIZE + capacity * SLOT_SIZE) ||
+	if (disk_reserve(fd, 0, INDEX_HEADER_SIZE + capacity * SLOT_SIZE) ||
 		disk_write(fd, &fresh, sizeof fresh, 0))
 		return error_set_errno(err, errno, "cannot make %s", path);
 	*fd_out = fd;
@@ -135,12 +104,12 @@ static struct index *allocate(const char *folder, bool writer)
 	return index;
 }
 
-static enum index_condition examine(const struct header *header)
+static enum index_condition examine(const struct index_header *header)
 {
 	/* one that cannot be read equals no other: then every unclean end counts as a loss of power */
 	char boot_id[DISK_BOOT_ID_SIZE];
 	disk_boot_id(boot_id);
-	/* first, since a store whose collection failed is closed in order, too */
+	/* first: a collection or a move that failed leaves the mark, whatever was closed in good order after it */
 	if (atomic_load(&header->collecting))
 		return INDEX_COLLECTING;
 	if (atomic_load(&header->clean))
@@ -240,7 +209,7 @@ static void encode_words(const struct index_entry *entry, uint64_t words[SLOT_WO
 }
 
 /* A consistent copy of a slot's words; returns its state. */
-static uint64_t read_slot(slot_words *slot, uint64_t words[SLOT_WORDS])
+static uint64_t read_slot(index_slot *slot, uint64_t words[SLOT_WORDS])
 {
 	for (;;) {
 		uint64_t state = atomic_load_explicit(&(*slot)[7], memory_order_acquire);
@@ -253,8 +222,7 @@ static uint64_t read_slot(slot_words *slot, uint64_t words[SLOT_WORDS])
 	}
 }
 
-/* The caller holds mapping_lock. */
-static bool find_slot(
+bool index_lookup(
 	struct index *index, const struct digest *digest, uint64_t *found, struct index_entry *entry)
 {
 	uint64_t words[SLOT_WORDS];
@@ -273,8 +241,16 @@ static bool find_slot(
 	return false;
 }
 
-/* A reader's: maps the file that the path names now, if it is another. Whether it did. */
-static bool follow_replacement(struct index *index)
+/* What a reader has is whole, as it was when the writer died; and nothing is given up before it can follow. */
+static bool is_being_built(int fd)
+{
+	struct index_header header;
+	/* one without a header was begun just now */
+	return disk_read(fd, &header, sizeof header, 0) || memcmp(header.magic, MAGIC, sizeof MAGIC) ||
+		atomic_load(&header.building);
+}
+
+bool index_follow_replacement(struct index *index)
 {
 	struct stat status;
 	if (index->writer || stat(index->path, &status))
@@ -283,7 +259,7 @@ static bool follow_replacement(struct index *index)
 	bool replaced = status.st_ino != index->inode || atomic_load(&index->header->superseded);
 	if (replaced) {
 		int fd FILE_SCOPED = disk_open(index->path, O_RDONLY, 0);
-		replaced = fd >= 0 && map_file(index, fd, NULL) == 0;
+		replaced = fd >= 0 && !is_being_built(fd) && map_file(index, fd, NULL) == 0;
 	}
 	pthread_rwlock_unlock(&index->mapping_lock);
 	return replaced;
@@ -294,12 +270,16 @@ bool index_find(struct index *index, const struct digest *digest, struct index_e
 	uint64_t slot;
 	for (;;) {
 		pthread_rwlock_rdlock(&index->mapping_lock);
-		bool found = find_slot(index, digest, &slot, entry);
+		uint64_t switches = atomic_load(&index->header->switches);
+		bool found = index_lookup(index, digest, &slot, entry);
+		bool switched = atomic_load(&index->header->switches) != switches;
 		bool superseded = atomic_load_explicit(&index->header->superseded, memory_order_relaxed);
 		pthread_rwlock_unlock(&index->mapping_lock);
 		if (found && (!superseded || index->writer))
 			return true;
-		if (!follow_replacement(index))
+		if (!found && switched)
+			continue;
+		if (!index_follow_replacement(index))
 			return found;
 	}
 }
@@ -307,7 +287,7 @@ bool index_find(struct index *index, const struct digest *digest, struct index_e
 bool index_find_slot(struct index *index, const struct digest *digest, uint64_t *slot)
 {
 	pthread_rwlock_rdlock(&index->mapping_lock);
-	bool found = find_slot(index, digest, slot, NULL);
+	bool found = index_lookup(index, digest, slot, NULL);
 	pthread_rwlock_unlock(&index->mapping_lock);
 	return found;
 }
@@ -337,13 +317,13 @@ static int sync_pages(struct index *index, size_t size)
 }
 
 /* From the first change on the file is unclean. Not synced: whatever reaches the disk before the next checkpoint, this page goes with no later one. */
-static void note_change(struct index *index)
+void index_note_change(struct index *index)
 {
-	struct header *header = index->header;
+	struct index_header *header = index->header;
 	if (atomic_load_explicit(&header->clean, memory_order_relaxed)) {
 		disk_boot_id(header->boot_id);
 		atomic_store(&header->clean, 0);
-		if (sync_pages(index, HEADER_SIZE))
+		if (sync_pages(index, INDEX_HEADER_SIZE))
 			log_error("index-sync-failed", "path=%s errno=%d", index->path, errno);
 	}
 }
@@ -354,7 +334,7 @@ static uint64_t entry_bytes(const struct index_entry *entry)
 	return format_object_end(group, entry->offset, entry->stored_size) - entry->offset;
 }
 
-static void put_entry(struct index *index, const struct index_entry *entry)
+void index_put_entry(struct index *index, const struct index_entry *entry)
 {
 	uint64_t words[SLOT_WORDS];
 	uint64_t slot = slot_of(index, &entry->digest);
@@ -376,8 +356,8 @@ void index_insert(struct index *index, const struct index_entry *entry)
 {
 	pthread_rwlock_rdlock(&index->mapping_lock);
 	pthread_mutex_lock(&index->insert_lock);
-	note_change(index);
-	put_entry(index, entry);
+	index_note_change(index);
+	index_put_entry(index, entry);
 	pthread_mutex_unlock(&index->insert_lock);
 	pthread_rwlock_unlock(&index->mapping_lock);
 }
@@ -386,7 +366,7 @@ bool index_touch(struct index *index, const struct digest *digest, uint32_t gene
 {
 	uint64_t slot;
 	pthread_rwlock_rdlock(&index->mapping_lock);
-	bool found = find_slot(index, digest, &slot, NULL);
+	bool found = index_lookup(index, digest, &slot, NULL);
 	if (found) {
 		uint64_t word = atomic_load(&index->slots[slot][6]);
 		if ((uint32_t)word < generation)
@@ -397,7 +377,7 @@ bool index_touch(struct index *index, const struct digest *digest, uint32_t gene
 	return found;
 }
 
-static void remove_slot(struct index *index, uint64_t slot, const struct index_entry *entry)
+void index_clear_slot(struct index *index, uint64_t slot, const struct index_entry *entry)
 {
 	uint64_t state = atomic_load(&index->slots[slot][7]);
 	atomic_store_explicit(&index->slots[slot][7], (state & ~(uint64_t)SLOT_STATE_MASK) | SLOT_REMOVED,
@@ -413,8 +393,8 @@ bool index_remove(struct index *index, uint64_t slot, const struct digest *diges
 	pthread_mutex_lock(&index->insert_lock);
 	bool found = index_read_slot(index, slot, &entry) && !memcmp(&entry.digest, digest, sizeof *digest);
 	if (found) {
-		note_change(index);
-		remove_slot(index, slot, &entry);
+		index_note_change(index);
+		index_clear_slot(index, slot, &entry);
 	}
 	pthread_mutex_unlock(&index->insert_lock);
 	pthread_rwlock_unlock(&index->mapping_lock);
@@ -443,10 +423,12 @@ int index_rebuild(struct index *index, bool empty, struct error *err)
 	int fd FILE_SCOPED = -1;
 	if (create_file(index, path, capacity, index->header, &fd, err) || map_file(&next, fd, err))
 		return -1;
+	if (empty)
+		atomic_store(&next.header->building, 1);
 	struct index_entry entry;
 	for (uint64_t slot = 0; !empty && slot < index->capacity; slot++)
 		if (index_read_slot(index, slot, &entry))
-			put_entry(&next, &entry);
+			index_put_entry(&next, &entry);
 	if (disk_sync_map(next.header, 0, next.map_size) || disk_rename(path, index->path)) {
 		error_set_errno(err, errno, "cannot replace %s", index->path);
 		unmap(&next);
@@ -482,7 +464,7 @@ void index_forget_after_checkpoint(struct index *index)
 		if (index_read_slot(index, slot, &entry) &&
 			(entry.kind < 1 || entry.kind > 3 ||
 				!is_before(&entry, index_checkpoint(index, format_class_of(entry.kind)))))
-			remove_slot(index, slot, &entry);
+			index_clear_slot(index, slot, &entry);
 	index_recount(index);
 }
 
@@ -539,7 +521,7 @@ struct index_position index_checkpoint(const struct index *index, enum pack_clas
 
 static int sync_header(struct index *index, struct error *err)
 {
-	if (sync_pages(index, HEADER_SIZE))
+	if (sync_pages(index, INDEX_HEADER_SIZE))
 		return error_set_errno(err, errno, "cannot sync %s", index->path);
 	return 0;
 }

@@ -53,6 +53,23 @@ bool index_touch(struct index *index, const struct digest *digest, uint32_t gene
 /* Removes the entry of `digest` if it lies in `slot`. */
 bool index_remove(struct index *index, uint64_t slot, const struct digest *digest);
 
+/*
+ * The object that lies at `from` lies at `to` now, with the generation it had: both places must hold it. False, and nothing changed, if it does not lie there any more. Lookups never miss
+ * it. Takes a slot more, for ever, if the encodings differ.
+ */
+bool index_move(struct index *index, const struct index_entry *from, const struct index_entry *to);
+/* Removes the entry of an object at just this place, if there is one. */
+bool index_remove_at(struct index *index, const struct index_entry *place);
+/*
+ * Places that were looked up since the epoch had this value are right as long as it has. Whoever moves objects advances it between the switch and giving up the old places.
+ */
+uint64_t index_epoch(struct index *index);
+void index_advance_epoch(struct index *index);
+/* After index_rebuild without entries, or an index that was absent: all entries are in, readers may follow. */
+void index_mark_built(struct index *index);
+/* A reader's: looks whether the file was replaced or removed, which lookups notice only when they miss. */
+void index_refresh(struct index *index);
+
 /* Slots, for whoever walks the whole index; false for a slot without an entry. The numbers hold until index_rebuild. */
 uint64_t index_slot_count(const struct index *index);
 bool index_read_slot(struct index *index, uint64_t slot, struct index_entry *entry);

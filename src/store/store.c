@@ -19,6 +19,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "base/disk.h"
+#include "store/encoding.h"
 #include "base/banned.h"
 
 enum { LOAD_SHOULD_GROW = 60, LOAD_MUST_GROW = 85 };
@@ -187,8 +188,7 @@ static int put_locked(struct store *store, const struct object_header *object, c
 		return -1;
 	entry.generation = generation;
 	index_insert(store->index, &entry);
-	*added = format_object_end(format_class_of(entry.kind), entry.offset, entry.stored_size) -
-		entry.offset;
+	*added = store_entry_bytes(&entry);
 	atomic_fetch_add(&store->appended, *added);
 	return 0;
 }
@@ -218,7 +218,7 @@ int store_put(struct store_session *session, enum store_object_kind kind, const 
 	return result;
 }
 
-static int sync_packs(struct store *store, struct error *err)
+int store_sync_packs(struct store *store, struct error *err)
 {
 	int result = packs_sync(store->packs, err);
 	if (result)
@@ -245,7 +245,7 @@ int store_checkpoint(struct store *store, struct error *err)
 	packs_positions(store->packs, positions);
 	atomic_store(&store->appended, 0);
 	pthread_rwlock_unlock(&store->quiet);
-	if (sync_packs(store, err))
+	if (store_sync_packs(store, err))
 		return -1;
 	return index_write_checkpoint(store->index, positions, err);
 }
@@ -261,19 +261,24 @@ static int checkpoint_and_heal(struct store *store, struct error *err)
 													 : 0;
 }
 
+void store_checkpoint_if_due(struct store *store)
+{
+	struct error err;
+	/* now and then, so that recovery has little to scan */
+	if (atomic_load(&store->appended) >= CHECKPOINT_BYTES && checkpoint_and_heal(store, &err))
+		log_warning(
+			"store-checkpoint-failed", "folder=%s message=\"%s\"", store->folder, err.message);
+}
+
 int store_sync(struct store *store, struct error *err)
 {
 	if (!store->writer)
 		return error_set(err, ERROR_INVALID, "store %s is open for reading only", store->folder);
-	if (sync_packs(store, err))
+	if (store_sync_packs(store, err))
 		return -1;
-	/* now and then, so that recovery has little to scan; a failure of it takes nothing from what was synced */
 	if (atomic_load(&store->appended) >= CHECKPOINT_BYTES &&
 		!pthread_mutex_trylock(&store->maintenance)) {
-		struct error ignored;
-		if (checkpoint_and_heal(store, &ignored))
-			log_warning("store-checkpoint-failed", "folder=%s message=\"%s\"", store->folder,
-				ignored.message);
+		store_checkpoint_if_due(store);
 		pthread_mutex_unlock(&store->maintenance);
 	}
 	return 0;
@@ -298,25 +303,60 @@ int store_stat(struct store *store, const struct digest *digest, size_t *size, s
 	return 0;
 }
 
-int store_read_entry(struct store *store, const struct index_entry *entry, void *data, struct error *err)
+/* Whoever failed left headers that do not say yet what the index says, or the other way round. */
+int store_check_movable(struct store *store, struct error *err)
+{
+	if (!index_is_collecting(store->index))
+		return 0;
+	return error_set(err, ERROR_UNAVAILABLE,
+		"a collection or a move of objects of %s failed; the store has to be opened again",
+		store->folder);
+}
+
+uint64_t store_entry_bytes(const struct index_entry *entry)
+{
+	enum pack_class group = format_class_of(entry->kind);
+	return format_object_end(group, entry->offset, entry->stored_size) - entry->offset;
+}
+
+/* The bytes in the pack. */
+static int read_payload(
+	struct store *store, const struct index_entry *entry, void *data, const char *hex, struct error *err)
+{
+	int fd;
+	if (packs_lease(store->packs, entry->pack, &fd, err))
+		return -1;
+	int failed = disk_read(fd, data, entry->stored_size,
+		format_payload_offset(format_class_of(entry->kind), entry->offset));
+	int read_errno = errno;
+	packs_return(store->packs, entry->pack);
+	if (!failed)
+		return 0;
+	return read_errno == ENODATA
+		? error_set(err, ERROR_CORRUPT, "object %s: pack %" PRIu32 " is too short", hex, entry->pack)
+		: error_set_errno(
+			  err, read_errno, "cannot read object %s from pack %" PRIu32, hex, entry->pack);
+}
+
+int store_read_stored(struct store *store, const struct index_entry *entry, uint8_t *stored, uint8_t *plain,
+	struct error *err)
 {
 	char hex[2 * DIGEST_SIZE + 1];
 	struct digest actual;
-	int fd;
+	struct error why;
+	bool encoded = entry->encoding != ENCODING_PLAIN;
 	text_hex(&entry->digest, sizeof entry->digest, hex);
-	if (entry->encoding || entry->size > STORE_BLOCK_SIZE || entry->stored_size != entry->size)
-		return error_set(err, ERROR_UNSUPPORTED,
-			"object %s has encoding %u, which this version cannot read", hex, entry->encoding);
-	if (packs_descriptor(store->packs, entry->pack, &fd, err))
+	if (entry->size > STORE_BLOCK_SIZE || entry->stored_size > STORE_BLOCK_SIZE ||
+		(!encoded && entry->stored_size != entry->size))
+		return error_set(err, ERROR_CORRUPT, "object %s has impossible sizes", hex);
+	if (read_payload(store, entry, encoded ? stored : plain, hex, err))
 		return -1;
-	if (disk_read(fd, data, entry->size,
-		    format_payload_offset(format_class_of(entry->kind), entry->offset)))
-		return errno == ENODATA
-			? error_set(err, ERROR_CORRUPT, "object %s: pack %" PRIu32 " is too short", hex,
-				  entry->pack)
-			: error_set_errno(
-				  err, errno, "cannot read object %s from pack %" PRIu32, hex, entry->pack);
-	digest_sha256(data, entry->size, &actual);
+	if (encoded &&
+		encoding_restore(entry->encoding, stored, entry->stored_size, plain, entry->size, &why))
+		return error_set(err, why.code,
+			"object %s: %s (pack %s/packs/%010" PRIu32 ".pack offset %" PRIu64 ")", hex,
+			why.message, store->folder, entry->pack, entry->offset);
+	digest_sha256(plain, entry->size, &actual);
 	if (memcmp(&actual, &entry->digest, sizeof actual))
 		return error_set(err, ERROR_CORRUPT,
 			"object %s is damaged (pack %s/packs/%010" PRIu32 ".pack offset %" PRIu64 ")", hex,
@@ -324,27 +364,75 @@ int store_read_entry(struct store *store, const struct index_entry *entry, void 
 	return 0;
 }
 
+int store_read_entry(struct store *store, const struct index_entry *entry, void *data, struct error *err)
+{
+	uint8_t *stored = entry->encoding != ENCODING_PLAIN ? memory_alloc(STORE_BLOCK_SIZE) : NULL;
+	int result = store_read_stored(store, entry, stored, data, err);
+	free(stored);
+	return result;
+}
+
+/*
+ * Whether an object that could not be read where the index said so lies elsewhere by now: it was moved meanwhile, and its old place punched or removed.
+ */
+static bool was_moved(struct store *store, const struct index_entry *entry)
+{
+	struct index_entry now;
+	index_refresh(store->index);
+	return index_find(store->index, &entry->digest, &now) &&
+		(now.pack != entry->pack || now.offset != entry->offset);
+}
+
 int store_get(struct store *store, const struct digest *digest, void *data, size_t *size, struct error *err)
 {
 	struct index_entry entry;
-	if (find(store, digest, &entry, err) || store_read_entry(store, &entry, data, err))
-		return -1;
+	int failed;
+	do
+		if (find(store, digest, &entry, err))
+			return -1;
+	while ((failed = store_read_entry(store, &entry, data, err)) && was_moved(store, &entry));
 	*size = entry.size;
-	return 0;
+	return failed;
 }
 
 int store_locate(
 	struct store *store, const struct digest *digest, struct store_location *location, struct error *err)
 {
 	struct index_entry entry;
-	if (find(store, digest, &entry, err))
-		return -1;
-	if (entry.encoding)
-		return error_set(err, ERROR_UNSUPPORTED,
-			"object has encoding %u, so it cannot be read in place", entry.encoding);
+	int failed;
+	do {
+		if (find(store, digest, &entry, err))
+			return -1;
+		if (entry.encoding != ENCODING_PLAIN)
+			return error_set(err, ERROR_UNSUPPORTED,
+				"object has encoding %u, so it cannot be read in place", entry.encoding);
+	} while ((failed = packs_lease(store->packs, entry.pack, &location->fd, err)) &&
+		was_moved(store, &entry));
 	location->offset = format_payload_offset(format_class_of(entry.kind), entry.offset);
 	location->size = entry.size;
-	return packs_descriptor(store->packs, entry.pack, &location->fd, err);
+	location->pack = entry.pack;
+	return failed;
+}
+
+void store_return_pack(struct store *store, uint32_t pack)
+{
+	packs_return(store->packs, pack);
+}
+
+uint64_t store_epoch(struct store *store)
+{
+	return index_epoch(store->index);
+}
+
+void store_let_go(struct store *store)
+{
+	index_refresh(store->index);
+	packs_let_go(store->packs);
+}
+
+void store_set_reserve(struct store *store, const struct space_reserve *reserve)
+{
+	packs_set_reserve(store->packs, reserve);
 }
 
 void store_get_usage(struct store *store, struct store_usage *usage)

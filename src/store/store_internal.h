@@ -40,6 +40,17 @@ pthread_mutex_t *store_stripe(struct store *store, const struct digest *digest);
 int store_recover(struct store *store, enum index_condition condition, struct error *err);
 /* Makes packs and index durable and notes how far. The caller holds `maintenance`. */
 int store_checkpoint(struct store *store, struct error *err);
+/* Makes what was appended durable, or has the next to open distrust it. */
+int store_sync_packs(struct store *store, struct error *err);
+/* ERROR_UNAVAILABLE after a collection or a move that failed half way: the mark it left must stay until the store is opened again. The caller holds `maintenance`. */
+int store_check_movable(struct store *store, struct error *err);
 struct store *store_session_store(const struct store_session *session);
-/* Reads and verifies the object of an entry. */
+/* The same if enough was appended since the last one. A failure of it takes nothing from what was synced, and is only logged. */
+void store_checkpoint_if_due(struct store *store);
+/* Reads and verifies the object of an entry. ERROR_NOT_FOUND if its pack is gone. */
 int store_read_entry(struct store *store, const struct index_entry *entry, void *data, struct error *err);
+/* The same, and its bytes as they are stored, if they are not plain: room for STORE_BLOCK_SIZE each. */
+int store_read_stored(struct store *store, const struct index_entry *entry, uint8_t *stored, uint8_t *plain,
+	struct error *err);
+/* What an object takes on the disk, with its header. */
+uint64_t store_entry_bytes(const struct index_entry *entry);

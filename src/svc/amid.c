@@ -30,6 +30,7 @@ struct volume_server_paths amid_volume_paths(
 		.socket_folder = arena_printf(arena, "%s/s", amid->runtime_folder),
 		.store_folder = region->store_folder,
 		.plugin = amid->config->plugin,
+		.reserve = amid->config->reserve,
 		.log = arena_printf(arena, "%s/volumes.log", amid->config->data),
 	};
 }

@@ -24,6 +24,9 @@ struct amid_config {
 	const struct compute_driver *compute;
 	const char *const *regions; /* NULL-terminated; the first is the default */
 	const char *plugin;         /* path of the nbdkit plugin */
+	const char *
+		reserve; /* what is left free on the disk, as space_parse_reserve takes it; NULL: the default */
+	int64_t compress_after_ms; /* cold blocks are compressed after so long; 0: never */
 };
 
 /* A region has a store of its own; nothing is shared between regions but the accounts. */
@@ -33,6 +36,7 @@ struct amid_region {
 	const char *store_folder;
 	const char *volumes_folder;   /* a folder for each volume */
 	const char *instances_folder; /* a folder for each instance */
+	struct cold_list *cold;       /* which snapshots nobody reads any more; while the controllers run */
 	const char *uploads_folder;   /* journals of unfinished EBS direct snapshots */
 	/*
 	 * Held for reading while a volume is given a new base tree (its root published in a record, then put into the volume's manifest), for writing while garbage collection lists the roots: so a root is
@@ -57,6 +61,7 @@ struct amid {
 	struct imds *imds;    /* NULL with the dry driver */
 	struct uploads *uploads;
 	struct work *work;
+	struct upkeep *upkeep;
 	struct server_watch *server_watch; /* NULL with the dry driver */
 	const char *runtime_folder;        /* on a tmpfs: live maps and sockets */
 	uint8_t token_key[32];             /* random at each start: IMDSv2 and paging tokens */

@@ -10,6 +10,7 @@
 #include "svc/accounts.h"
 #include "svc/amid.h"
 #include "svc/control/control.h"
+#include "svc/control/upkeep.h"
 #include "base/banned.h"
 
 /* A century: more in one step is a mistake. */
@@ -41,19 +42,25 @@ static int describe_region(
 	struct amid *amid, struct amid_region *region, struct arena *arena, json_t *list, struct error *err)
 {
 	struct store_usage usage;
+	struct upkeep_figures upkeep;
 	size_t images, snapshots, volumes, instances;
 	store_get_usage(region->store, &usage);
+	upkeep_get_figures(amid, region->name, &upkeep);
 	if (count_records(amid, &record_image, region->name, arena, &images, err) ||
 		count_records(amid, &record_snapshot, region->name, arena, &snapshots, err) ||
 		count_records(amid, &record_volume, region->name, arena, &volumes, err) ||
 		count_records(amid, &record_instance, region->name, arena, &instances, err))
 		return -1;
 	json_array_append_new(list,
-		json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "region", region->name, "store_objects",
-			(json_int_t)usage.objects, "store_bytes", (json_int_t)usage.bytes, "store_available",
-			(json_int_t)usage.available, "images", (json_int_t)images, "snapshots",
-			(json_int_t)snapshots, "volumes", (json_int_t)volumes, "instances",
-			(json_int_t)instances));
+		json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "region",
+			region->name, "store_objects", (json_int_t)usage.objects, "store_bytes",
+			(json_int_t)usage.bytes, "store_available", (json_int_t)usage.available, "images",
+			(json_int_t)images, "snapshots", (json_int_t)snapshots, "volumes",
+			(json_int_t)volumes, "instances", (json_int_t)instances, "compacted_bytes",
+			(json_int_t)upkeep.compacted_bytes, "packs_removed", (json_int_t)upkeep.packs_removed,
+			"compressed_blocks", (json_int_t)upkeep.compressed_blocks, "compression_saved_bytes",
+			(json_int_t)upkeep.compression_saved_bytes, "warmed_blocks",
+			(json_int_t)upkeep.warmed_blocks));
 	return 0;
 }
 

@@ -22,3 +22,11 @@ int base_read(struct base *base, void *data, uint64_t offset, uint64_t size, str
 int base_extent(
 	struct base *base, uint64_t offset, uint64_t size, bool *zero, uint64_t *length, struct error *err);
 struct tree *base_tree(struct base *base);
+
+/*
+ * What was remembered of blocks' places is forgotten if the store has moved any since; it also happens by itself, at the next read. *replaced gets what was remembered before and may still be
+ * looked at by reads that have begun: the caller waits for those to end and frees it. Fine with no base.
+ */
+struct base_view;
+int base_renew(struct base *base, struct base_view **replaced, struct error *err);
+void base_free_views(struct base_view *views); /* NULL is legal */

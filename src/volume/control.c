@@ -19,6 +19,7 @@ static const struct {
 	[CONTROL_RELEASE] = { "release", false, false },
 	[CONTROL_REBASE] = { "rebase", true, true },
 	[CONTROL_GROW] = { "grow", true, false },
+	[CONTROL_LET_GO] = { "let-go", false, false },
 	[CONTROL_STATUS] = { "status", false, false },
 	[CONTROL_SHUTDOWN] = { "shutdown", false, false },
 };

@@ -144,6 +144,8 @@ static int run_command(struct connection *connection, const struct control_comma
 		return volume_rebase(volume, command->number, &command->root, err);
 	case CONTROL_GROW:
 		return volume_grow(volume, command->number, err);
+	case CONTROL_LET_GO:
+		return volume_let_go(volume, err);
 	case CONTROL_STATUS:
 		snprintf(words, size, "pid=%d size=%" PRIu64, (int)getpid(), volume_size(volume));
 		return 0;

@@ -285,6 +285,24 @@ int volume_rebase(struct volume *volume, uint64_t layer, const struct digest *ro
 	return result;
 }
 
+int volume_let_go(struct volume *volume, struct error *err)
+{
+	struct base_view *replaced;
+	/* keeps the base */
+	pthread_mutex_lock(&volume->maintenance);
+	unsigned stripe = gate_stripe();
+	struct base *base = volume_stack_enter(volume, stripe)->base;
+	volume_stack_leave(volume, stripe);
+	int result = base_renew(base, &replaced, err);
+	if (replaced)
+		volume_drain_readers(volume);
+	base_free_views(replaced);
+	if (volume->store)
+		store_let_go(volume->store);
+	pthread_mutex_unlock(&volume->maintenance);
+	return result;
+}
+
 /* The caller holds maintenance. */
 static int grow(struct volume *volume, uint64_t size, struct manifest *manifest, struct error *err)
 {

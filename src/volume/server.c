@@ -170,7 +170,8 @@ static int spawn_server(const struct volume_server_paths *paths, struct process 
 		arena_printf(scratch, "runtime=%s", paths->runtime_folder),
 		arena_printf(scratch, "store=%s", paths->store_folder),
 		arena_printf(scratch, "control=%s", socket_path(paths, "ctl", scratch)),
-		arena_printf(scratch, "id=%s", paths->id), NULL };
+		arena_printf(scratch, "id=%s", paths->id),
+		paths->reserve ? arena_printf(scratch, "reserve=%s", paths->reserve) : NULL, NULL };
 	return process_spawn(argv, paths->log, NULL, 0, process, err);
 }
 
@@ -314,6 +315,12 @@ int volume_server_rebase(
 {
 	const struct control_command command = { .verb = CONTROL_REBASE, .number = layer, .root = *root };
 	return ask_once(paths, &command, SLOW_LIMIT_MS, err);
+}
+
+int volume_server_let_go(const struct volume_server_paths *paths, struct error *err)
+{
+	const struct control_command command = { .verb = CONTROL_LET_GO };
+	return ask_once(paths, &command, QUICK_LIMIT_MS, err);
 }
 
 int volume_server_grow(const struct volume_server_paths *paths, uint64_t size, struct error *err)

@@ -16,8 +16,9 @@ struct volume_server_paths {
 	const char *
 		socket_folder; /* NBD and control sockets, pid file; short: a socket path has at most 107 bytes */
 	const char *store_folder;
-	const char *plugin; /* path of the nbdkit plugin */
-	const char *log;    /* where nbdkit's output is appended */
+	const char *plugin;  /* path of the nbdkit plugin */
+	const char *reserve; /* as operators write it: space_parse_reserve; NULL: the default */
+	const char *log;     /* where nbdkit's output is appended */
 };
 
 /* Starts the server unless it runs already (found by its pid file); returns when it answers on both sockets. */
@@ -35,4 +36,6 @@ int volume_server_freeze(
 	const struct volume_server_paths *paths, unsigned count, uint64_t *layers, struct error *err);
 int volume_server_rebase(const struct volume_server_paths *paths, uint64_t layer, const struct digest *root,
 	struct error *err);
+/* The store has moved blocks: see volume_let_go. ERROR_NOT_FOUND if the server does not run. */
+int volume_server_let_go(const struct volume_server_paths *paths, struct error *err);
 int volume_server_grow(const struct volume_server_paths *paths, uint64_t size, struct error *err);

@@ -127,6 +127,7 @@ static struct volume *allocate(const char *folder, const char *runtime_folder, s
 	volume->place = (struct layer_place){ .folder = volume->folder,
 		.runtime_folder = volume->runtime_folder,
 		.volume_id = volume->manifest->id };
+	volume->space.reserve = SPACE_RESERVE_DEFAULT;
 	gate_init(&volume->gate);
 	for (int i = 0; i < GATE_STRIPES; i++)
 		pthread_rwlock_init(&volume->readers[i].lock, NULL);
@@ -251,6 +252,11 @@ int volume_open(const char *folder, const char *runtime_folder, struct store *st
 	volume_prepare_spare(volume);
 	*volume_out = volume;
 	return 0;
+}
+
+void volume_set_reserve(struct volume *volume, const struct space_reserve *reserve)
+{
+	volume->space.reserve = *reserve;
 }
 
 /* Everything is on disk now: the live maps have nothing to add. */

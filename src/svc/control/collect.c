@@ -112,9 +112,11 @@ int control_collect(void *context, const char *id, int64_t *again_ms, struct err
 	struct store_collect_result result;
 	if (store_collect(list.region->store, next_root, &list, &result, err))
 		return -1;
-	if (result.objects_freed)
+	if (result.objects_freed) {
+		upkeep_after_collection(list.amid, id);
 		log_info("space-given-back", "region=%s objects=%llu bytes=%llu kept_bytes=%llu ms=%lld", id,
 			(unsigned long long)result.objects_freed, (unsigned long long)result.bytes_freed,
 			(unsigned long long)result.bytes_kept, (long long)(clock_monotonic_ms() - begun_ms));
+	}
 	return 0;
 }

@@ -5,6 +5,7 @@
 #include "base/arena.h"
 #include "svc/amid.h"
 #include "svc/control/control.h"
+#include "svc/control/upkeep.h"
 
 /* The controllers (work_function; context: struct amid). */
 int control_instance(void *context, const char *id, int64_t *again_ms, struct error *err);
@@ -14,6 +15,8 @@ int control_image(void *context, const char *id, int64_t *again_ms, struct error
 int control_security_group(void *context, const char *id, int64_t *again_ms, struct error *err);
 int control_vpc(void *context, const char *id, int64_t *again_ms, struct error *err);
 int control_collect(void *context, const char *region, int64_t *again_ms, struct error *err);
+int control_upkeep(void *context, const char *region, int64_t *again_ms, struct error *err);
+int control_warm(void *context, const char *region_and_root, int64_t *again_ms, struct error *err);
 
 /* An instance and what is at hand while its controller runs. */
 struct instance_view {

@@ -12,7 +12,7 @@ static void commands_round_trip(void **state)
 	char line[CONTROL_LINE_LIMIT], text[200];
 	snprintf(text, sizeof text, "rebase 7 %s", ROOT);
 	const char *const lines[] = { "hold 500", "freeze", "sync 3", "release", text, "grow 1073741824",
-		"status", "shutdown" };
+		"let-go", "status", "shutdown" };
 	for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
 		ASSERT_OK(control_parse(lines[i], &command, &err));
 		assert_int_equal(command.verb, i);
