@@ -4,7 +4,7 @@ DESTDIR ?=
 BUILD ?= build
 export PATH := $(PATH):/usr/sbin:/sbin
 
-.PHONY: all help deps test demo bench bench-store fuzz lint fmt install clean
+.PHONY: all help deps test torture demo bench bench-store fuzz lint fmt install clean
 
 all: deps $(BUILD)/build.ninja ## build build/amid and its plugin
 	@ninja -C $(BUILD) $(if $(VERBOSE),-v,--quiet)
@@ -23,6 +23,11 @@ $(BUILD)/build.ninja: | deps
 
 test: all ## run all tests; ends with "N passed, N failed"
 	@/usr/bin/python3 tests/run.py --build $(BUILD) $(if $(T),--only "$(T)")
+
+TORTURE_MINUTES ?= 5
+SEED ?= $(shell od -An -N4 -tu4 /dev/urandom | tr -d ' ')
+torture: all ## crash everything everywhere for TORTURE_MINUTES; it prints its seed, SEED= repeats it
+	@$(BUILD)/tests/torture/torture --minutes $(TORTURE_MINUTES) --seed $(SEED)
 
 demo: all ## the whole story with the stock aws CLI, in a scratch folder
 	@tests/demo.sh $(BUILD)

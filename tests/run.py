@@ -4,7 +4,7 @@
     tests/run.py --build build [--only NAME] [--layers unit,api,...]
 
 Layers, in order: unit (C, with ASan and UBSan), threads (store and volume with TSan), api (stock clients, dry compute),
-crash (kill -9 and power loss), vm (real guests), fuzz (each target for some seconds). A layer stops at nothing: all failures
+crash (kill -9 and power loss), torture (crashes at every operation of a simulated disk), vm (real guests), fuzz (each target for some seconds). A layer stops at nothing: all failures
 are listed at the end.
 """
 import argparse
@@ -18,7 +18,7 @@ import xml.etree.ElementTree
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 PYTHON = '/usr/bin/python3'
-LAYERS = ['unit', 'threads', 'api', 'crash', 'vm', 'fuzz']
+LAYERS = ['unit', 'threads', 'api', 'crash', 'torture', 'vm', 'fuzz']
 
 
 class Results:
@@ -134,6 +134,16 @@ def pytest_layer(folder, arguments, results):
             results.add(name, bad is None, '' if bad is None else bad.get('message', '')[:200])
 
 
+def layer_torture(arguments, results):
+    """10,000 crash points or more, of the same seed each time: what it finds is a bug of the change that is tested."""
+    if arguments.only and arguments.only not in 'torture':
+        return
+    tool = ROOT / arguments.build / 'tests' / 'torture' / 'torture'
+    finished = run([tool, '--seed', '1', '--points', '10000'], stdout=subprocess.PIPE, text=True)
+    print(finished.stdout, end='', flush=True)
+    results.add('torture', finished.returncode == 0, 'the lines above say how to repeat it')
+
+
 def layer_fuzz(arguments, results):
     build = sanitized_build('build-fuzz', 'address,undefined', '-Dfuzz=true', compiler='clang')
     selection = meson_selection(build, 'fuzz', arguments.only) if arguments.only else []
@@ -156,7 +166,7 @@ def main():
             if layer in ('api', 'crash', 'vm'):
                 layer_clients(layer, arguments, results)
             else:
-                {'unit': layer_unit, 'threads': layer_threads, 'fuzz': layer_fuzz}[layer](arguments, results)
+                {'unit': layer_unit, 'threads': layer_threads, 'torture': layer_torture, 'fuzz': layer_fuzz}[layer](arguments, results)
         except subprocess.CalledProcessError as error:
             results.add(layer, False, str(error))
         print(f'== {layer}: {results.passed - passed} passed, {len(results.failures) - failed} failed, {time.monotonic() - begun:.0f} s', flush=True)

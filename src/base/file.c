@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/disk.h"
 #include "base/banned.h"
 
 int file_pread_full(int fd, void *data, size_t size, off_t offset)
@@ -88,8 +89,7 @@ int file_read(
 
 int file_sync_folder(const char *path, struct error *err)
 {
-	int fd FILE_SCOPED = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0 || fsync(fd))
+	if (disk_sync_folder(path))
 		return error_set_errno(err, errno, "cannot sync folder %s", path);
 	return 0;
 }
@@ -98,15 +98,23 @@ int file_replace(const char *path, const void *data, size_t size, mode_t mode, s
 {
 	struct arena *scratch ARENA_SCOPED = arena_create();
 	char *temporary = arena_printf(scratch, "%s.new", path);
-	int fd FILE_SCOPED = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, mode);
+	int fd FILE_SCOPED = disk_open(temporary, O_WRONLY | O_CREAT | O_TRUNC, mode);
 	if (fd < 0)
 		return error_set_errno(err, errno, "cannot make %s", temporary);
-	if (file_write_full(fd, data, size) || fchmod(fd, mode) || fsync(fd) || rename(temporary, path)) {
+	if (disk_write(fd, data, size, 0) || fchmod(fd, mode) || disk_sync(fd) ||
+		disk_rename(temporary, path)) {
 		error_set_errno(err, errno, "cannot write %s", path);
-		unlink(temporary);
+		disk_remove(temporary);
 		return -1;
 	}
 	return file_sync_folder(dirname(arena_strdup(scratch, path)), err);
+}
+
+/* One that may be passed but not read is somebody else's, and cannot be synced by us. */
+static int sync_parent(const char *path)
+{
+	struct arena *scratch ARENA_SCOPED = arena_create();
+	return disk_sync_folder(dirname(arena_strdup(scratch, path))) && errno != EACCES ? -1 : 0;
 }
 
 int file_make_folder(const char *path, mode_t mode, struct error *err)
@@ -115,11 +123,13 @@ int file_make_folder(const char *path, mode_t mode, struct error *err)
 	char *copy = arena_strdup(scratch, path);
 	for (char *slash = strchr(copy + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
 		*slash = '\0';
-		if (mkdir(copy, mode) && errno != EEXIST)
+		bool made = !disk_make_folder(copy, mode);
+		if ((!made && errno != EEXIST) || (made && sync_parent(copy)))
 			return error_set_errno(err, errno, "cannot make folder %s", copy);
 		*slash = '/';
 	}
-	if (mkdir(copy, mode) && errno != EEXIST)
+	/* the last one's name is made durable in any case: who made it may not have lived to do that */
+	if ((disk_make_folder(copy, mode) && errno != EEXIST) || sync_parent(copy))
 		return error_set_errno(err, errno, "cannot make folder %s", path);
 	return 0;
 }
@@ -127,9 +137,8 @@ int file_make_folder(const char *path, mode_t mode, struct error *err)
 static int remove_entry(const char *path, const struct stat *status, int type, struct FTW *walk)
 {
 	(void)status;
-	(void)type;
 	(void)walk;
-	return remove(path);
+	return type == FTW_DP ? disk_remove_folder(path) : disk_remove(path);
 }
 
 int file_remove_tree(const char *path, struct error *err)

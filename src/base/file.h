@@ -26,7 +26,7 @@ int file_read(
 	const char *path, size_t limit, struct arena *arena, char **data, size_t *size, struct error *err);
 /* Replaces (or makes) the file durably: temporary file beside it, fsync, rename, fsync of the folder. */
 int file_replace(const char *path, const void *data, size_t size, mode_t mode, struct error *err);
-/* Makes a folder and its missing parents, mode as given for those made. An existing folder is fine. */
+/* Makes a folder and its missing parents, durably, mode as given for those made. An existing folder is fine. */
 int file_make_folder(const char *path, mode_t mode, struct error *err);
 /* fsync of a folder, so that names made or removed in it are durable. */
 int file_sync_folder(const char *path, struct error *err);

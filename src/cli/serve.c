@@ -6,11 +6,14 @@
 #include <sys/resource.h>
 
 #include "base/log.h"
+#include "base/space.h"
 #include "base/text.h"
 #include "cli/commands.h"
 #include "cli/options.h"
 #include "svc/server.h"
 #include "base/banned.h"
+
+enum { HOURS_MAX = 10 * 366 * 24, COMPRESS_AFTER_MS = 6 * 3600 * 1000 };
 
 static const char help[] =
 	"Usage: amid serve [OPTION...]\n\n"
@@ -21,6 +24,9 @@ static const char help[] =
 	"  --compute qemu|dry  qemu: real machines; dry: the same states without machines, for tests of API clients (default qemu)\n"
 	"  --io-limits on|off  on: disks are held to the IOPS and throughput that their volumes' types promise (default on)\n"
 	"  --region A,B,...    regions served, the first is the default one (default us-east-1)\n"
+	"  --reserve SIZE      what stores and guests leave free on the disk: bytes (20G) or percent (5%) (default 2%, at most 1 GiB)\n"
+	"  --compress-after H  blocks of snapshots that nothing boots from are compressed when they were not read for so many hours;\n"
+	"                      0: never (default 6)\n"
 	"  --tls-cert FILE --tls-key FILE   PEM files: serve HTTPS\n"
 	"  --scrub-rate MIB    how fast stored data is verified in the background, MiB a second; 0: not at all (default 8)\n"
 	"  --verbose           log more\n\n"
@@ -33,6 +39,8 @@ static const struct option options[] = {
 	{ "compute", required_argument, NULL, 'c' },
 	{ "io-limits", required_argument, NULL, 'i' },
 	{ "region", required_argument, NULL, 'r' },
+	{ "reserve", required_argument, NULL, 'R' },
+	{ "compress-after", required_argument, NULL, 'z' },
 	{ "tls-cert", required_argument, NULL, 'C' },
 	{ "tls-key", required_argument, NULL, 'K' },
 	{ "scrub-rate", required_argument, NULL, 's' },
@@ -54,6 +62,15 @@ static bool is_region_name(const char *name)
 	size_t size = strlen(name);
 	return size >= 3 && size <= 32 && strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-") == size &&
 		*name != '-';
+}
+
+static int read_hours(const char *text, int64_t *ms)
+{
+	int64_t hours;
+	if (text_parse_int64(text, &hours) || hours < 0 || hours > HOURS_MAX)
+		return 1 + wrong_use("--compress-after", text);
+	*ms = hours * 3600 * 1000;
+	return 0;
 }
 
 /* 0, or an exit status + 1 to end with. */
@@ -81,6 +98,13 @@ static int read_option(int option, struct amid_config *config, const char **regi
 	case 'r':
 		*regions = optarg;
 		return 0;
+	case 'R':
+		config->reserve = optarg;
+		return space_parse_reserve(optarg, &(struct space_reserve){ 0 }, NULL)
+			? 1 + wrong_use("--reserve", optarg)
+			: 0;
+	case 'z':
+		return read_hours(optarg, &config->compress_after_ms);
 	case 'C':
 		config->tls_certificate = optarg;
 		return 0;
@@ -151,6 +175,7 @@ int command_serve(int argc, char **argv)
 	struct amid_config config = { .data = options_default_data(arena),
 		.listen = "127.0.0.1:4566",
 		.compute = &compute_driver_qemu,
+		.compress_after_ms = COMPRESS_AFTER_MS,
 		.scrub_rate_mib = 8 };
 	struct error err;
 	for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {

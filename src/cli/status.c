@@ -12,7 +12,8 @@
 static const char help[] =
 	"Usage: amid status [--endpoint URL] [--json | --field NAME]\n\n"
 	"Shows what a running server holds: a line for each region. --json prints what the server answers; --field prints one figure of the region in use\n"
-	"(AWS_REGION): store_bytes, store_objects, store_available, images, snapshots, volumes, instances, damaged.\n\n"
+	"(AWS_REGION): store_bytes, store_objects, store_available, images, snapshots, volumes, instances, damaged;\n"
+	"and what was done to the store since the start: compacted_bytes, packs_removed, compressed_blocks, compression_saved_bytes, warmed_blocks.\n\n"
 	"Example: AWS_ENDPOINT_URL=http://127.0.0.1:4566 amid status\n";
 
 static const struct option options[] = {
@@ -28,6 +29,23 @@ static long long figure(json_t *region, const char *name)
 	return (long long)json_integer_value(json_object_get(region, name));
 }
 
+/* What was done to the stores in the background. */
+static void print_upkeep(json_t *status)
+{
+	json_t *region;
+	size_t i;
+	printf("\n%-16s %16s %14s %18s %12s %14s\n", "since the start", "compacted bytes", "packs removed",
+		"compressed blocks", "bytes saved", "warmed blocks");
+	json_array_foreach(json_object_get(status, "regions"), i, region)
+	{
+		printf("%-16s %16lld %14lld %18lld %12lld %14lld\n",
+			json_string_value(json_object_get(region, "region")),
+			figure(region, "compacted_bytes"), figure(region, "packs_removed"),
+			figure(region, "compressed_blocks"), figure(region, "compression_saved_bytes"),
+			figure(region, "warmed_blocks"));
+	}
+}
+
 static void print_table(json_t *status)
 {
 	json_t *region;
@@ -40,6 +58,7 @@ static void print_table(json_t *status)
 			figure(region, "snapshots"), figure(region, "volumes"), figure(region, "instances"),
 			figure(region, "store_bytes"), figure(region, "store_objects"),
 			figure(region, "store_available"), figure(region, "damaged"));
+	print_upkeep(status);
 }
 
 /* The region that a client would use: AWS_REGION, else the server's first. */

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 
 #include "base/banned.h"
+#include "base/disk.h"
 #include "base/file.h"
 
 enum { THREAD_STACK = 256 << 10 };
@@ -36,7 +37,7 @@ static int lock_file(const char *path, int *lock_fd, struct error *err)
 {
 	struct arena *scratch ARENA_SCOPED = arena_create();
 	const char *lock_path = arena_printf(scratch, "%s-lock", path);
-	int fd = open(lock_path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	int fd = disk_open(lock_path, O_RDWR | O_CREAT, 0600);
 	if (fd < 0)
 		return error_set_errno(err, errno, "cannot open %s", lock_path);
 	if (!flock(fd, LOCK_EX | LOCK_NB)) {
@@ -56,7 +57,7 @@ static int secure_file(const char *path, struct error *err)
 {
 	struct arena *scratch ARENA_SCOPED = arena_create();
 	struct stat status;
-	int fd FILE_SCOPED = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	int fd FILE_SCOPED = disk_open(path, O_RDWR | O_CREAT, 0600);
 	if (fd < 0 || fstat(fd, &status))
 		return error_set_errno(err, errno, "cannot open %s", path);
 	if (!S_ISREG(status.st_mode))

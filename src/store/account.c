@@ -81,7 +81,7 @@ static int find(struct account *account, const struct digest *digest, struct ind
 /* Counts an object's bytes, and sees to it that what is below it is met. */
 static void enter(struct account *account, const struct index_entry *entry)
 {
-	account->bytes += store_bytes_of(entry);
+	account->bytes += store_entry_bytes(entry);
 	if (entry->kind != STORE_BLOCK)
 		digest_list_append(&account->work, &entry->digest);
 }
@@ -193,7 +193,7 @@ static int add_difference(struct account *account, const struct digest *id, cons
 	if (find(account, id, &entry, &slot, err))
 		return -1;
 	meet(&account->seen, slot, 0, &first);
-	account->bytes += first ? store_bytes_of(&entry) : 0;
+	account->bytes += first ? store_entry_bytes(&entry) : 0;
 	if (!level)
 		return 0;
 	struct page *pages = memory_alloc(2 * sizeof *pages);
@@ -245,7 +245,7 @@ static int add_tree(
 		if (result)
 			break;
 		meet(&account->seen, slot, 0, &first);
-		account->bytes += first ? store_bytes_of(&entry) : 0;
+		account->bytes += first ? store_entry_bytes(&entry) : 0;
 		for (unsigned i = 1; !result && i < PAGE_FANOUT; i++)
 			result = add_difference(account, &page->ids[i], &none, level - 1, err);
 		top = page->ids[0];
@@ -277,7 +277,7 @@ int store_account_added(struct store *store, const struct digest *root, const st
 		: 0;
 	pthread_mutex_unlock(&store->maintenance);
 	if (!result)
-		*bytes = account.bytes + store_bytes_of(&entry);
+		*bytes = account.bytes + store_entry_bytes(&entry);
 	free(account.buffer);
 	free(account.seen.places);
 	return result;

@@ -18,8 +18,8 @@
 #include "base/arena.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "store/compact.h"
 #include "store/page.h"
-#include "store/store_internal.h"
 #include "base/banned.h"
 
 enum { LOAD_BEFORE = 50 };
@@ -156,12 +156,6 @@ static int free_batch(struct collection *collection, struct error *err)
 	return 0;
 }
 
-uint64_t store_bytes_of(const struct index_entry *entry)
-{
-	return format_object_end(format_class_of(entry->kind), entry->offset, entry->stored_size) -
-		entry->offset;
-}
-
 /* Takes the object in a slot out of the index, unless it is marked or was put since. */
 static bool sweep_slot(struct collection *collection, uint64_t slot, struct index_entry *entry)
 {
@@ -181,10 +175,10 @@ static bool sweep_slot(struct collection *collection, uint64_t slot, struct inde
 	}
 	if (removed) {
 		collection->result->objects_freed++;
-		collection->result->bytes_freed += store_bytes_of(entry);
+		collection->result->bytes_freed += store_entry_bytes(entry);
 	} else {
 		collection->result->objects_kept++;
-		collection->result->bytes_kept += store_bytes_of(entry);
+		collection->result->bytes_kept += store_entry_bytes(entry);
 	}
 	return removed;
 }
@@ -199,29 +193,6 @@ static int sweep_all(struct collection *collection, struct error *err)
 			return -1;
 	}
 	return free_batch(collection, err);
-}
-
-/* Pack files in which nothing is left. */
-int store_remove_empty_packs(struct store *store, struct error *err)
-{
-	uint32_t *numbers, count;
-	packs_list(store->packs, &numbers, &count);
-	uint32_t limit = count ? numbers[count - 1] + 1 : 0;
-	uint8_t *used = memory_alloc(limit / 8 + 1);
-	memset(used, 0, limit / 8 + 1);
-	struct index_entry entry;
-	for (uint64_t slot = 0; slot < index_slot_count(store->index); slot++)
-		if (index_read_slot(store->index, slot, &entry) && entry.pack < limit)
-			used[entry.pack / 8] |= (uint8_t)(1U << entry.pack % 8);
-	int result = 0;
-	for (uint32_t i = 0; !result && i < count; i++) {
-		bool removed;
-		if (!(used[numbers[i] / 8] >> numbers[i] % 8 & 1))
-			result = packs_remove(store->packs, numbers[i], &removed, err);
-	}
-	free(used);
-	free(numbers);
-	return result;
 }
 
 uint32_t store_begin_freeing(struct store *store)
@@ -265,6 +236,8 @@ static int collect(
 	struct collection *collection, store_next_root *next_root, void *context, struct error *err)
 {
 	struct store *store = collection->store;
+	if (store_check_movable(store, err))
+		return -1;
 	if (index_load_percent(store->index) >= LOAD_BEFORE) {
 		/* now, since it may not grow while its slots are marked */
 		pthread_rwlock_wrlock(&store->quiet);

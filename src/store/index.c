@@ -10,73 +10,28 @@
  *
  * Threads: any. `insert_lock` serializes inserts (two digests may probe the same slot); everything else that the writer does to one digest is serialized by the store's stripes.
  */
-#include "store/index.h"
+#include "store/index_internal.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stddef.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/file.h"
 #include "base/log.h"
-#include "store/disk.h"
+#include "base/disk.h"
+#include "base/text.h"
 #include "base/banned.h"
 
-enum { HEADER_SIZE = 4096, SLOT_WORDS = 8, SLOT_SIZE = 64, INITIAL_CAPACITY = 1024, VERSION = 1 };
-enum { SLOT_EMPTY = 0, SLOT_LIVE = 1, SLOT_REMOVED = 2, SLOT_STATE_MASK = 3, SLOT_SEQUENCE_STEP = 4 };
-
 static const char MAGIC[8] = { 'A', 'M', 'I', 'D', 'I', 'D', 'X', '1' };
-
-struct header {
-	char magic[8];
-	uint32_t version;
-	uint32_t slot_size;
-	uint64_t capacity;
-	_Atomic uint64_t used; /* slots that are not EMPTY */
-	_Atomic uint64_t live;
-	_Atomic uint64_t live_bytes;
-	_Atomic uint32_t generation;
-	_Atomic uint32_t superseded;
-	_Atomic uint32_t clean;
-	_Atomic uint32_t collecting;
-	/* pack number and header offset / 64 in one word, so that no crash can tear them */
-	_Atomic uint64_t checkpoint[PACK_CLASS_COUNT];
-	char boot_id[40];
-};
-
-typedef _Atomic uint64_t slot_words[SLOT_WORDS];
-
-struct index {
-	char *path;
-	bool writer;
-	pthread_rwlock_t mapping_lock;
-	struct header *header;
-	slot_words *slots;
-	uint64_t capacity;
-	uint64_t map_size;
-	ino_t inode;
-	pthread_mutex_t insert_lock;
-	struct index_follower follower; /* `begin` NULL: none */
-};
-
-static void read_boot_id(char out[40])
-{
-	memset(out, 0, 40);
-	int fd FILE_SCOPED = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
-	if (fd < 0 || read(fd, out, 36) != 36)
-		memset(out, 0, 40); /* equals no boot: then every unclean end counts as a loss of power */
-}
 
 static void unmap(struct index *index)
 {
 	if (index->header)
-		munmap(index->header, index->map_size);
+		disk_unmap(index->header, index->map_size);
 	index->header = NULL;
 }
 
@@ -84,23 +39,22 @@ static void unmap(struct index *index)
 static int map_file(struct index *index, int fd, struct error *err)
 {
 	struct stat status;
-	struct header check;
+	struct index_header check;
 	if (fstat(fd, &status))
 		return error_set_errno(err, errno, "cannot examine %s", index->path);
 	if (disk_read(fd, &check, sizeof check, 0) || memcmp(check.magic, MAGIC, sizeof MAGIC) ||
-		check.version != VERSION || check.slot_size != SLOT_SIZE ||
+		check.version != INDEX_VERSION || check.slot_size != SLOT_SIZE ||
 		check.capacity < INITIAL_CAPACITY || check.capacity & (check.capacity - 1) ||
 		check.capacity > UINT64_MAX / SLOT_SIZE / 4 ||
-		(uint64_t)status.st_size != HEADER_SIZE + check.capacity * SLOT_SIZE ||
+		(uint64_t)status.st_size != INDEX_HEADER_SIZE + check.capacity * SLOT_SIZE ||
 		atomic_load(&check.used) > check.capacity || atomic_load(&check.live) > check.capacity)
 		return error_set(err, ERROR_CORRUPT, "index %s is damaged", index->path);
-	int protection = index->writer ? PROT_READ | PROT_WRITE : PROT_READ;
-	void *map = mmap(NULL, (size_t)status.st_size, protection, MAP_SHARED, fd, 0);
-	if (map == MAP_FAILED)
+	void *map = disk_map(fd, (size_t)status.st_size, index->writer);
+	if (!map)
 		return error_set_errno(err, errno, "cannot map %s", index->path);
 	unmap(index);
 	index->header = map;
-	index->slots = (slot_words *)((char *)map + HEADER_SIZE);
+	index->slots = (index_slot *)((char *)map + INDEX_HEADER_SIZE);
 	index->capacity = check.capacity;
 	index->map_size = (uint64_t)status.st_size;
 	index->inode = status.st_ino;
@@ -108,17 +62,22 @@ static int map_file(struct index *index, int fd, struct error *err)
 }
 
 /* Makes a file without entries that takes over the old header's figures (NULL: none), and maps it in place of the old one. The name is not given yet. */
-static int create_file(struct index *index, const char *path, uint64_t capacity, const struct header *old,
-	int *fd_out, struct error *err)
+static int create_file(struct index *index, const char *path, uint64_t capacity,
+	const struct index_header *old, int *fd_out, struct error *err)
 {
-	int fd FILE_SCOPED = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	int fd FILE_SCOPED = disk_open(path, O_RDWR | O_CREAT | O_TRUNC, 0600);
 	if (fd < 0)
 		return error_set_errno(err, errno, "cannot make %s", path);
-	struct header fresh = {
-		.version = VERSION, .slot_size = SLOT_SIZE, .capacity = capacity, .clean = 1
+	struct index_header fresh = {
+		.version = INDEX_VERSION, .slot_size = SLOT_SIZE, .capacity = capacity, .clean = 1
 	};
 	memcpy(fresh.magic, MAGIC, sizeof MAGIC);
+	/* one of its own, so that whoever remembers places from a file that is gone sees a difference */
+	text_random_bytes((void *)&fresh.epoch, sizeof fresh.epoch);
+	fresh.building = !old;
 	if (old) {
+		fresh.epoch = atomic_load(&old->epoch);
+		fresh.building = atomic_load(&old->building);
 		fresh.generation = atomic_load(&old->generation);
 		fresh.clean = atomic_load(&old->clean);
 		fresh.collecting = atomic_load(&old->collecting);
@@ -127,7 +86,7 @@ static int create_file(struct index *index, const char *path, uint64_t capacity,
 		memcpy(fresh.boot_id, old->boot_id, sizeof fresh.boot_id);
 	}
 	/* space for all of it, so that a full disk is an error here and not a fatal signal at a slot */
-	if (disk_reserve(fd, 0, HEADER_SIZE + capacity * SLOT_SIZE) ||
+	if (disk_reserve(fd, 0, INDEX_HEADER_SIZE + capacity * SLOT_SIZE) ||
 		disk_write(fd, &fresh, sizeof fresh, 0))
 		return error_set_errno(err, errno, "cannot make %s", path);
 	*fd_out = fd;
@@ -145,23 +104,32 @@ static struct index *allocate(const char *folder, bool writer)
 	return index;
 }
 
-static enum index_condition examine(const struct header *header)
+static enum index_condition examine(const struct index_header *header)
 {
-	char boot_id[40];
-	read_boot_id(boot_id);
-	if (atomic_load(&header->clean))
-		return INDEX_CLEAN;
+	/* one that cannot be read equals no other: then every unclean end counts as a loss of power */
+	char boot_id[DISK_BOOT_ID_SIZE];
+	disk_boot_id(boot_id);
+	/* first: a collection or a move that failed leaves the mark, whatever was closed in good order after it */
 	if (atomic_load(&header->collecting))
 		return INDEX_COLLECTING;
+	if (atomic_load(&header->clean))
+		return INDEX_CLEAN;
 	return boot_id[0] && !memcmp(boot_id, header->boot_id, sizeof boot_id) ? INDEX_INTERRUPTED
 									       : INDEX_LOST_POWER;
+}
+
+/* An old file must not come back under its name with a loss of power: it may say that it is clean, and entries that the new one has no more would come back with it. */
+static int sync_name(const struct index *index, struct error *err)
+{
+	struct arena *scratch ARENA_SCOPED = arena_create();
+	return file_sync_folder(dirname(arena_strdup(scratch, index->path)), err);
 }
 
 int index_open_writer(
 	const char *folder, struct index **index_out, enum index_condition *condition, struct error *err)
 {
 	struct index *index = allocate(folder, true);
-	int fd FILE_SCOPED = open(index->path, O_RDWR | O_CLOEXEC);
+	int fd FILE_SCOPED = disk_open(index->path, O_RDWR, 0);
 	if (fd < 0 && errno != ENOENT) {
 		error_set_errno(err, errno, "cannot open %s", index->path);
 		goto failed;
@@ -173,12 +141,12 @@ int index_open_writer(
 		file_close_cleanup(&fd);
 		fd = -1;
 		/* a damaged one is not cut short under the readers that have it mapped */
-		unlink(index->path);
+		disk_remove(index->path);
 		if (create_file(index, index->path, INITIAL_CAPACITY, NULL, &fd, err) ||
-			map_file(index, fd, err))
+			map_file(index, fd, err) || sync_name(index, err))
 			goto failed;
 		/* until it is filled it is worth nothing, should we die before */
-		read_boot_id(index->header->boot_id);
+		disk_boot_id(index->header->boot_id);
 		atomic_store(&index->header->clean, 0);
 	}
 	*index_out = index;
@@ -191,7 +159,7 @@ failed:
 int index_open_reader(const char *folder, struct index **index_out, struct error *err)
 {
 	struct index *index = allocate(folder, false);
-	int fd FILE_SCOPED = open(index->path, O_RDONLY | O_CLOEXEC);
+	int fd FILE_SCOPED = disk_open(index->path, O_RDONLY, 0);
 	if (fd < 0)
 		error_set_errno(err, errno, "cannot open %s", index->path);
 	if (fd < 0 || map_file(index, fd, err)) {
@@ -241,7 +209,7 @@ static void encode_words(const struct index_entry *entry, uint64_t words[SLOT_WO
 }
 
 /* A consistent copy of a slot's words; returns its state. */
-static uint64_t read_slot(slot_words *slot, uint64_t words[SLOT_WORDS])
+static uint64_t read_slot(index_slot *slot, uint64_t words[SLOT_WORDS])
 {
 	for (;;) {
 		uint64_t state = atomic_load_explicit(&(*slot)[7], memory_order_acquire);
@@ -254,8 +222,7 @@ static uint64_t read_slot(slot_words *slot, uint64_t words[SLOT_WORDS])
 	}
 }
 
-/* The caller holds mapping_lock. */
-static bool find_slot(
+bool index_lookup(
 	struct index *index, const struct digest *digest, uint64_t *found, struct index_entry *entry)
 {
 	uint64_t words[SLOT_WORDS];
@@ -274,8 +241,16 @@ static bool find_slot(
 	return false;
 }
 
-/* A reader's: maps the file that the path names now, if it is another. Whether it did. */
-static bool follow_replacement(struct index *index)
+/* What a reader has is whole, as it was when the writer died; and nothing is given up before it can follow. */
+static bool is_being_built(int fd)
+{
+	struct index_header header;
+	/* one without a header was begun just now */
+	return disk_read(fd, &header, sizeof header, 0) || memcmp(header.magic, MAGIC, sizeof MAGIC) ||
+		atomic_load(&header.building);
+}
+
+bool index_follow_replacement(struct index *index)
 {
 	struct stat status;
 	if (index->writer || stat(index->path, &status))
@@ -283,8 +258,8 @@ static bool follow_replacement(struct index *index)
 	pthread_rwlock_wrlock(&index->mapping_lock);
 	bool replaced = status.st_ino != index->inode || atomic_load(&index->header->superseded);
 	if (replaced) {
-		int fd FILE_SCOPED = open(index->path, O_RDONLY | O_CLOEXEC);
-		replaced = fd >= 0 && map_file(index, fd, NULL) == 0;
+		int fd FILE_SCOPED = disk_open(index->path, O_RDONLY, 0);
+		replaced = fd >= 0 && !is_being_built(fd) && map_file(index, fd, NULL) == 0;
 	}
 	pthread_rwlock_unlock(&index->mapping_lock);
 	return replaced;
@@ -295,12 +270,16 @@ bool index_find(struct index *index, const struct digest *digest, struct index_e
 	uint64_t slot;
 	for (;;) {
 		pthread_rwlock_rdlock(&index->mapping_lock);
-		bool found = find_slot(index, digest, &slot, entry);
+		uint64_t switches = atomic_load(&index->header->switches);
+		bool found = index_lookup(index, digest, &slot, entry);
+		bool switched = atomic_load(&index->header->switches) != switches;
 		bool superseded = atomic_load_explicit(&index->header->superseded, memory_order_relaxed);
 		pthread_rwlock_unlock(&index->mapping_lock);
 		if (found && (!superseded || index->writer))
 			return true;
-		if (!follow_replacement(index))
+		if (!found && switched)
+			continue;
+		if (!index_follow_replacement(index))
 			return found;
 	}
 }
@@ -308,7 +287,7 @@ bool index_find(struct index *index, const struct digest *digest, struct index_e
 bool index_find_slot(struct index *index, const struct digest *digest, uint64_t *slot)
 {
 	pthread_rwlock_rdlock(&index->mapping_lock);
-	bool found = find_slot(index, digest, slot, NULL);
+	bool found = index_lookup(index, digest, slot, NULL);
 	pthread_rwlock_unlock(&index->mapping_lock);
 	return found;
 }
@@ -327,14 +306,24 @@ uint64_t index_slot_count(const struct index *index)
 	return index->capacity;
 }
 
-/* From the first change on the file is unclean. Not synced: whatever reaches the disk before the next checkpoint, this page goes with no later one. */
-static void note_change(struct index *index)
+/* After a failure the kernel takes the pages for written, so that no later sync of this file would mean anything; a new file heals it. */
+static int sync_pages(struct index *index, size_t size)
 {
-	struct header *header = index->header;
+	if (!index->failed && !disk_sync_map(index->header, 0, size))
+		return 0;
+	errno = index->failed ? EIO : errno;
+	index->failed = true;
+	return -1;
+}
+
+/* From the first change on the file is unclean. Not synced: whatever reaches the disk before the next checkpoint, this page goes with no later one. */
+void index_note_change(struct index *index)
+{
+	struct index_header *header = index->header;
 	if (atomic_load_explicit(&header->clean, memory_order_relaxed)) {
-		read_boot_id(header->boot_id);
+		disk_boot_id(header->boot_id);
 		atomic_store(&header->clean, 0);
-		if (msync(header, HEADER_SIZE, MS_SYNC))
+		if (sync_pages(index, INDEX_HEADER_SIZE))
 			log_error("index-sync-failed", "path=%s errno=%d", index->path, errno);
 	}
 }
@@ -345,7 +334,7 @@ static uint64_t entry_bytes(const struct index_entry *entry)
 	return format_object_end(group, entry->offset, entry->stored_size) - entry->offset;
 }
 
-static uint64_t put_entry(struct index *index, const struct index_entry *entry)
+uint64_t index_put_entry(struct index *index, const struct index_entry *entry)
 {
 	uint64_t words[SLOT_WORDS];
 	uint64_t slot = slot_of(index, &entry->digest);
@@ -368,8 +357,8 @@ uint64_t index_insert(struct index *index, const struct index_entry *entry)
 {
 	pthread_rwlock_rdlock(&index->mapping_lock);
 	pthread_mutex_lock(&index->insert_lock);
-	note_change(index);
-	uint64_t slot = put_entry(index, entry);
+	index_note_change(index);
+	uint64_t slot = index_put_entry(index, entry);
 	pthread_mutex_unlock(&index->insert_lock);
 	pthread_rwlock_unlock(&index->mapping_lock);
 	return slot;
@@ -379,7 +368,7 @@ bool index_touch(struct index *index, const struct digest *digest, uint32_t gene
 {
 	uint64_t slot;
 	pthread_rwlock_rdlock(&index->mapping_lock);
-	bool found = find_slot(index, digest, &slot, NULL);
+	bool found = index_lookup(index, digest, &slot, NULL);
 	if (found) {
 		uint64_t word = atomic_load(&index->slots[slot][6]);
 		if ((uint32_t)word < generation)
@@ -390,7 +379,7 @@ bool index_touch(struct index *index, const struct digest *digest, uint32_t gene
 	return found;
 }
 
-static void remove_slot(struct index *index, uint64_t slot, const struct index_entry *entry)
+void index_clear_slot(struct index *index, uint64_t slot, const struct index_entry *entry)
 {
 	uint64_t state = atomic_load(&index->slots[slot][7]);
 	atomic_store_explicit(&index->slots[slot][7], (state & ~(uint64_t)SLOT_STATE_MASK) | SLOT_REMOVED,
@@ -406,8 +395,8 @@ bool index_remove(struct index *index, uint64_t slot, const struct digest *diges
 	pthread_mutex_lock(&index->insert_lock);
 	bool found = index_read_slot(index, slot, &entry) && !memcmp(&entry.digest, digest, sizeof *digest);
 	if (found) {
-		note_change(index);
-		remove_slot(index, slot, &entry);
+		index_note_change(index);
+		index_clear_slot(index, slot, &entry);
 	}
 	pthread_mutex_unlock(&index->insert_lock);
 	pthread_rwlock_unlock(&index->mapping_lock);
@@ -435,7 +424,7 @@ static void move_entries(struct index *index, struct index *next)
 	for (uint64_t slot = 0; slot < index->capacity; slot++) {
 		if (!index_read_slot(index, slot, &entry))
 			continue;
-		uint64_t to = put_entry(next, &entry);
+		uint64_t to = index_put_entry(next, &entry);
 		if (index->follower.begin)
 			index->follower.move(index->follower.context, slot, to);
 	}
@@ -444,11 +433,9 @@ static void move_entries(struct index *index, struct index *next)
 /* Gives the new file, which is mapped as `next`, the name of the old one. */
 static int replace_file(struct index *index, struct index *next, const char *path, struct error *err)
 {
-	if (msync(next->header, next->map_size, MS_SYNC) || rename(path, index->path))
+	if (disk_sync_map(next->header, 0, next->map_size) || disk_rename(path, index->path))
 		return error_set_errno(err, errno, "cannot replace %s", index->path);
-	/* the old name must not come back with a loss of power: entries removed from the new file would come back with it */
-	struct arena *scratch ARENA_SCOPED = arena_create();
-	return file_sync_folder(dirname(arena_strdup(scratch, index->path)), err);
+	return sync_name(index, err);
 }
 
 int index_rebuild(struct index *index, bool empty, struct error *err)
@@ -465,6 +452,8 @@ int index_rebuild(struct index *index, bool empty, struct error *err)
 	if (create_file(index, path, capacity, index->header, &fd, err) || map_file(&next, fd, err))
 		return -1;
 	int failed = follower->begin && follower->begin(follower->context, capacity, err);
+	if (empty)
+		atomic_store(&next.header->building, 1);
 	if (!failed && !empty)
 		move_entries(index, &next);
 	failed = failed || replace_file(index, &next, path, err);
@@ -482,6 +471,7 @@ int index_rebuild(struct index *index, bool empty, struct error *err)
 	index->capacity = next.capacity;
 	index->map_size = next.map_size;
 	index->inode = next.inode;
+	index->failed = false;
 	pthread_rwlock_unlock(&index->mapping_lock);
 	return 0;
 }
@@ -499,7 +489,7 @@ void index_forget_after_checkpoint(struct index *index)
 		if (index_read_slot(index, slot, &entry) &&
 			(entry.kind < 1 || entry.kind > 3 ||
 				!is_before(&entry, index_checkpoint(index, format_class_of(entry.kind)))))
-			remove_slot(index, slot, &entry);
+			index_clear_slot(index, slot, &entry);
 	index_recount(index);
 }
 
@@ -556,7 +546,7 @@ struct index_position index_checkpoint(const struct index *index, enum pack_clas
 
 static int sync_header(struct index *index, struct error *err)
 {
-	if (msync(index->header, HEADER_SIZE, MS_SYNC))
+	if (sync_pages(index, INDEX_HEADER_SIZE))
 		return error_set_errno(err, errno, "cannot sync %s", index->path);
 	return 0;
 }
@@ -564,21 +554,42 @@ static int sync_header(struct index *index, struct error *err)
 int index_write_checkpoint(
 	struct index *index, const struct index_position positions[PACK_CLASS_COUNT], struct error *err)
 {
-	if (msync(index->header, index->map_size, MS_SYNC))
+	if (sync_pages(index, index->map_size))
 		return error_set_errno(err, errno, "cannot sync %s", index->path);
 	for (int group = 0; group < PACK_CLASS_COUNT; group++)
 		atomic_store(&index->header->checkpoint[group],
 			positions[group].pack | (positions[group].offset / OBJECT_HEADER_SIZE) << 32);
-	read_boot_id(index->header->boot_id);
+	disk_boot_id(index->header->boot_id);
 	return sync_header(index, err);
+}
+
+bool index_has_failed(const struct index *index)
+{
+	return index->failed;
+}
+
+void index_abandon(struct index *index)
+{
+	if (disk_remove(index->path) || sync_name(index, NULL))
+		log_error("index-not-removed", "path=%s errno=%d", index->path, errno);
+}
+
+void index_distrust(struct index *index)
+{
+	memset(index->header->boot_id, 0, sizeof index->header->boot_id);
+}
+
+bool index_is_collecting(const struct index *index)
+{
+	return atomic_load(&index->header->collecting);
 }
 
 int index_mark_collecting(struct index *index, bool collecting, struct error *err)
 {
 	if (collecting) {
-		read_boot_id(index->header->boot_id);
+		disk_boot_id(index->header->boot_id);
 		atomic_store(&index->header->clean, 0);
-	} else if (msync(index->header, index->map_size, MS_SYNC)) {
+	} else if (sync_pages(index, index->map_size)) {
 		return error_set_errno(err, errno, "cannot sync %s", index->path);
 	}
 	atomic_store(&index->header->collecting, collecting);
@@ -587,7 +598,7 @@ int index_mark_collecting(struct index *index, bool collecting, struct error *er
 
 int index_mark_clean(struct index *index, struct error *err)
 {
-	if (msync(index->header, index->map_size, MS_SYNC))
+	if (sync_pages(index, index->map_size))
 		return error_set_errno(err, errno, "cannot sync %s", index->path);
 	atomic_store(&index->header->clean, 1);
 	return sync_header(index, err);

@@ -53,6 +53,23 @@ bool index_touch(struct index *index, const struct digest *digest, uint32_t gene
 /* Removes the entry of `digest` if it lies in `slot`. */
 bool index_remove(struct index *index, uint64_t slot, const struct digest *digest);
 
+/*
+ * The object that lies at `from` lies at `to` now, with the generation it had: both places must hold it. False, and nothing changed, if it does not lie there any more. Lookups never miss
+ * it. Takes a slot more, for ever, if the encodings differ.
+ */
+bool index_move(struct index *index, const struct index_entry *from, const struct index_entry *to);
+/* Removes the entry of an object at just this place, if there is one. */
+bool index_remove_at(struct index *index, const struct index_entry *place);
+/*
+ * Places that were looked up since the epoch had this value are right as long as it has. Whoever moves objects advances it between the switch and giving up the old places.
+ */
+uint64_t index_epoch(struct index *index);
+void index_advance_epoch(struct index *index);
+/* After index_rebuild without entries, or an index that was absent: all entries are in, readers may follow. */
+void index_mark_built(struct index *index);
+/* A reader's: looks whether the file was replaced or removed, which lookups notice only when they miss. */
+void index_refresh(struct index *index);
+
 /* Slots, for whoever walks the whole index; false for a slot without an entry. The numbers hold until index_rebuild. */
 uint64_t index_slot_count(const struct index *index);
 bool index_read_slot(struct index *index, uint64_t slot, struct index_entry *entry);
@@ -66,13 +83,15 @@ unsigned index_load_percent(struct index *index);
 int index_rebuild(struct index *index, bool empty, struct error *err);
 /*
  * Whoever keeps something beside the index, by slot, follows its rebuilding: `begin` (which may refuse it) before the first entry is moved, `move` for each, then `end`, when the new slots hold, or when
- * nothing has changed (!done). For the writer; one follower, set before there are other threads.
+ * nothing has changed (!done). `shift`: apart from that, an object has got another slot, `to`, and is about to lose the old one; under its digest's stripe.
+ * For the writer; one follower, set before there are other threads.
  */
 struct index_follower {
 	void *context;
 	int (*begin)(void *context, uint64_t slots, struct error *err);
 	void (*move)(void *context, uint64_t from, uint64_t to);
 	void (*end)(void *context, bool done);
+	void (*shift)(void *context, uint64_t from, uint64_t to);
 };
 void index_set_follower(struct index *index, const struct index_follower *follower);
 /* Counts again and forgets entries at or after the checkpoint; after a loss of power. */
@@ -89,5 +108,12 @@ struct index_position index_checkpoint(const struct index *index, enum pack_clas
 int index_write_checkpoint(
 	struct index *index, const struct index_position positions[PACK_CLASS_COUNT], struct error *err);
 /* Durable marks. While a writer is open the index is marked unclean, from its first change on. */
+/* A sync of the file failed: every later one fails, until index_rebuild has made a new file. */
+bool index_has_failed(const struct index *index);
+/* Takes its name from a file that could not be synced, so that the next to open makes one from the packs: what it would read is only in memory. */
+void index_abandon(struct index *index);
+/* Packs could not be synced: the next to open it treats entries behind the checkpoint as after a loss of power. */
+void index_distrust(struct index *index);
+bool index_is_collecting(const struct index *index);
 int index_mark_collecting(struct index *index, bool collecting, struct error *err);
 int index_mark_clean(struct index *index, struct error *err);

@@ -3,7 +3,7 @@
  *
  * Appending takes a piece of the file under the class's lock and writes it outside of it, so several threads append at once. Space is reserved in chunks: a write then needs no
  * allocation. A sync takes the set of packs written since the last one; callers that come while one runs share the next.
- * Descriptors are opened once and kept in a two-level table that is read without a lock, since volume servers ask for them on first reads.
+ * The descriptors are pack_files.c's.
  */
 #include "store/packs.h"
 
@@ -16,16 +16,16 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "base/file.h"
 #include "base/log.h"
 #include "base/text.h"
-#include "store/disk.h"
+#include "base/disk.h"
+#include "store/pack_files.h"
 #include "base/banned.h"
 
-enum { TABLE_LEAF = 1024, TABLE_LEAVES = 4096, PAGE_SIZE_ON_DISK = 4096, DIRTY_LIMIT = 64 };
+enum { PAGE_SIZE_ON_DISK = 4096, DIRTY_LIMIT = 64 };
 
 static const uint64_t PACK_LIMIT[PACK_CLASS_COUNT] = { 4ULL << 30, 256ULL << 20 };
 static const uint64_t RESERVE_CHUNK[PACK_CLASS_COUNT] = { 64ULL << 20, 1ULL << 20 };
@@ -37,30 +37,23 @@ struct active {
 	uint64_t reserved;         /* the file has space up to here */
 };
 
-typedef _Atomic int table_leaf[TABLE_LEAF]; /* descriptor + 1; 0: not open */
-
 struct packs {
 	char *folder;
-	bool writer;
-	pthread_mutex_t lock; /* table leaves, opening, numbers */
-	table_leaf *_Atomic leaves[TABLE_LEAVES];
-	uint32_t *numbers; /* ascending */
+	struct pack_files *files;
+	struct space_reserve reserve;
+	pthread_mutex_t lock; /* numbers */
+	uint32_t *numbers;    /* ascending */
 	uint32_t count;
 	struct active active[PACK_CLASS_COUNT];
 
 	pthread_mutex_t sync_lock;
 	pthread_cond_t sync_done;
 	bool syncing;
-	bool failed; /* a sync failed: what is on the disk is not known any more */
+	_Atomic bool failed; /* a sync failed: what is on the disk is not known any more */
 	uint64_t syncs_begun, syncs_done;
 	uint32_t dirty[DIRTY_LIMIT];
 	unsigned dirty_count;
 };
-
-static void format_path(const struct packs *packs, uint32_t number, char *path, size_t size)
-{
-	snprintf(path, size, "%s/%010" PRIu32 ".pack", packs->folder, number);
-}
 
 static int compare_numbers(const void *a, const void *b)
 {
@@ -83,7 +76,7 @@ static int read_folder(struct packs *packs, struct error *err)
 		unsigned number;
 		int used = 0;
 		if (sscanf(entry->d_name, "%10u.pack%n", &number, &used) == 1 && used == 15 &&
-			!entry->d_name[15] && number > 0 && number < (uint32_t)TABLE_LEAF * TABLE_LEAVES)
+			!entry->d_name[15] && number > 0 && number < PACK_NUMBER_LIMIT)
 			add_number(packs, number);
 	}
 	closedir(folder);
@@ -95,8 +88,10 @@ static int read_folder(struct packs *packs, struct error *err)
 int packs_open(const char *folder, bool writer, struct packs **packs_out, struct error *err)
 {
 	struct packs *packs = memory_alloc(sizeof *packs);
-	*packs = (struct packs){ .writer = writer, .folder = memory_alloc(strlen(folder) + 8) };
+	*packs = (struct packs){ .folder = memory_alloc(strlen(folder) + 8),
+		.reserve = SPACE_RESERVE_DEFAULT };
 	snprintf(packs->folder, strlen(folder) + 8, "%s/packs", folder);
+	packs->files = pack_files_create(packs->folder, writer);
 	pthread_mutex_init(&packs->lock, NULL);
 	pthread_mutex_init(&packs->sync_lock, NULL);
 	pthread_cond_init(&packs->sync_done, NULL);
@@ -110,27 +105,26 @@ int packs_open(const char *folder, bool writer, struct packs **packs_out, struct
 	return 0;
 }
 
+/* What the file has beyond its last object. The caller holds the class's lock, or is alone. */
+static void give_back_reserved(struct packs *packs, struct active *active)
+{
+	int fd;
+	if (active->header.number && active->reserved > active->end && !packs->failed &&
+		!packs_descriptor(packs, active->header.number, &fd, NULL) && disk_truncate(fd, active->end))
+		log_warning(
+			"pack-truncate-failed", "pack=%" PRIu32 " errno=%d", active->header.number, errno);
+}
+
 void packs_close(struct packs *packs)
 {
 	if (!packs)
 		return;
 	for (int i = 0; i < PACK_CLASS_COUNT; i++) {
 		struct active *active = &packs->active[i];
-		int fd;
-		if (active->header.number && active->reserved > active->end && !packs->failed &&
-			!packs_descriptor(packs, active->header.number, &fd, NULL) &&
-			ftruncate(fd, (off_t)active->end))
-			log_warning("pack-truncate-failed", "pack=%" PRIu32 " errno=%d",
-				active->header.number, errno);
+		give_back_reserved(packs, active);
 		pthread_mutex_destroy(&active->lock);
 	}
-	for (int i = 0; i < TABLE_LEAVES; i++) {
-		table_leaf *leaf = atomic_load(&packs->leaves[i]);
-		for (int j = 0; leaf && j < TABLE_LEAF; j++)
-			if ((*leaf)[j])
-				close((*leaf)[j] - 1);
-		free(leaf);
-	}
+	pack_files_destroy(packs->files);
 	pthread_mutex_destroy(&packs->lock);
 	pthread_mutex_destroy(&packs->sync_lock);
 	pthread_cond_destroy(&packs->sync_done);
@@ -139,68 +133,59 @@ void packs_close(struct packs *packs)
 	free(packs);
 }
 
-static int open_descriptor(struct packs *packs, uint32_t number, int flags, int *fd_out, struct error *err)
-{
-	char path[4096];
-	format_path(packs, number, path, sizeof path);
-	pthread_mutex_lock(&packs->lock);
-	table_leaf *leaf = atomic_load(&packs->leaves[number / TABLE_LEAF]);
-	if (!leaf) {
-		leaf = memory_alloc(sizeof *leaf);
-		memset(leaf, 0, sizeof *leaf);
-		atomic_store(&packs->leaves[number / TABLE_LEAF], leaf);
-	}
-	int fd = (*leaf)[number % TABLE_LEAF] - 1;
-	int open_errno = 0;
-	if (fd < 0) {
-		fd = open(path, flags | O_CLOEXEC | O_NOFOLLOW, 0600);
-		open_errno = errno;
-		if (fd >= 0)
-			(*leaf)[number % TABLE_LEAF] = fd + 1;
-	}
-	pthread_mutex_unlock(&packs->lock);
-	if (fd < 0)
-		return error_set_errno(err, open_errno, "cannot open pack %s", path);
-	*fd_out = fd;
-	return 0;
-}
-
 int packs_descriptor(struct packs *packs, uint32_t number, int *fd, struct error *err)
 {
-	if (!number || number >= (uint32_t)TABLE_LEAF * TABLE_LEAVES)
-		return error_set(err, ERROR_CORRUPT, "no pack can have the number %" PRIu32, number);
-	table_leaf *leaf = atomic_load_explicit(&packs->leaves[number / TABLE_LEAF], memory_order_acquire);
-	int slot = leaf ? atomic_load_explicit(&(*leaf)[number % TABLE_LEAF], memory_order_acquire) : 0;
-	if (!slot)
-		return open_descriptor(packs, number, packs->writer ? O_RDWR : O_RDONLY, fd, err);
-	*fd = slot - 1;
-	return 0;
+	return pack_files_descriptor(packs->files, number, fd, err);
+}
+
+int packs_lease(struct packs *packs, uint32_t number, int *fd, struct error *err)
+{
+	return pack_files_lease(packs->files, number, fd, err);
+}
+
+void packs_return(struct packs *packs, uint32_t number)
+{
+	pack_files_return(packs->files, number);
+}
+
+void packs_let_go(struct packs *packs)
+{
+	pack_files_forget_removed(packs->files);
 }
 
 int packs_read_header(struct packs *packs, uint32_t number, struct pack_header *header, struct error *err)
 {
+	struct stat status;
 	int fd;
 	uint8_t bytes[OBJECT_HEADER_SIZE];
 	if (packs_descriptor(packs, number, &fd, err))
 		return -1;
-	if (disk_read(fd, bytes, sizeof bytes, 0) || format_decode_pack(bytes, header) ||
-		header->number != number)
-		return error_set(err, ERROR_CORRUPT, "pack %s/%010" PRIu32 ".pack has a damaged header",
+	if (disk_read(fd, bytes, sizeof bytes, 0) == 0 && !format_decode_pack(bytes, header) &&
+		header->number == number)
+		return 0;
+	/* its header becomes durable before anything is put behind it */
+	if (!fstat(fd, &status) && status.st_size <= PACK_HEADER_SIZE)
+		return error_set(err, ERROR_NOT_FOUND, "pack %s/%010" PRIu32 ".pack was never begun",
 			packs->folder, number);
-	return 0;
+	return error_set(err, ERROR_CORRUPT, "pack %s/%010" PRIu32 ".pack has a damaged header",
+		packs->folder, number);
 }
 
-/* What statvfs calls available, less the part that is kept free: a fiftieth of the disk, at most 1 GiB. */
+void packs_forget_cached(struct packs *packs, uint32_t number)
+{
+	int fd;
+	if (!packs_descriptor(packs, number, &fd, NULL))
+		disk_forget_cached(fd);
+}
+
 static uint64_t disk_available(const struct packs *packs)
 {
-	struct statvfs status;
-	if (statvfs(packs->folder, &status))
-		return 0;
-	uint64_t reserve = (uint64_t)status.f_blocks * status.f_frsize / 50;
-	uint64_t free_bytes = (uint64_t)status.f_bavail * status.f_frsize;
-	if (reserve > 1ULL << 30)
-		reserve = 1ULL << 30;
-	return free_bytes > reserve ? free_bytes - reserve : 0;
+	return space_available(packs->folder, &packs->reserve);
+}
+
+void packs_set_reserve(struct packs *packs, const struct space_reserve *reserve)
+{
+	packs->reserve = *reserve;
 }
 
 uint64_t packs_available(struct packs *packs)
@@ -227,15 +212,24 @@ static int begin_pack(struct packs *packs, enum pack_class group, struct error *
 		header.number); /* now, so that nobody else takes it; without a file it is of no harm */
 	pthread_mutex_unlock(&packs->lock);
 	format_encode_pack(&header, bytes);
-	if (open_descriptor(packs, header.number, O_RDWR | O_CREAT | O_EXCL, &fd, err))
+	if (pack_files_create_pack(packs->files, header.number, &fd, err))
 		return -1;
 	if (disk_write(fd, bytes, sizeof bytes, 0) || disk_sync(fd))
 		return error_set_errno(err, errno, "cannot begin pack %" PRIu32, header.number);
 	if (file_sync_folder(packs->folder, err))
 		return -1;
+	give_back_reserved(packs, active);
 	active->header = header;
 	active->end = active->reserved = PACK_HEADER_SIZE;
 	return 0;
+}
+
+int packs_begin_new(struct packs *packs, enum pack_class group, struct error *err)
+{
+	pthread_mutex_lock(&packs->active[group].lock);
+	int result = begin_pack(packs, group, err);
+	pthread_mutex_unlock(&packs->active[group].lock);
+	return result;
 }
 
 static int reserve(struct packs *packs, enum pack_class group, uint64_t end, struct error *err)
@@ -279,6 +273,18 @@ out:
 	return result;
 }
 
+/*
+ * What was written of it may have the header of a live object, which everybody would believe once a checkpoint is behind it. If that cannot be undone there must be no checkpoint: the next to open hashes it.
+ */
+static void give_up_object(struct packs *packs, const struct index_entry *entry)
+{
+	if (!packs_mark_dead(packs, entry, NULL))
+		return;
+	pthread_mutex_lock(&packs->sync_lock);
+	packs->failed = true;
+	pthread_mutex_unlock(&packs->sync_lock);
+}
+
 int packs_append(struct packs *packs, const struct object_header *object, const void *payload,
 	struct index_entry *entry, struct error *err)
 {
@@ -296,13 +302,6 @@ int packs_append(struct packs *packs, const struct object_header *object, const 
 		{ .iov_base = (void *)(uintptr_t)zeros,
 			.iov_len = format_alignment(group) - OBJECT_HEADER_SIZE },
 		{ .iov_base = (void *)(uintptr_t)payload, .iov_len = object->stored_size } };
-	if (disk_write_parts(fd, parts, 3, offset))
-		return error_set_errno(err, errno, "cannot write to pack %" PRIu32, pack.number);
-	/* the disk may begin now, so that the sync at the end has less to wait for */
-	if (group == PACK_BLOCKS)
-		disk_start_writing(
-			fd, offset, format_object_end(group, offset, object->stored_size) - offset);
-	packs_note_dirty(packs, pack.number);
 	*entry = (struct index_entry){ .digest = object->digest,
 		.pack = pack.number,
 		.offset = offset,
@@ -310,6 +309,16 @@ int packs_append(struct packs *packs, const struct object_header *object, const 
 		.stored_size = object->stored_size,
 		.kind = object->kind,
 		.encoding = object->encoding };
+	if (disk_write_parts(fd, parts, 3, offset)) {
+		error_set_errno(err, errno, "cannot write to pack %" PRIu32, pack.number);
+		give_up_object(packs, entry);
+		return -1;
+	}
+	/* the disk may begin now, so that the sync at the end has less to wait for */
+	if (group == PACK_BLOCKS)
+		disk_start_writing(
+			fd, offset, format_object_end(group, offset, object->stored_size) - offset);
+	packs_note_dirty(packs, pack.number);
 	return 0;
 }
 
@@ -351,7 +360,8 @@ static void sync_dirty(struct packs *packs)
 		}
 	}
 	pthread_mutex_lock(&packs->sync_lock);
-	packs->failed |= failed;
+	if (failed)
+		packs->failed = true;
 }
 
 int packs_sync(struct packs *packs, struct error *err)
@@ -395,6 +405,9 @@ void packs_set_position(struct packs *packs, enum pack_class group, struct index
 	struct stat status;
 	int fd;
 	struct pack_header header;
+	/* one without an object may have a header that could not be synced, and is only in the page cache */
+	if (position.offset <= PACK_HEADER_SIZE)
+		return;
 	if (packs_read_header(packs, position.pack, &header, NULL) || header.group != group ||
 		packs_descriptor(packs, position.pack, &fd, NULL) || fstat(fd, &status))
 		return; /* a new pack is begun instead */
@@ -428,7 +441,7 @@ int packs_mark_dead(struct packs *packs, const struct index_entry *entry, struct
 int packs_punch(struct packs *packs, const struct index_entry *entry, struct error *err)
 {
 	enum pack_class group = format_class_of(entry->kind);
-	uint64_t from = format_payload_offset(group, entry->offset);
+	uint64_t from = entry->offset; /* the header too: it is durably dead, and a scan goes over the hole */
 	uint64_t to = format_object_end(group, entry->offset, entry->stored_size);
 	int fd;
 	from = (from + PAGE_SIZE_ON_DISK - 1) / PAGE_SIZE_ON_DISK * PAGE_SIZE_ON_DISK;
@@ -437,9 +450,63 @@ int packs_punch(struct packs *packs, const struct index_entry *entry, struct err
 		return 0;
 	if (packs_descriptor(packs, entry->pack, &fd, err))
 		return -1;
-	if (disk_punch(fd, from, to - from))
+	/* where the file system has no holes, the space comes back when the pack is compacted */
+	if (disk_punch(fd, from, to - from) && errno != EOPNOTSUPP)
 		return error_set_errno(err, errno, "cannot punch pack %" PRIu32, entry->pack);
 	return 0;
+}
+
+int packs_measure(
+	struct packs *packs, uint32_t number, uint64_t *length, uint64_t *allocated, struct error *err)
+{
+	struct stat status;
+	int fd;
+	if (packs_descriptor(packs, number, &fd, err))
+		return -1;
+	if (fstat(fd, &status))
+		return error_set_errno(err, errno, "cannot examine pack %" PRIu32, number);
+	*length = (uint64_t)status.st_size;
+	*allocated = (uint64_t)status.st_blocks * 512;
+	for (int i = 0; i < PACK_CLASS_COUNT; i++) {
+		struct active *active = &packs->active[i];
+		pthread_mutex_lock(&active->lock);
+		if (active->header.number == number) {
+			uint64_t reserved = active->reserved - active->end;
+			*length = active->end;
+			*allocated -= *allocated < reserved ? *allocated : reserved;
+		}
+		pthread_mutex_unlock(&active->lock);
+	}
+	return 0;
+}
+
+/* A sync must not look for a pack that is about to go. Nobody notes it again: nothing in it is of any use. */
+static void forget_dirty(struct packs *packs, uint32_t number)
+{
+	pthread_mutex_lock(&packs->sync_lock);
+	while (packs->syncing)
+		pthread_cond_wait(&packs->sync_done, &packs->sync_lock);
+	for (unsigned i = 0; i < packs->dirty_count; i++)
+		if (packs->dirty[i] == number)
+			packs->dirty[i--] = packs->dirty[--packs->dirty_count];
+	pthread_mutex_unlock(&packs->sync_lock);
+}
+
+/* Takes a number off the list, unless it is the highest. */
+static bool take_off(struct packs *packs, uint32_t number)
+{
+	pthread_mutex_lock(&packs->lock);
+	uint32_t i = 0;
+	while (i < packs->count && packs->numbers[i] != number)
+		i++;
+	bool removable = i + 1 < packs->count;
+	if (removable) {
+		memmove(packs->numbers + i, packs->numbers + i + 1,
+			(packs->count - i - 1) * sizeof *packs->numbers);
+		packs->count--;
+	}
+	pthread_mutex_unlock(&packs->lock);
+	return removable;
 }
 
 int packs_remove(struct packs *packs, uint32_t number, bool *removed, struct error *err)
@@ -453,22 +520,13 @@ int packs_remove(struct packs *packs, uint32_t number, bool *removed, struct err
 		if (active)
 			return 0;
 	}
-	pthread_mutex_lock(&packs->lock);
-	uint32_t i = 0;
-	while (i < packs->count && packs->numbers[i] != number)
-		i++;
-	bool removable = i + 1 < packs->count;
-	if (removable) {
-		memmove(packs->numbers + i, packs->numbers + i + 1,
-			(packs->count - i - 1) * sizeof *packs->numbers);
-		packs->count--;
-	}
-	pthread_mutex_unlock(&packs->lock);
-	if (!removable)
+	if (!take_off(packs, number))
 		return 0;
-	format_path(packs, number, path, sizeof path);
-	if (unlink(path) && errno != ENOENT)
+	forget_dirty(packs, number);
+	pack_files_path(packs->files, number, path, sizeof path);
+	if (disk_remove(path) && errno != ENOENT)
 		return error_set_errno(err, errno, "cannot remove %s", path);
+	pack_files_forget(packs->files, number);
 	*removed = true;
 	return 0;
 }

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/space.h"
 #include "store/format.h"
 #include "store/index.h"
 
@@ -16,9 +17,19 @@ int packs_open(const char *folder, bool writer, struct packs **packs, struct err
 /* A writer gives back what was reserved beyond the last object. NULL is legal. */
 void packs_close(struct packs *packs);
 
-/* The descriptor of a pack, opened when first asked for; belongs to the packs. */
+/* The descriptor of a pack, for whoever keeps it from being removed: appends to it, or holds the store's maintenance lock. */
 int packs_descriptor(struct packs *packs, uint32_t number, int *fd, struct error *err);
-/* Reads a pack's header. */
+/* Lets a pack be read from the disk, not from memory: see disk_forget_cached. */
+void packs_forget_cached(struct packs *packs, uint32_t number);
+/* The same for everybody else, until it is given back. ERROR_NOT_FOUND when the pack was removed: the objects that were looked for lie elsewhere, or nowhere. */
+int packs_lease(struct packs *packs, uint32_t number, int *fd, struct error *err);
+void packs_return(struct packs *packs, uint32_t number);
+/* In a reader: closes the descriptors of packs that were removed, as soon as no lease of them is left. */
+void packs_let_go(struct packs *packs);
+/* How long a pack is, and how much of the disk it takes, without what is reserved for what will be appended. */
+int packs_measure(
+	struct packs *packs, uint32_t number, uint64_t *length, uint64_t *allocated, struct error *err);
+/* Reads a pack's header. ERROR_NOT_FOUND if whoever made the file died before it wrote one; ERROR_CORRUPT. */
 int packs_read_header(struct packs *packs, uint32_t number, struct pack_header *header, struct error *err);
 
 /*
@@ -37,9 +48,11 @@ void packs_set_position(struct packs *packs, enum pack_class group, struct index
 
 /* Rewrites the header as dead. Not durable until packs_sync. */
 int packs_mark_dead(struct packs *packs, const struct index_entry *entry, struct error *err);
-/* Frees an object's payload on the disk. It must be durably dead before. Whole pages only, so up to two pages may stay. */
+/* Frees an object's space on the disk. It must be durably dead before. Whole pages only, so up to two pages may stay. */
 int packs_punch(struct packs *packs, const struct index_entry *entry, struct error *err);
-/* Removes a pack file without live objects. Refuses, without an error, one that is appended to or has the highest number (numbers are never used again). */
+/* Appending goes on in a new pack of that class. The caller sees to it that nothing is being appended. */
+int packs_begin_new(struct packs *packs, enum pack_class group, struct error *err);
+/* Removes a pack file without live objects, to which nothing is being appended any more. Refuses, without an error, one that is appended to or has the highest number (numbers are never used again). */
 int packs_remove(struct packs *packs, uint32_t number, bool *removed, struct error *err);
 
 /* The numbers of all packs in ascending order; *numbers is the caller's to free. */
@@ -51,5 +64,7 @@ typedef int packs_visit(void *context, const struct index_entry *entry, bool liv
 int packs_scan(struct packs *packs, uint32_t number, uint64_t from, packs_visit *visit, void *context,
 	uint64_t *end, struct error *err);
 
+/* What appending leaves free on the disk. */
+void packs_set_reserve(struct packs *packs, const struct space_reserve *reserve);
 /* Bytes that may still be appended. */
 uint64_t packs_available(struct packs *packs);

@@ -24,7 +24,7 @@
 #include "base/arena.h"
 #include "base/file.h"
 #include "base/log.h"
-#include "store/disk.h"
+#include "base/disk.h"
 #include "base/banned.h"
 
 enum { HEADER_SIZE = 4096, VERSION = 1 };
@@ -310,6 +310,13 @@ void references_move(struct references *references, uint64_t from, uint64_t to)
 	atomic_store_explicit(&references->next.counts[to],
 		atomic_load_explicit(&references->now.counts[from], memory_order_relaxed),
 		memory_order_relaxed);
+}
+
+/* Blocks only: nothing is claimed. Nobody changes the number meanwhile, as its object's stripe is held. */
+void references_shift(struct references *references, uint64_t from, uint64_t to)
+{
+	note_change(references);
+	atomic_store(&references->now.counts[to], atomic_exchange(&references->now.counts[from], 0));
 }
 
 void references_end_moving(struct references *references, bool done)

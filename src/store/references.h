@@ -66,3 +66,4 @@ uint64_t references_version(const struct references *references);
 int references_begin_moving(struct references *references, uint64_t slots, struct error *err);
 void references_move(struct references *references, uint64_t from, uint64_t to);
 void references_end_moving(struct references *references, bool done);
+void references_shift(struct references *references, uint64_t from, uint64_t to);

@@ -17,7 +17,7 @@
 #include "base/arena.h"
 #include "base/log.h"
 #include "base/text.h"
-#include "store/store_internal.h"
+#include "store/compact.h"
 #include "base/banned.h"
 
 struct release {
@@ -97,7 +97,7 @@ static int free_object(struct release *release, const struct digest *digest, str
 	if (!take_out(release, entry))
 		return 0;
 	release->result->objects_freed++;
-	release->result->bytes_freed += store_bytes_of(entry);
+	release->result->bytes_freed += store_entry_bytes(entry);
 	release->batch_count++;
 	if (store_visit_children(entry->kind, release->buffer, entry->size, drop_child, release, err))
 		return -1;
@@ -178,6 +178,8 @@ static int release_all(
 	struct release *release, store_find_published *find_published, void *context, struct error *err)
 {
 	struct store *store = release->store;
+	if (store_check_movable(store, err))
+		return -1;
 	if (references_state(store->references) != REFERENCES_EXACT)
 		return error_set(err, ERROR_UNAVAILABLE,
 			"the references in store %s have to be counted first", store->folder);

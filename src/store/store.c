@@ -18,7 +18,8 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/text.h"
-#include "store/disk.h"
+#include "base/disk.h"
+#include "store/encoding.h"
 #include "base/banned.h"
 
 enum { LOAD_SHOULD_GROW = 60, LOAD_MUST_GROW = 85 };
@@ -63,7 +64,7 @@ static int lock_folder(struct store *store, struct error *err)
 	char path[4096];
 	if ((size_t)snprintf(path, sizeof path, "%s/lock", store->folder) >= sizeof path)
 		return error_set(err, ERROR_INVALID, "path too long: %s", store->folder);
-	store->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	store->lock_fd = disk_open(path, O_RDWR | O_CREAT, 0600);
 	if (store->lock_fd < 0)
 		return error_set_errno(err, errno, "cannot open %s", path);
 	if (flock(store->lock_fd, LOCK_EX | LOCK_NB))
@@ -90,6 +91,11 @@ static void move_count(void *context, uint64_t from, uint64_t to)
 	references_move(((struct store *)context)->references, from, to);
 }
 
+static void shift_count(void *context, uint64_t from, uint64_t to)
+{
+	references_shift(((struct store *)context)->references, from, to);
+}
+
 static void end_moving(void *context, bool done)
 {
 	references_end_moving(((struct store *)context)->references, done);
@@ -99,9 +105,11 @@ static void end_moving(void *context, bool done)
 static int open_references(
 	struct store *store, enum index_condition condition, uint32_t generation, struct error *err)
 {
-	struct index_follower follower = {
-		.context = store, .begin = begin_moving, .move = move_count, .end = end_moving
-	};
+	struct index_follower follower = { .context = store,
+		.begin = begin_moving,
+		.move = move_count,
+		.end = end_moving,
+		.shift = shift_count };
 	struct references_index index = describe_index(store);
 	struct references_retired retired;
 	index.generation = generation;
@@ -130,6 +138,8 @@ int store_open(const char *folder, struct store **store_out, struct error *err)
 	struct store *store = allocate(folder, true);
 	if (lock_folder(store, err) || packs_open(folder, true, &store->packs, err) ||
 		index_open_writer(folder, &store->index, &condition, err) || recover(store, condition, err)) {
+		if (store->index && index_has_failed(store->index))
+			index_abandon(store->index);
 		release(store);
 		return -1;
 	}
@@ -160,6 +170,7 @@ static int save_references(struct store *store, struct error *err)
 		memcpy(retired.roots, store->retired.items, retired.count * sizeof *retired.roots);
 	return references_save(store->references, &index, &retired, err);
 }
+static int checkpoint_and_heal(struct store *store, struct error *err);
 
 void store_close(struct store *store)
 {
@@ -168,10 +179,12 @@ void store_close(struct store *store)
 	struct error err;
 	if (store->writer) {
 		pthread_mutex_lock(&store->maintenance);
-		if (store_checkpoint(store, &err) || save_references(store, &err) ||
+		if (checkpoint_and_heal(store, &err) || save_references(store, &err) ||
 			index_mark_clean(store->index, &err))
 			log_error(
 				"store-close-failed", "folder=%s message=\"%s\"", store->folder, err.message);
+		if (index_has_failed(store->index))
+			index_abandon(store->index);
 		pthread_mutex_unlock(&store->maintenance);
 	}
 	release(store);
@@ -272,7 +285,7 @@ static int heal_locked(struct store *store, const struct object_header *object, 
 	digest_sha256(data, object->size, &actual);
 	if (!digest_equal(&actual, &object->digest))
 		return error_set(err, ERROR_INVALID, "the bytes put as object %s are others", hex);
-	if (packs_append(store->packs, object, data, &fresh, err) || packs_sync(store->packs, err))
+	if (packs_append(store->packs, object, data, &fresh, err) || store_sync_packs(store, err))
 		return -1;
 	fresh.generation = index_generation(store->index);
 	if (index_find_slot(store->index, &object->digest, &slot) &&
@@ -284,8 +297,7 @@ static int heal_locked(struct store *store, const struct object_header *object, 
 	index_insert(store->index, &fresh);
 	references_spoil(store->references); /* it has moved to another slot; a collection counts anew */
 	damage_remove(store->damage, &object->digest);
-	*added = format_object_end(format_class_of(fresh.kind), fresh.offset, fresh.stored_size) -
-		fresh.offset;
+	*added = store_entry_bytes(&fresh);
 	atomic_fetch_add(&store->appended, *added);
 	log_info(
 		"object-healed", "digest=%s pack=%" PRIu32 " offset=%" PRIu64, hex, fresh.pack, fresh.offset);
@@ -308,8 +320,7 @@ static int put_locked(struct store *store, const struct object_header *object, c
 		return -1;
 	entry.generation = generation;
 	*slot = index_insert(store->index, &entry);
-	*added = format_object_end(format_class_of(entry.kind), entry.offset, entry.stored_size) -
-		entry.offset;
+	*added = store_entry_bytes(&entry);
 	atomic_fetch_add(&store->appended, *added);
 	return 0;
 }
@@ -359,6 +370,25 @@ int store_keep(struct store_session *session, const struct digest *digest, bool 
 	return 0;
 }
 
+int store_sync_packs(struct store *store, struct error *err)
+{
+	int result = packs_sync(store->packs, err);
+	if (result)
+		index_distrust(store->index);
+	return result;
+}
+
+/* An index that could not be synced is written anew. The caller holds maintenance, and no collection counts on slots. */
+static int heal_index(struct store *store, struct error *err)
+{
+	if (!index_has_failed(store->index))
+		return 0;
+	pthread_rwlock_wrlock(&store->quiet);
+	int result = index_rebuild(store->index, false, err);
+	pthread_rwlock_unlock(&store->quiet);
+	return result;
+}
+
 int store_checkpoint(struct store *store, struct error *err)
 {
 	struct index_position positions[PACK_CLASS_COUNT];
@@ -367,24 +397,40 @@ int store_checkpoint(struct store *store, struct error *err)
 	packs_positions(store->packs, positions);
 	atomic_store(&store->appended, 0);
 	pthread_rwlock_unlock(&store->quiet);
-	if (packs_sync(store->packs, err))
+	if (store_sync_packs(store, err))
 		return -1;
 	return index_write_checkpoint(store->index, positions, err);
+}
+
+/* The same by all means: with a new index file if this one could not be synced. */
+static int checkpoint_and_heal(struct store *store, struct error *err)
+{
+	if (heal_index(store, err))
+		return -1;
+	if (!store_checkpoint(store, err))
+		return 0;
+	return !index_has_failed(store->index) || heal_index(store, err) || store_checkpoint(store, err) ? -1
+													 : 0;
+}
+
+void store_checkpoint_if_due(struct store *store)
+{
+	struct error err;
+	/* now and then, so that recovery has little to scan */
+	if (atomic_load(&store->appended) >= CHECKPOINT_BYTES && checkpoint_and_heal(store, &err))
+		log_warning(
+			"store-checkpoint-failed", "folder=%s message=\"%s\"", store->folder, err.message);
 }
 
 int store_sync(struct store *store, struct error *err)
 {
 	if (!store->writer)
 		return error_set(err, ERROR_INVALID, "store %s is open for reading only", store->folder);
-	if (packs_sync(store->packs, err))
+	if (store_sync_packs(store, err))
 		return -1;
-	/* now and then, so that recovery has little to scan; a failure of it takes nothing from what was synced */
 	if (atomic_load(&store->appended) >= CHECKPOINT_BYTES &&
 		!pthread_mutex_trylock(&store->maintenance)) {
-		struct error ignored;
-		if (store_checkpoint(store, &ignored))
-			log_warning("store-checkpoint-failed", "folder=%s message=\"%s\"", store->folder,
-				ignored.message);
+		store_checkpoint_if_due(store);
 		pthread_mutex_unlock(&store->maintenance);
 	}
 	return 0;
@@ -409,25 +455,60 @@ int store_stat(struct store *store, const struct digest *digest, size_t *size, s
 	return 0;
 }
 
-int store_read_entry(struct store *store, const struct index_entry *entry, void *data, struct error *err)
+/* Whoever failed left headers that do not say yet what the index says, or the other way round. */
+int store_check_movable(struct store *store, struct error *err)
+{
+	if (!index_is_collecting(store->index))
+		return 0;
+	return error_set(err, ERROR_UNAVAILABLE,
+		"a collection or a move of objects of %s failed; the store has to be opened again",
+		store->folder);
+}
+
+uint64_t store_entry_bytes(const struct index_entry *entry)
+{
+	enum pack_class group = format_class_of(entry->kind);
+	return format_object_end(group, entry->offset, entry->stored_size) - entry->offset;
+}
+
+/* The bytes in the pack. */
+static int read_payload(
+	struct store *store, const struct index_entry *entry, void *data, const char *hex, struct error *err)
+{
+	int fd;
+	if (packs_lease(store->packs, entry->pack, &fd, err))
+		return -1;
+	int failed = disk_read(fd, data, entry->stored_size,
+		format_payload_offset(format_class_of(entry->kind), entry->offset));
+	int read_errno = errno;
+	packs_return(store->packs, entry->pack);
+	if (!failed)
+		return 0;
+	return read_errno == ENODATA
+		? error_set(err, ERROR_CORRUPT, "object %s: pack %" PRIu32 " is too short", hex, entry->pack)
+		: error_set_errno(
+			  err, read_errno, "cannot read object %s from pack %" PRIu32, hex, entry->pack);
+}
+
+int store_read_stored(struct store *store, const struct index_entry *entry, uint8_t *stored, uint8_t *plain,
+	struct error *err)
 {
 	char hex[2 * DIGEST_SIZE + 1];
 	struct digest actual;
-	int fd;
+	struct error why;
+	bool encoded = entry->encoding != ENCODING_PLAIN;
 	text_hex(&entry->digest, sizeof entry->digest, hex);
-	if (entry->encoding || entry->size > STORE_BLOCK_SIZE || entry->stored_size != entry->size)
-		return error_set(err, ERROR_UNSUPPORTED,
-			"object %s has encoding %u, which this version cannot read", hex, entry->encoding);
-	if (packs_descriptor(store->packs, entry->pack, &fd, err))
+	if (entry->size > STORE_BLOCK_SIZE || entry->stored_size > STORE_BLOCK_SIZE ||
+		(!encoded && entry->stored_size != entry->size))
+		return error_set(err, ERROR_CORRUPT, "object %s has impossible sizes", hex);
+	if (read_payload(store, entry, encoded ? stored : plain, hex, err))
 		return -1;
-	if (disk_read(fd, data, entry->size,
-		    format_payload_offset(format_class_of(entry->kind), entry->offset)))
-		return errno == ENODATA
-			? error_set(err, ERROR_CORRUPT, "object %s: pack %" PRIu32 " is too short", hex,
-				  entry->pack)
-			: error_set_errno(
-				  err, errno, "cannot read object %s from pack %" PRIu32, hex, entry->pack);
-	digest_sha256(data, entry->size, &actual);
+	if (encoded &&
+		encoding_restore(entry->encoding, stored, entry->stored_size, plain, entry->size, &why))
+		return error_set(err, why.code,
+			"object %s: %s (pack %s/packs/%010" PRIu32 ".pack offset %" PRIu64 ")", hex,
+			why.message, store->folder, entry->pack, entry->offset);
+	digest_sha256(plain, entry->size, &actual);
 	if (memcmp(&actual, &entry->digest, sizeof actual))
 		return error_set(err, ERROR_CORRUPT,
 			"object %s is damaged (pack %s/packs/%010" PRIu32 ".pack offset %" PRIu64 ")", hex,
@@ -435,34 +516,79 @@ int store_read_entry(struct store *store, const struct index_entry *entry, void 
 	return 0;
 }
 
+int store_read_entry(struct store *store, const struct index_entry *entry, void *data, struct error *err)
+{
+	uint8_t *stored = entry->encoding != ENCODING_PLAIN ? memory_alloc(STORE_BLOCK_SIZE) : NULL;
+	int result = store_read_stored(store, entry, stored, data, err);
+	free(stored);
+	return result;
+}
+
+/*
+ * Whether an object that could not be read where the index said so lies elsewhere by now: it was moved meanwhile, and its old place punched or removed.
+ */
+static bool was_moved(struct store *store, const struct index_entry *entry)
+{
+	struct index_entry now;
+	index_refresh(store->index);
+	return index_find(store->index, &entry->digest, &now) &&
+		(now.pack != entry->pack || now.offset != entry->offset);
+}
+
 int store_get(struct store *store, const struct digest *digest, void *data, size_t *size, struct error *err)
 {
 	struct index_entry entry;
-	if (find(store, digest, &entry, err))
-		return -1;
-	if (store_read_entry(store, &entry, data, err)) {
-		/* remembered, so that the next put of the same content stores it anew */
-		struct error found;
-		if (store->writer && store_confirm_damage(store, digest, data, &entry, &found) == 1)
-			log_error("object-damaged", "folder=%s object=\"%s\"", store->folder, found.message);
-		return -1;
-	}
+	int failed;
+	do
+		if (find(store, digest, &entry, err))
+			return -1;
+	while ((failed = store_read_entry(store, &entry, data, err)) && was_moved(store, &entry));
+	struct error found;
+	/* remembered, so that the next put of the same content stores it anew */
+	if (failed && store->writer && store_confirm_damage(store, digest, data, &entry, &found) == 1)
+		log_error("object-damaged", "folder=%s object=\"%s\"", store->folder, found.message);
 	*size = entry.size;
-	return 0;
+	return failed;
 }
 
 int store_locate(
 	struct store *store, const struct digest *digest, struct store_location *location, struct error *err)
 {
 	struct index_entry entry;
-	if (find(store, digest, &entry, err))
-		return -1;
-	if (entry.encoding)
-		return error_set(err, ERROR_UNSUPPORTED,
-			"object has encoding %u, so it cannot be read in place", entry.encoding);
+	int failed;
+	do {
+		if (find(store, digest, &entry, err))
+			return -1;
+		if (entry.encoding != ENCODING_PLAIN)
+			return error_set(err, ERROR_UNSUPPORTED,
+				"object has encoding %u, so it cannot be read in place", entry.encoding);
+	} while ((failed = packs_lease(store->packs, entry.pack, &location->fd, err)) &&
+		was_moved(store, &entry));
 	location->offset = format_payload_offset(format_class_of(entry.kind), entry.offset);
 	location->size = entry.size;
-	return packs_descriptor(store->packs, entry.pack, &location->fd, err);
+	location->pack = entry.pack;
+	return failed;
+}
+
+void store_return_pack(struct store *store, uint32_t pack)
+{
+	packs_return(store->packs, pack);
+}
+
+uint64_t store_epoch(struct store *store)
+{
+	return index_epoch(store->index);
+}
+
+void store_let_go(struct store *store)
+{
+	index_refresh(store->index);
+	packs_let_go(store->packs);
+}
+
+void store_set_reserve(struct store *store, const struct space_reserve *reserve)
+{
+	packs_set_reserve(store->packs, reserve);
 }
 
 void store_get_usage(struct store *store, struct store_usage *usage)

@@ -12,6 +12,7 @@
 
 #include "base/digest.h"
 #include "base/error.h"
+#include "base/space.h"
 
 enum { STORE_BLOCK_SIZE = 512 * 1024 }; /* bytes; the largest object, and the block of the EBS direct APIs */
 
@@ -52,16 +53,23 @@ int store_stat(struct store *store, const struct digest *digest, size_t *size, s
 int store_get(struct store *store, const struct digest *digest, void *data, size_t *size, struct error *err);
 
 /*
- * Where an uncompressed block lies, for readers that want to pread from the file (and so share the page cache with every other reader). The descriptor belongs to the store and stays valid until
- * store_close; the location stays valid as long as something reachable keeps the block. The caller verifies the content itself (digest_sha256 over `size` bytes).
+ * Where an uncompressed block lies, for readers that want to pread from the file (and so share the page cache with every other reader). ERROR_UNSUPPORTED: it is compressed, see store_get.
+ * Blocks may be moved. What was read from a location is the block if store_epoch, called after the read, is what it was before store_locate; else the block has to be looked for
+ * again. The caller verifies the content itself (digest_sha256 over `size` bytes).
+ * The descriptor stays valid, and the pack takes space even if it was removed, until the pack is given back as many times as it was located.
  */
 struct store_location {
 	int fd;
 	uint64_t offset;
 	uint32_t size;
+	uint32_t pack;
 };
 int store_locate(
 	struct store *store, const struct digest *digest, struct store_location *location, struct error *err);
+void store_return_pack(struct store *store, uint32_t pack);
+uint64_t store_epoch(struct store *store);
+/* In a reader: notices a replaced index, and lets go of the files of packs that were removed and are not needed any more. Good to call when store_epoch has changed. */
+void store_let_go(struct store *store);
 
 /*
  * Garbage collection: frees every object that no root given by `next_root` reaches and no open session protects. Runs beside everything else. `next_root` is called
@@ -90,6 +98,22 @@ typedef int store_find_published(
 int store_free_retired(struct store *store, store_find_published *find_published, void *context,
 	struct store_collect_result *result, size_t *waiting, struct error *err);
 
+/*
+ * Compaction: one step of moving what lives in packs that are mostly dead, about `limit` bytes, and of removing those packs. Runs beside everything else; readers go on, see store_locate. Never
+ * takes more than half of what is available. `more`: another step has something to do.
+ */
+struct store_compact_result {
+	uint64_t bytes_moved;
+	uint64_t bytes_freed; /* of packs removed, on disk */
+	uint32_t packs_removed;
+	bool more;
+};
+int store_compact(
+	struct store *store, uint64_t limit, struct store_compact_result *result, struct error *err);
+
+/* What puts leave free on the disk, SPACE_RESERVE_DEFAULT otherwise; before others use the store. */
+void store_set_reserve(struct store *store, const struct space_reserve *reserve);
+
 struct store_usage {
 	uint64_t objects;
 	uint64_t bytes;     /* on disk, live objects with their headers */
@@ -98,9 +122,13 @@ struct store_usage {
 void store_get_usage(struct store *store, struct store_usage *usage);
 
 /*
- * Checks the whole store: every object's bytes against its digest, the index against the packs, every page's and root's children present. `report` gets a line for each
+ * Checks the whole store: every object's bytes against its digest, the index against the packs. A page or root may refer to something that is missing: a loss of power
+ * or a collection that died can leave such; only store_check_roots, which is given the roots that are in use, can say that something is. `report` gets a line for each
  * fault (names pack, offset, digest). *faults counts them. Returns -1 only if the check itself could not be done.
  */
 typedef void store_report(void *context, const char *line);
 int store_check(
 	struct store *store, store_report *report, void *context, uint64_t *faults, struct error *err);
+/* Checks that everything is there which the roots reach; `next_root` as in store_collect. */
+int store_check_roots(struct store *store, store_next_root *next_root, void *roots, store_report *report,
+	void *context, uint64_t *faults, struct error *err);

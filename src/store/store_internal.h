@@ -55,6 +55,10 @@ pthread_mutex_t *store_stripe(struct store *store, const struct digest *digest);
 int store_recover(struct store *store, enum index_condition condition, struct error *err);
 /* Makes packs and index durable and notes how far. The caller holds `maintenance`. */
 int store_checkpoint(struct store *store, struct error *err);
+/* Makes what was appended durable, or has the next to open distrust it. */
+int store_sync_packs(struct store *store, struct error *err);
+/* ERROR_UNAVAILABLE after a collection or a move that failed half way: the mark it left must stay until the store is opened again. The caller holds `maintenance`. */
+int store_check_movable(struct store *store, struct error *err);
 struct store *store_session_store(const struct store_session *session);
 /* Whether the header that an entry speaks of is sound, live, and says the same. */
 bool store_header_matches(struct store *store, const struct index_entry *entry);
@@ -67,8 +71,6 @@ void store_scrub_close(struct store *store);
  */
 int store_confirm_damage(struct store *store, const struct digest *digest, void *buffer,
 	struct index_entry *entry, struct error *err);
-/* Reads and verifies the object of an entry. */
-int store_read_entry(struct store *store, const struct index_entry *entry, void *data, struct error *err);
 
 void digest_list_append(struct digest_list *list, const struct digest *digest);
 
@@ -93,6 +95,12 @@ uint32_t store_begin_freeing(struct store *store);
 /* Marks objects that are out of the index dead, durably, and gives their space back. The index is marked `collecting`. */
 int store_free_batch(
 	struct store *store, const struct index_entry *entries, unsigned count, struct error *err);
-int store_remove_empty_packs(struct store *store, struct error *err);
-/* What an object takes on the disk. */
-uint64_t store_bytes_of(const struct index_entry *entry);
+/* The same if enough was appended since the last one. A failure of it takes nothing from what was synced, and is only logged. */
+void store_checkpoint_if_due(struct store *store);
+/* Reads and verifies the object of an entry. ERROR_NOT_FOUND if its pack is gone. */
+int store_read_entry(struct store *store, const struct index_entry *entry, void *data, struct error *err);
+/* The same, and its bytes as they are stored, if they are not plain: room for STORE_BLOCK_SIZE each. */
+int store_read_stored(struct store *store, const struct index_entry *entry, uint8_t *stored, uint8_t *plain,
+	struct error *err);
+/* What an object takes on the disk, with its header. */
+uint64_t store_entry_bytes(const struct index_entry *entry);

@@ -31,6 +31,7 @@ struct volume_server_paths amid_volume_paths(
 		.store_folder = region->store_folder,
 		.trace_folder = region->traces_folder,
 		.plugin = amid->config->plugin,
+		.reserve = amid->config->reserve,
 		.log = arena_printf(arena, "%s/volumes.log", amid->config->data),
 	};
 }

@@ -26,6 +26,9 @@ struct amid_config {
 	unsigned scrub_rate_mib;    /* of the scrubber, MiB a second; 0: only when it is told to */
 	const char *plugin;         /* path of the nbdkit plugin */
 	bool io_unlimited; /* disks are not held to the IOPS and throughput of their volumes' types */
+	const char *
+		reserve; /* what is left free on the disk, as space_parse_reserve takes it; NULL: the default */
+	int64_t compress_after_ms; /* cold blocks are compressed after so long; 0: never */
 };
 
 /* A region has a store of its own; nothing is shared between regions but the accounts. */
@@ -36,6 +39,7 @@ struct amid_region {
 	const char *volumes_folder;   /* a folder for each volume */
 	const char *instances_folder; /* a folder for each instance */
 	const char *traces_folder;    /* boot traces, by root digest */
+	struct cold_list *cold;       /* which snapshots nobody reads any more; while the controllers run */
 	const char *uploads_folder;   /* journals of unfinished EBS direct snapshots */
 	/*
 	 * Held for reading while a volume is given a new base tree (its root published in a record, then put into the volume's manifest), for writing while garbage collection lists the roots: so a root is
@@ -61,6 +65,7 @@ struct amid {
 	struct uploads *uploads;
 	struct scrubber *scrubber;
 	struct work *work;
+	struct upkeep *upkeep;
 	struct server_watch *server_watch; /* NULL with the dry driver */
 	const char *runtime_folder;        /* on a tmpfs: live maps and sockets */
 	uint8_t token_key[32]; /* of the data folder: tokens of blocks, pages and the metadata service */

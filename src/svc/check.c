@@ -27,6 +27,8 @@ struct check {
 	uint64_t *faults;
 	struct arena *arena;
 	struct meta *meta;
+	struct digest *roots; /* in use, of the region that is looked at */
+	size_t root_count;
 };
 
 static void fault(struct check *check, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -53,6 +55,32 @@ static void check_root(struct check *check, struct store *store, const char *of,
 		fault(check, "%s: unreadable root digest %s", of, hex);
 	else if (store_stat(store, &root, &size, &err))
 		fault(check, "%s: its root %s is not in the store: %s", of, hex, err.message);
+	else
+		*ARENA_APPEND(check->arena, check->roots, check->root_count) = root;
+}
+
+struct root_list {
+	const struct check *check;
+	size_t next;
+};
+
+static int next_root(void *context, struct digest *root, struct error *err)
+{
+	struct root_list *list = context;
+	(void)err;
+	if (list->next == list->check->root_count)
+		return 0;
+	*root = list->check->roots[list->next++];
+	return 1;
+}
+
+static int check_roots(struct check *check, struct store *store, struct error *err)
+{
+	struct root_list list = { .check = check };
+	uint64_t faults = 0;
+	int result = store_check_roots(store, next_root, &list, check->report, check->context, &faults, err);
+	*check->faults += faults;
+	return result;
 }
 
 static int check_snapshots(struct check *check, const char *region, struct store *store, struct error *err)
@@ -173,13 +201,15 @@ static int check_region(struct check *check, const char *region, struct error *e
 	char *folder = arena_printf(check->arena, "%s/regions/%s", check->data, region);
 	struct store *store;
 	uint64_t faults = 0;
+	check->root_count = 0;
 	if (store_open(arena_printf(check->arena, "%s/store", folder), &store, err))
 		return -1;
 	int result = store_check(store, check->report, check->context, &faults, err) ||
 			check_snapshots(check, region, store, err) || check_images(check, region, err) ||
 			check_volume_records(check, region, store, err) ||
 			check_volume_folders(
-				check, arena_printf(check->arena, "%s/volumes", folder), store, err)
+				check, arena_printf(check->arena, "%s/volumes", folder), store, err) ||
+			check_roots(check, store, err)
 		? -1
 		: 0;
 	*check->faults += faults;

@@ -15,6 +15,7 @@
 #include "svc/show.h"
 #include "svc/du.h"
 #include "svc/scrub_answer.h"
+#include "svc/control/upkeep.h"
 #include "base/banned.h"
 
 #define SHOW "/_amid/show/"
@@ -49,20 +50,27 @@ static int describe_region(
 {
 	struct store_usage usage;
 	struct store_scrub_state scrub;
+	struct upkeep_figures upkeep;
 	size_t images, snapshots, volumes, instances;
 	store_get_usage(region->store, &usage);
 	store_scrub_get_state(region->store, &scrub);
+	upkeep_get_figures(amid, region->name, &upkeep);
 	if (count_records(amid, &record_image, region->name, arena, &images, err) ||
 		count_records(amid, &record_snapshot, region->name, arena, &snapshots, err) ||
 		count_records(amid, &record_volume, region->name, arena, &volumes, err) ||
 		count_records(amid, &record_instance, region->name, arena, &instances, err))
 		return -1;
 	json_array_append_new(list,
-		json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "region", region->name,
-			"store_objects", (json_int_t)usage.objects, "store_bytes", (json_int_t)usage.bytes,
-			"store_available", (json_int_t)usage.available, "images", (json_int_t)images,
-			"snapshots", (json_int_t)snapshots, "volumes", (json_int_t)volumes, "instances",
-			(json_int_t)instances, "damaged", (json_int_t)scrub.damaged));
+		json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "region",
+			region->name, "store_objects", (json_int_t)usage.objects, "store_bytes",
+			(json_int_t)usage.bytes, "store_available", (json_int_t)usage.available, "images",
+			(json_int_t)images, "snapshots", (json_int_t)snapshots, "volumes",
+			(json_int_t)volumes, "instances", (json_int_t)instances, "damaged",
+			(json_int_t)scrub.damaged, "compacted_bytes", (json_int_t)upkeep.compacted_bytes,
+			"packs_removed", (json_int_t)upkeep.packs_removed, "compressed_blocks",
+			(json_int_t)upkeep.compressed_blocks, "compression_saved_bytes",
+			(json_int_t)upkeep.compression_saved_bytes, "warmed_blocks",
+			(json_int_t)upkeep.warmed_blocks));
 	return 0;
 }
 

@@ -91,6 +91,17 @@ static int make_runtime_folder(struct server *server, struct error *err)
 		: 0;
 }
 
+static int set_reserve(const struct amid_config *config, struct store *store, struct error *err)
+{
+	struct space_reserve reserve;
+	if (!config->reserve)
+		return 0;
+	if (space_parse_reserve(config->reserve, &reserve, err))
+		return -1;
+	store_set_reserve(store, &reserve);
+	return 0;
+}
+
 static int open_region(struct server *server, const char *name, struct amid_region *region, struct error *err)
 {
 	struct arena *arena = server->arena;
@@ -111,7 +122,8 @@ static int open_region(struct server *server, const char *name, struct amid_regi
 			file_make_folder(region->instances_folder, 0700, err) ||
 			file_make_folder(region->uploads_folder, 0700, err) ||
 			file_make_folder(region->traces_folder, 0700, err) ||
-			store_open(region->store_folder, &region->store, err)
+			store_open(region->store_folder, &region->store, err) ||
+			set_reserve(server->amid.config, region->store, err)
 		? -1
 		: 0;
 }

@@ -13,7 +13,7 @@
 #include <stdbool.h>
 #include <sys/statvfs.h>
 
-#include "store/disk.h"
+#include "base/disk.h"
 #include "base/banned.h"
 
 enum {

@@ -27,3 +27,11 @@ int base_prefetch(struct base *base, uint64_t block, struct error *err);
 /* From now on each read is noted there (NULL: no more). The trace outlives the base. */
 void base_set_trace(struct base *base, struct trace *trace);
 struct tree *base_tree(struct base *base);
+
+/*
+ * What was remembered of blocks' places is forgotten if the store has moved any since; it also happens by itself, at the next read. *replaced gets what was remembered before and may still be
+ * looked at by reads that have begun: the caller waits for those to end and frees it. Fine with no base.
+ */
+struct base_view;
+int base_renew(struct base *base, struct base_view **replaced, struct error *err);
+void base_free_views(struct base_view *views); /* NULL is legal */

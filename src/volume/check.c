@@ -78,13 +78,10 @@ static void check_map(struct check *check, const char *folder, const struct laye
 
 static void check_layer(struct check *check, const char *folder, const struct manifest_layer *entry)
 {
-	char path[4096];
 	struct layer *layer;
 	struct error found;
-	struct stat status;
-	snprintf(path, sizeof path, "%s/%08" PRIu64 ".map", folder, entry->number);
-	/* a layer that is not durable may not have been flushed yet */
-	if (!entry->durable && !stat(path, &status) && status.st_size < MAP_HEADER_SIZE)
+	/* one that is not durable may not have been flushed yet */
+	if (!entry->durable && !layer_was_flushed(folder, entry->number))
 		return;
 	if (layer_open_frozen(folder, entry->number, &layer, &found)) {
 		fault(check, "folder=%s layer=%" PRIu64 ": %s", folder, entry->number, found.message);

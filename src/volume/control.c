@@ -21,6 +21,7 @@ static const struct {
 	[CONTROL_GROW] = { "grow", true, false },
 	[CONTROL_RECORD] = { "record", true, true },
 	[CONTROL_PREFETCH] = { "prefetch", true, true },
+	[CONTROL_LET_GO] = { "let-go", false, false },
 	[CONTROL_STATUS] = { "status", false, false },
 	[CONTROL_SHUTDOWN] = { "shutdown", false, false },
 };

@@ -2,7 +2,7 @@
  * The language of a volume server's control socket: a line a command, a line an answer. Parsing and formatting only, total on any bytes; the server's side is
  * control_server.c, the client's server.c.
  *
- *   hold MS | freeze | sync LAYER | release | rebase LAYER ROOT | grow BYTES | record MS ROOT | prefetch BLOCKS ROOT | status | shutdown
+ *   hold MS | freeze | sync LAYER | release | rebase LAYER ROOT | grow BYTES | record MS ROOT | prefetch BLOCKS ROOT | let-go | status | shutdown
  *   ok [WORDS...] | error CODE MESSAGE
  */
 #pragma once
@@ -24,6 +24,7 @@ enum control_verb {
 	CONTROL_GROW,
 	CONTROL_RECORD,
 	CONTROL_PREFETCH,
+	CONTROL_LET_GO,
 	CONTROL_STATUS,
 	CONTROL_SHUTDOWN
 };

@@ -154,6 +154,8 @@ static int run_command(struct connection *connection, const struct control_comma
 			return error_set(err, ERROR_INVALID, "no folder for boot traces was given");
 		return (command->verb == CONTROL_RECORD ? prefetch_record : prefetch_start)(
 			volume, connection->server->traces, &command->root, command->number, err);
+	case CONTROL_LET_GO:
+		return volume_let_go(volume, err);
 	case CONTROL_STATUS:
 		snprintf(words, size, "pid=%d size=%" PRIu64, (int)getpid(), volume_size(volume));
 		return 0;

@@ -15,6 +15,8 @@
 #include <unistd.h>
 
 #include "base/arena.h"
+#include "base/disk.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "store/store.h"
 #include "base/banned.h"
@@ -168,6 +170,9 @@ static int sync_stack(struct volume *volume, struct manifest *manifest, struct e
 		else if (layer->broken)
 			atomic_store(&volume->failed, true);
 	}
+	/* names of layers that the manifest is going to speak of are durable before it is */
+	if (!result)
+		result = file_sync_folder(volume->folder, err);
 	*manifest = *volume->manifest;
 	describe_layers(copy, manifest);
 	if (!result)
@@ -297,6 +302,24 @@ int volume_extend_top(struct volume *volume, uint64_t size, struct error *err)
 	pthread_mutex_lock(&volume->stack_lock);
 	int result = extend_top(volume, size, err);
 	pthread_mutex_unlock(&volume->stack_lock);
+	return result;
+}
+
+int volume_let_go(struct volume *volume, struct error *err)
+{
+	struct base_view *replaced;
+	/* keeps the base */
+	pthread_mutex_lock(&volume->maintenance);
+	unsigned stripe = gate_stripe();
+	struct base *base = volume_stack_enter(volume, stripe)->base;
+	volume_stack_leave(volume, stripe);
+	int result = base_renew(base, &replaced, err);
+	if (replaced)
+		volume_drain_readers(volume);
+	base_free_views(replaced);
+	if (volume->store)
+		store_let_go(volume->store);
+	pthread_mutex_unlock(&volume->maintenance);
 	return result;
 }
 

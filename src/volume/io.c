@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "base/arena.h"
+#include "base/disk.h"
 #include "base/banned.h"
 
 struct stack *volume_stack_enter(struct volume *volume, unsigned stripe)
@@ -182,6 +183,15 @@ static bool has_data(const struct layer *layer, uint64_t offset, uint64_t size)
 	return map_run(layer->map, first, end, &length) == MAP_DATA && length == end - first;
 }
 
+/* For all grains of a range, though the layer may have some of them. */
+static int take_space(struct volume *volume, uint64_t offset, uint64_t size, struct error *err)
+{
+	uint64_t first = offset / VOLUME_GRAIN_SIZE,
+		 end = (offset + size + VOLUME_GRAIN_SIZE - 1) / VOLUME_GRAIN_SIZE;
+	return volume_space_take(
+		&volume->space, volume->folder, volume->name, (end - first) * VOLUME_GRAIN_SIZE, err);
+}
+
 int volume_write(struct volume *volume, const void *data, uint64_t offset, uint32_t size, struct error *err)
 {
 	int result;
@@ -193,7 +203,7 @@ int volume_write(struct volume *volume, const void *data, uint64_t offset, uint3
 	struct stack *stack = volume_stack_enter(volume, stripe);
 	if (has_data(stack->layers[0], offset, size)) {
 		result = write_data(stack->layers[0], data, offset, size, err);
-	} else {
+	} else if (!(result = take_space(volume, offset, size, err))) {
 		uint64_t regions = lock_regions(volume, offset, size);
 		result = change_range(stack, data, offset, size, write_whole, err);
 		unlock_regions(volume, regions);
@@ -205,6 +215,10 @@ int volume_write(struct volume *volume, const void *data, uint64_t offset, uint3
 
 static int zero_piece(struct volume *volume, uint64_t offset, uint64_t size, struct error *err)
 {
+	/* parts of grains are written */
+	if ((offset % VOLUME_GRAIN_SIZE || size % VOLUME_GRAIN_SIZE) &&
+		take_space(volume, offset, size < VOLUME_GRAIN_SIZE ? size : 2 * VOLUME_GRAIN_SIZE, err))
+		return -1;
 	unsigned stripe = gate_enter(&volume->gate);
 	struct stack *stack = volume_stack_enter(volume, stripe);
 	uint64_t regions = lock_regions(volume, offset, size);

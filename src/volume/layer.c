@@ -18,8 +18,9 @@
 #include <unistd.h>
 
 #include "base/arena.h"
+#include "base/file.h"
 #include "base/text.h"
-#include "store/disk.h"
+#include "base/disk.h"
 #include "store/wire.h"
 #include "base/banned.h"
 
@@ -68,7 +69,7 @@ static int open_file(
 {
 	char path[PATH_SIZE];
 	file_path(folder, number, suffix, path);
-	*fd = open(path, flags | O_CLOEXEC | O_NOFOLLOW, 0600);
+	*fd = disk_open(path, flags, 0600);
 	return *fd < 0 ? error_set_errno(err, errno, "cannot open %s", path) : 0;
 }
 
@@ -80,6 +81,14 @@ static int write_map_header(const struct layer *layer, struct error *err)
 	wire_put(header + 16, 8, layer->number);
 	if (disk_write(layer->map_fd, header, sizeof header, 0))
 		return error_set_errno(err, errno, "cannot write the map of layer %" PRIu64, layer->number);
+	return 0;
+}
+
+/* Empties a map that does not count, durably before there is a header that makes the rest count. */
+static int empty_map(const struct layer *layer, struct error *err)
+{
+	if (disk_truncate(layer->map_fd, 0) || disk_sync(layer->map_fd))
+		return error_set_errno(err, errno, "cannot empty the map of layer %" PRIu64, layer->number);
 	return 0;
 }
 
@@ -114,6 +123,21 @@ failed:
 	return -1;
 }
 
+/* The header of a map goes to disk with the first flush. Before that nothing in the file counts, whatever of it was written out. */
+static bool is_unwritten(uint64_t size, const uint8_t header[MAP_HEADER_SIZE])
+{
+	return size < MAP_HEADER_SIZE || !header[0];
+}
+
+bool layer_was_flushed(const char *folder, uint64_t number)
+{
+	uint8_t header[MAP_HEADER_SIZE];
+	struct stat status;
+	int fd FILE_SCOPED = -1;
+	return !open_file(folder, number, "map", O_RDONLY, &fd, NULL) && !fstat(fd, &status) &&
+		!disk_read(fd, header, sizeof header, 0) && !is_unwritten((uint64_t)status.st_size, header);
+}
+
 /* An empty map file is that of a layer that was never flushed. */
 static int load_durable_map(struct layer *layer, const char *folder, bool may_be_empty, struct error *err)
 {
@@ -126,10 +150,8 @@ static int load_durable_map(struct layer *layer, const char *folder, bool may_be
 		!memcmp(header, MAP_MAGIC, sizeof MAP_MAGIC) && wire_get(header + 8, 4) == 1 &&
 		wire_get(header + 16, 8) == layer->number;
 	if (!sound) {
-		/* its header goes to disk with the first flush; before that nothing in it counts */
-		bool unwritten = !status.st_size || !header[0];
-		if (may_be_empty && unwritten)
-			return write_map_header(layer, err);
+		if (may_be_empty && is_unwritten((uint64_t)status.st_size, header))
+			return empty_map(layer, err);
 		return error_set(err, ERROR_CORRUPT, "the map of layer %" PRIu64 " of %s is damaged",
 			layer->number, folder);
 	}
@@ -158,7 +180,9 @@ int layer_open_live(
 			*err = found;
 		goto failed;
 	} else {
-		if (create_live(place, layer, err) || load_durable_map(layer, place->folder, true, err))
+		/* the header anew: if a sync of it failed, what was read just now may be in the page cache only */
+		if (create_live(place, layer, err) || load_durable_map(layer, place->folder, true, err) ||
+			write_map_header(layer, err))
 			goto failed;
 		map_mark_ready(layer->map);
 	}
@@ -201,7 +225,7 @@ void layer_remove_live(const struct layer_place *place, uint64_t number)
 {
 	char path[PATH_SIZE];
 	live_path(place, number, path);
-	unlink(path);
+	disk_remove(path);
 }
 
 int layer_remove(const struct layer_place *place, uint64_t number, struct error *err)
@@ -211,7 +235,7 @@ int layer_remove(const struct layer_place *place, uint64_t number, struct error 
 		layer_remove_live(place, number);
 	int result = layer_data_remove(place->folder, number, err);
 	file_path(place->folder, number, "map", path);
-	if (unlink(path) && errno != ENOENT)
+	if (disk_remove(path) && errno != ENOENT)
 		result = error_set_errno(err, errno, "cannot remove %s", path);
 	return result;
 }
@@ -243,6 +267,16 @@ static int write_batch(struct layer *layer, const struct layer_batch *batch)
 	return 0;
 }
 
+/*
+ * After a failed sync what was written since the last one may be on the disk or not, and read back so or so. Grains that were made of what lies below, flushed long ago, are among it: so the live map counts no
+ * more, and whoever opens the layer next starts from the last flush.
+ */
+static void give_up(struct layer *layer)
+{
+	layer->broken = true;
+	map_distrust(layer->map);
+}
+
 /* The caller holds flush_lock. */
 static int flush_locked(struct layer *layer, struct layer_batch *batch, struct error *err)
 {
@@ -252,7 +286,7 @@ static int flush_locked(struct layer *layer, struct layer_batch *batch, struct e
 		/* copies first: what they speak of was written before, so the sync covers it */
 		take_batch(layer, &from, batch);
 		if (layer_data_sync(&layer->data)) {
-			layer->broken = true;
+			give_up(layer);
 			goto failed;
 		}
 		if (write_batch(layer, batch))
@@ -261,10 +295,12 @@ static int flush_locked(struct layer *layer, struct layer_batch *batch, struct e
 		if (batch->count < FLUSH_BATCH)
 			break;
 	}
-	if (map_written && disk_sync(layer->map_fd)) {
-		layer->broken = true;
+	/* a layer in which nothing was ever written has a map, too: frozen, it may not be taken for a damaged one */
+	if ((map_written || !layer->map_synced) && disk_sync(layer->map_fd)) {
+		give_up(layer);
 		goto failed;
 	}
+	layer->map_synced = true;
 	return 0;
 failed:
 	error_set_errno(err, errno, "cannot flush layer %" PRIu64, layer->number);

@@ -22,6 +22,7 @@ struct layer {
 	uint64_t frozen_size; /* 0: not frozen. Set before the layer is published as frozen. */
 	_Atomic bool durable; /* frozen and wholly on disk */
 	_Atomic bool broken;  /* a sync failed: see disk_sync */
+	bool map_synced; /* the map file, and be it only its header, is on disk. Guarded by flush_lock. */
 	pthread_mutex_t flush_lock;
 	struct layer_batch *batch; /* the flush's memory, made by the first */
 };
@@ -43,10 +44,12 @@ int layer_open_live(
 bool layer_find_active(const struct layer_place *place, uint64_t number, uint64_t *frozen_size);
 /* Opens a layer that is durable, for reading. */
 int layer_open_frozen(const char *folder, uint64_t number, struct layer **layer, struct error *err);
+/* Whether a layer's map was ever made durable; one that was not holds nothing that counts. */
+bool layer_was_flushed(const char *folder, uint64_t number);
 void layer_close(struct layer *layer); /* NULL is legal; removes nothing */
 /* Removes the layer's live map, or all its files. Missing ones are fine. */
 void layer_remove_live(const struct layer_place *place, uint64_t number);
 int layer_remove(const struct layer_place *place, uint64_t number, struct error *err);
 
-/* Data, then map: what was written before the call is durable when it returns. Does nothing when nothing was written. */
+/* Data, then map: what was written before the call is durable when it returns. Does nothing when nothing was written since the last, but for the first: a layer that is durable has a map. */
 int layer_flush(struct layer *layer, struct error *err);

@@ -14,7 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "store/disk.h"
+#include "base/disk.h"
 #include "base/banned.h"
 
 enum { PATH_SIZE = 4096 };
@@ -47,7 +47,7 @@ static int open_part(struct layer_data *data, const char *folder, uint64_t numbe
 {
 	char path[PATH_SIZE];
 	part_path(folder, number, part, path);
-	data->fds[part] = open(path, flags | O_CLOEXEC | O_NOFOLLOW, 0600);
+	data->fds[part] = disk_open(path, flags, 0600);
 	return data->fds[part] < 0 ? error_set_errno(err, errno, "cannot open %s", path) : 0;
 }
 
@@ -59,7 +59,7 @@ int layer_data_extend(
 		if (data->fds[part] < 0 &&
 			open_part(data, folder, number, part, O_RDWR | O_CREAT | O_TRUNC, err))
 			return -1;
-		if (ftruncate(data->fds[part], (off_t)(length < LAYER_PART_SIZE ? length : LAYER_PART_SIZE)))
+		if (disk_truncate(data->fds[part], length < LAYER_PART_SIZE ? length : LAYER_PART_SIZE))
 			return error_set_errno(
 				err, errno, "cannot make layer %" PRIu64 " of %s", number, folder);
 	}
@@ -89,7 +89,7 @@ int layer_data_remove(const char *folder, uint64_t number, struct error *err)
 	/* from the last: what a crash leaves is still a layer's beginning */
 	for (unsigned part = LAYER_PARTS; part-- > 0;) {
 		part_path(folder, number, part, path);
-		if (unlink(path) && errno != ENOENT)
+		if (disk_remove(path) && errno != ENOENT)
 			result = error_set_errno(err, errno, "cannot remove %s", path);
 	}
 	return result;

@@ -20,7 +20,7 @@
 
 #include "base/arena.h"
 #include "base/file.h"
-#include "store/disk.h"
+#include "base/disk.h"
 #include "base/banned.h"
 
 enum { GRAINS_PER_WORD = 32, WORDS_PER_PAGE = MAP_PAGE_SIZE / 8, VERSION = 1 };
@@ -33,7 +33,7 @@ struct live_header {
 	char magic[8];
 	uint32_t version;
 	_Atomic uint32_t ready;
-	char boot_id[40];
+	char boot_id[DISK_BOOT_ID_SIZE];
 	struct map_identity identity;
 	_Atomic uint64_t frozen_size;
 	_Atomic uint32_t active;
@@ -49,14 +49,6 @@ struct map {
 	_Atomic uint64_t page_limit;       /* no page at or after it is present */
 	pthread_mutex_t grow_lock;
 };
-
-static void read_boot_id(char out[40])
-{
-	memset(out, 0, 40);
-	int fd FILE_SCOPED = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
-	if (fd < 0 || read(fd, out, 36) != 36)
-		memset(out, 0, 40);
-}
 
 static bool test_bit(const _Atomic uint64_t *bits, uint64_t n)
 {
@@ -97,7 +89,9 @@ void map_close(struct map *map)
 {
 	if (!map)
 		return;
-	if (map->mapping)
+	if (map->mapping && map->fd >= 0)
+		disk_unmap(map->mapping, map->mapping_size);
+	else if (map->mapping)
 		munmap(map->mapping, map->mapping_size);
 	if (map->fd >= 0)
 		close(map->fd);
@@ -109,11 +103,11 @@ void map_close(struct map *map)
 
 static int map_memory(struct map *map, struct error *err)
 {
-	int flags = map->fd >= 0 ? MAP_SHARED : MAP_PRIVATE | MAP_ANONYMOUS;
 	map->mapping_size = MAP_HEADER_SIZE + MAP_BYTES;
-	void *mapping =
-		mmap(NULL, map->mapping_size, PROT_READ | PROT_WRITE, flags | MAP_NORESERVE, map->fd, 0);
-	if (mapping == MAP_FAILED)
+	void *mapping = map->fd >= 0 ? disk_map(map->fd, map->mapping_size, true)
+				     : mmap(NULL, map->mapping_size, PROT_READ | PROT_WRITE,
+					       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (!mapping || mapping == MAP_FAILED)
 		return error_set_errno(err, errno, "cannot map the map of a layer");
 	madvise(mapping, map->mapping_size, MADV_DONTDUMP);
 	map->mapping = mapping;
@@ -135,13 +129,13 @@ int map_create_private(struct map **map_out, struct error *err)
 int map_create_live(
 	const char *path, const struct map_identity *identity, struct map **map_out, struct error *err)
 {
-	if (unlink(path) && errno != ENOENT)
+	if (disk_remove(path) && errno != ENOENT)
 		return error_set_errno(err, errno, "cannot remove %s", path);
-	int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+	int fd = disk_open(path, O_RDWR | O_CREAT | O_EXCL, 0600);
 	if (fd < 0)
 		return error_set_errno(err, errno, "cannot make %s", path);
 	struct map *map = allocate(fd);
-	if (disk_reserve(fd, 0, MAP_HEADER_SIZE) || ftruncate(fd, (off_t)(MAP_HEADER_SIZE + MAP_BYTES))) {
+	if (disk_reserve(fd, 0, MAP_HEADER_SIZE) || disk_truncate(fd, MAP_HEADER_SIZE + MAP_BYTES)) {
 		error_set_errno(err, errno, "cannot make %s", path);
 		goto failed;
 	}
@@ -151,12 +145,12 @@ int map_create_live(
 	memcpy(map->header->magic, MAGIC, sizeof MAGIC);
 	map->header->version = VERSION;
 	map->header->identity = *identity;
-	read_boot_id(map->header->boot_id);
+	disk_boot_id(map->header->boot_id);
 	*map_out = map;
 	return 0;
 failed:
 	map_close(map);
-	unlink(path);
+	disk_remove(path);
 	return -1;
 }
 
@@ -179,8 +173,8 @@ static int note_present(struct map *map, const char *path, struct error *err)
 
 static bool belongs(const struct live_header *header, const struct map_identity *identity)
 {
-	char boot_id[40];
-	read_boot_id(boot_id);
+	char boot_id[DISK_BOOT_ID_SIZE];
+	disk_boot_id(boot_id);
 	return !memcmp(header->magic, MAGIC, sizeof MAGIC) && header->version == VERSION && header->ready &&
 		!memcmp(&header->identity, identity, sizeof *identity) && boot_id[0] &&
 		!memcmp(header->boot_id, boot_id, sizeof boot_id);
@@ -191,7 +185,7 @@ int map_open_live(
 {
 	struct live_header header;
 	struct stat status;
-	int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+	int fd = disk_open(path, O_RDWR, 0);
 	if (fd < 0)
 		return error_set_errno(err, errno, "cannot open %s", path);
 	if (disk_read(fd, &header, sizeof header, 0) || !belongs(&header, identity) || fstat(fd, &status) ||
@@ -212,6 +206,12 @@ int map_open_live(
 void map_mark_ready(struct map *map)
 {
 	atomic_store(&map->header->ready, 1);
+}
+
+void map_distrust(struct map *map)
+{
+	if (map->header)
+		atomic_store(&map->header->ready, 0);
 }
 
 void map_mark_active(struct map *map, uint64_t frozen_size)

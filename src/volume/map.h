@@ -37,6 +37,8 @@ void map_close(struct map *map); /* NULL is legal */
 
 /* The live file's own marks. Ready: complete. Active: the layer is in the stack, the one below it was frozen at that size. */
 void map_mark_ready(struct map *map);
+/* Whoever opens it next finds that it is none: it may speak of data that the kernel has dropped. */
+void map_distrust(struct map *map);
 void map_mark_active(struct map *map, uint64_t frozen_size);
 bool map_is_active(const struct map *map, uint64_t *frozen_size);
 

@@ -2,7 +2,7 @@
  * The nbdkit plugin: serves one volume. nbdkit does the NBD protocol with its own threads, which call the functions here in parallel; the control socket has threads of its
  * own (control_server.c), and one more waits for SIGTERM.
  *
- *   nbdkit amid-volume volume=FOLDER runtime=FOLDER store=FOLDER control=SOCKET id=NAME [traces=FOLDER]
+ *   nbdkit amid-volume volume=FOLDER runtime=FOLDER store=FOLDER control=SOCKET id=NAME [traces=FOLDER] [reserve=BYTES|PERCENT%]
  */
 #define NBDKIT_API_VERSION 2
 #include <nbdkit-plugin.h>
@@ -30,7 +30,7 @@
 
 /* nbdkit's callbacks carry no context before a connection, so the one volume is here. */
 static struct {
-	char *volume, *runtime, *store, *control, *id, *traces;
+	char *volume, *runtime, *store, *control, *id, *traces, *reserve;
 } settings;
 static struct volume *volume;
 static struct store *store;
@@ -66,7 +66,8 @@ static int plugin_config(const char *key, const char *value)
 		int path;
 	} keys[] = { { "volume", &settings.volume, 1 }, { "runtime", &settings.runtime, 1 },
 		{ "store", &settings.store, 1 }, { "control", &settings.control, 1 },
-		{ "id", &settings.id, 0 }, { "traces", &settings.traces, 1 } };
+		{ "id", &settings.id, 0 }, { "traces", &settings.traces, 1 },
+		{ "reserve", &settings.reserve, 0 } };
 	for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
 		if (!text_equal(keys[i].key, key))
 			continue;
@@ -105,8 +106,12 @@ static int open_volume(struct error *err)
 static int plugin_get_ready(void)
 {
 	struct error err;
-	if (store_open_reader(settings.store, &store, &err) || open_volume(&err) ||
-		control_server_create(settings.control, volume, settings.traces, &control, &err))
+	struct space_reserve reserve = SPACE_RESERVE_DEFAULT;
+	if ((settings.reserve && space_parse_reserve(settings.reserve, &reserve, &err)) ||
+		store_open_reader(settings.store, &store, &err) || open_volume(&err))
+		return fail(&err);
+	volume_set_reserve(volume, &reserve);
+	if (control_server_create(settings.control, volume, settings.traces, &control, &err))
 		return fail(&err);
 	return 0;
 }

@@ -165,14 +165,22 @@ static void remove_stale(const struct volume_server_paths *paths)
 static int spawn_server(const struct volume_server_paths *paths, struct process *process, struct error *err)
 {
 	struct arena *scratch ARENA_SCOPED = arena_create();
-	const char *const argv[] = { "nbdkit", "-f", "-U", socket_path(paths, "nbd", scratch), "-P",
+	const char *argv[] = { "nbdkit", "-f", "-U", socket_path(paths, "nbd", scratch), "-P",
 		socket_path(paths, "pid", scratch), paths->plugin,
 		arena_printf(scratch, "volume=%s", paths->volume_folder),
 		arena_printf(scratch, "runtime=%s", paths->runtime_folder),
 		arena_printf(scratch, "store=%s", paths->store_folder),
 		arena_printf(scratch, "control=%s", socket_path(paths, "ctl", scratch)),
 		arena_printf(scratch, "id=%s", paths->id),
-		paths->trace_folder ? arena_printf(scratch, "traces=%s", paths->trace_folder) : NULL, NULL };
+		/* what may be missing, last */
+		NULL, NULL, NULL };
+	size_t count = 0;
+	while (argv[count])
+		count++;
+	if (paths->trace_folder)
+		argv[count++] = arena_printf(scratch, "traces=%s", paths->trace_folder);
+	if (paths->reserve)
+		argv[count] = arena_printf(scratch, "reserve=%s", paths->reserve);
 	return process_spawn(argv, paths->log, NULL, 0, process, err);
 }
 
@@ -316,6 +324,12 @@ int volume_server_rebase(
 {
 	const struct control_command command = { .verb = CONTROL_REBASE, .number = layer, .root = *root };
 	return ask_once(paths, &command, SLOW_LIMIT_MS, err);
+}
+
+int volume_server_let_go(const struct volume_server_paths *paths, struct error *err)
+{
+	const struct control_command command = { .verb = CONTROL_LET_GO };
+	return ask_once(paths, &command, QUICK_LIMIT_MS, err);
 }
 
 int volume_server_grow(const struct volume_server_paths *paths, uint64_t size, struct error *err)

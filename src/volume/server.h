@@ -18,6 +18,7 @@ struct volume_server_paths {
 	const char *store_folder;
 	const char *trace_folder; /* of boot traces; NULL: none are kept */
 	const char *plugin;       /* path of the nbdkit plugin */
+	const char *reserve;      /* as operators write it: space_parse_reserve; NULL: the default */
 	const char *log;          /* where nbdkit's output is appended */
 };
 
@@ -42,4 +43,6 @@ int volume_server_rebase(const struct volume_server_paths *paths, uint64_t layer
  */
 int volume_server_trace(
 	const struct volume_server_paths *paths, const struct digest *root, unsigned ms, struct error *err);
+/* The store has moved blocks: see volume_let_go. ERROR_NOT_FOUND if the server does not run. */
+int volume_server_let_go(const struct volume_server_paths *paths, struct error *err);
 int volume_server_grow(const struct volume_server_paths *paths, uint64_t size, struct error *err);

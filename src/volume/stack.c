@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/arena.h"
+#include "base/disk.h"
 #include "volume/volume.h"
 #include "base/banned.h"
 

@@ -19,6 +19,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/disk.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/text.h"
@@ -30,7 +31,7 @@ static int lock_folder(const char *folder, int *fd, struct error *err)
 {
 	struct arena *scratch ARENA_SCOPED = arena_create();
 	const char *path = arena_printf(scratch, "%s/lock", folder);
-	*fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	*fd = disk_open(path, O_RDWR | O_CREAT, 0600);
 	if (*fd < 0)
 		return error_set_errno(err, errno, "cannot open %s", path);
 	if (!flock(*fd, LOCK_EX | LOCK_NB))
@@ -59,6 +60,8 @@ static int write_new_volume(const char *folder, uint64_t size, const struct dige
 	struct layer *layer = NULL;
 	int result = layer_create(&place, 1, size, &layer, err);
 	if (!result)
+		result = file_sync_folder(folder, err);
+	if (!result)
 		result = manifest_write(folder, manifest, err);
 	layer_close(layer);
 	free(manifest);
@@ -67,11 +70,28 @@ static int write_new_volume(const char *folder, uint64_t size, const struct dige
 
 static int give_name(const char *unfinished, const char *folder, struct error *err)
 {
-	if (rename(unfinished, folder) == 0)
+	if (disk_rename(unfinished, folder) == 0)
 		return 0;
 	return errno == EEXIST || errno == ENOTEMPTY
 		? error_set(err, ERROR_DUPLICATE, "volume %s exists already", folder)
 		: error_set_errno(err, errno, "cannot make %s", folder);
+}
+
+/* A folder of its own beside the volume's; NULL with errno. */
+static char *make_unfinished(struct arena *scratch, const char *folder)
+{
+	enum { RANDOM_BYTES = 8 };
+	uint8_t bytes[RANDOM_BYTES];
+	char hex[2 * RANDOM_BYTES + 1];
+	char *path;
+	do {
+		text_random_bytes(bytes, sizeof bytes);
+		path = arena_printf(
+			scratch, "%s" VOLUME_UNFINISHED "%s", folder, text_hex(bytes, sizeof bytes, hex));
+		if (!disk_make_folder(path, 0700))
+			return path;
+	} while (errno == EEXIST);
+	return NULL;
 }
 
 int volume_create(const char *folder, uint64_t size, const struct digest *base, struct error *err)
@@ -82,9 +102,9 @@ int volume_create(const char *folder, uint64_t size, const struct digest *base, 
 	if (access(folder, F_OK) == 0)
 		return error_set(err, ERROR_DUPLICATE, "volume %s exists already", folder);
 	/* whole under another name first: what a crash leaves there is no volume, and is never taken for one */
-	char *unfinished = arena_printf(scratch, "%s" VOLUME_UNFINISHED "XXXXXX", folder);
-	if (!mkdtemp(unfinished))
-		return error_set_errno(err, errno, "cannot make %s", unfinished);
+	char *unfinished = make_unfinished(scratch, folder);
+	if (!unfinished)
+		return error_set_errno(err, errno, "cannot make a folder beside %s", folder);
 	if (write_new_volume(unfinished, size, base, err) || give_name(unfinished, folder, err)) {
 		file_remove_tree(unfinished, NULL);
 		return -1;
@@ -108,6 +128,7 @@ static struct volume *allocate(const char *folder, const char *runtime_folder, s
 	volume->place = (struct layer_place){ .folder = volume->folder,
 		.runtime_folder = volume->runtime_folder,
 		.volume_id = volume->manifest->id };
+	volume->space.reserve = SPACE_RESERVE_DEFAULT;
 	gate_init(&volume->gate);
 	for (int i = 0; i < GATE_STRIPES; i++)
 		pthread_rwlock_init(&volume->readers[i].lock, NULL);
@@ -155,10 +176,13 @@ static bool is_in_manifest(const struct manifest *manifest, uint64_t number)
 	return false;
 }
 
-/* Removes files of layers that are not in the manifest (which by now has every layer of the stack). */
+/*
+ * Removes files of layers that are not in the manifest (which by now has every layer of the stack). The manifest's name is made durable before: its writer may have died, or failed, between giving it and that, and the
+ * one before still speaks of them.
+ */
 static void remove_leftovers(const struct volume *volume)
 {
-	DIR *folder = opendir(volume->folder);
+	DIR *folder = file_sync_folder(volume->folder, NULL) ? NULL : opendir(volume->folder);
 	for (struct dirent *entry; folder && (entry = readdir(folder));) {
 		uint64_t number;
 		char suffix[5];
@@ -235,6 +259,11 @@ int volume_open(const char *folder, const char *runtime_folder, struct store *st
 	volume_prepare_spare(volume);
 	*volume_out = volume;
 	return 0;
+}
+
+void volume_set_reserve(struct volume *volume, const struct space_reserve *reserve)
+{
+	volume->space.reserve = *reserve;
 }
 
 /* Everything is on disk now: the live maps have nothing to add. */

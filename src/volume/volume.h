@@ -15,6 +15,7 @@
 
 #include "base/digest.h"
 #include "base/error.h"
+#include "base/space.h"
 
 struct volume;
 struct store;
@@ -33,6 +34,8 @@ int volume_create(const char *folder, uint64_t size, const struct digest *base, 
  */
 int volume_open(const char *folder, const char *runtime_folder, struct store *store, struct volume **volume,
 	struct error *err);
+/* What its writes leave free on the disk, SPACE_RESERVE_DEFAULT otherwise; before the first of them. A write that would take from it fails with ERROR_NO_SPACE. */
+void volume_set_reserve(struct volume *volume, const struct space_reserve *reserve);
 void volume_close(struct volume *volume); /* flushes; NULL is legal */
 /* Removes a volume that nobody has open, with all its layers and live maps. A missing one is fine. */
 int volume_remove(const char *folder, const char *runtime_folder, struct error *err);
@@ -78,6 +81,9 @@ int volume_seal(const char *folder, const char *runtime_folder, uint64_t layer, 
 	struct store_session *session, struct digest *root, struct volume_seal_result *result,
 	struct error *err);
 int volume_rebase(struct volume *volume, uint64_t layer, const struct digest *root, struct error *err);
+
+/* The store has moved blocks: lets go of the files they were in. Reads go on. */
+int volume_let_go(struct volume *volume, struct error *err);
 
 /* What the folder's manifest says; for the roots that garbage collection must keep, and fsck. `base` is the zero digest if there is none. */
 struct volume_info {

@@ -6,6 +6,7 @@
 
 #include "volume/gate.h"
 #include "volume/manifest.h"
+#include "volume/space.h"
 #include "volume/stack.h"
 #include "volume/volume.h"
 
@@ -24,6 +25,7 @@ struct volume {
 	} readers[GATE_STRIPES];
 	char *folder, *runtime_folder, *name;
 	struct layer_place place;
+	struct volume_space space;
 	struct store *store;
 	int lock_fd;
 	_Atomic uint64_t size;

@@ -89,6 +89,8 @@ int control_collect(void *context, const char *id, int64_t *again_ms, struct err
 		return -1;
 	if (waiting)
 		*again_ms = AGAIN_MS;
+	if (result.objects_freed)
+		upkeep_after_collection(collector.amid, id);
 	if (result.objects_freed || marked)
 		log_info("space-given-back", "region=%s objects=%llu bytes=%llu by=%s ms=%lld", id,
 			(unsigned long long)result.objects_freed, (unsigned long long)result.bytes_freed,

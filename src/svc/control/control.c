@@ -33,6 +33,8 @@ static const struct work_kind kinds[] = {
 	{ "security_group", control_security_group },
 	{ "vpc", control_vpc },
 	{ "collect", control_collect },
+	{ "upkeep", control_upkeep },
+	{ "warm", control_warm },
 	{ "client_tokens", sweep_client_tokens },
 	{ NULL, NULL },
 };
@@ -113,11 +115,14 @@ int control_look_again(struct amid *amid, struct error *err)
 	if (scan(amid, &record_snapshot, (struct meta_query){ .index = "attended", .value = "true" }, err))
 		return -1;
 	work_enqueue(amid->work, "client_tokens", "all");
+	for (unsigned i = 0; i < amid->region_count; i++)
+		work_enqueue(amid->work, "upkeep", amid->regions[i].name);
 	return 0;
 }
 
 int control_open(struct amid *amid, struct error *err)
 {
+	amid->upkeep = upkeep_create(amid);
 	if (work_open(kinds, WORKERS, amid, &amid->work, err))
 		return -1;
 	if (amid->config->compute != &compute_driver_dry &&
@@ -150,4 +155,5 @@ void control_close(struct amid *amid)
 {
 	server_watch_close(amid->server_watch);
 	work_close(amid->work);
+	upkeep_destroy(amid->upkeep);
 }

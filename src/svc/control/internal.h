@@ -5,6 +5,7 @@
 #include "base/arena.h"
 #include "svc/amid.h"
 #include "svc/control/control.h"
+#include "svc/control/upkeep.h"
 
 /* The controllers (work_function; context: struct amid). */
 int control_instance(void *context, const char *id, int64_t *again_ms, struct error *err);
@@ -16,6 +17,8 @@ int control_root_replacement(void *context, const char *id, int64_t *again_ms, s
 int control_security_group(void *context, const char *id, int64_t *again_ms, struct error *err);
 int control_vpc(void *context, const char *id, int64_t *again_ms, struct error *err);
 int control_collect(void *context, const char *region, int64_t *again_ms, struct error *err);
+int control_upkeep(void *context, const char *region, int64_t *again_ms, struct error *err);
+int control_warm(void *context, const char *region_and_root, int64_t *again_ms, struct error *err);
 
 enum { CONTROL_COLLECT_DELAY_MS = 500 };
 /* collect.c: a record has changed: the root that it has no more is retired in its store, and the collector woken. For the metadata's listener. */

@@ -33,6 +33,8 @@ int machine_prepare_volume(struct amid *amid, struct amid_region *region, const 
 	if (volume_create(paths.volume_folder, size, digest_is_zero(&base) ? NULL : &base, err) &&
 		err->code != ERROR_DUPLICATE)
 		return -1;
+	if (!digest_is_zero(&base))
+		upkeep_warm(amid, region->name, volume->base);
 	return 0;
 }
 

@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 
 #include "base/arena.h"
+#include "base/disk.h"
 #include "base/file.h"
 #include "store/checksum.h"
 #include "store/wire.h"
@@ -85,7 +86,7 @@ static int check_header(const struct journal *journal, const char *snapshot_id, 
 {
 	uint8_t wanted[RECORD_SIZE], found[RECORD_SIZE];
 	make_header(snapshot_id, wanted);
-	if (file_pread_full(journal->fd, found, sizeof found, 0) && errno != ENODATA)
+	if (disk_read(journal->fd, found, sizeof found, 0) && errno != ENODATA)
 		return error_set_errno(err, errno, "cannot read %s", journal->path);
 	if (journal->filled < RECORD_SIZE || memcmp(found, wanted, sizeof found) != 0)
 		return error_set(
@@ -104,7 +105,7 @@ static int read_records(const struct journal *journal, uint64_t end,
 	while (at + RECORD_SIZE <= end) {
 		size_t size =
 			end - at < FILL_SIZE ? (size_t)(end - at) / RECORD_SIZE * RECORD_SIZE : FILL_SIZE;
-		if (file_pread_full(journal->fd, chunk, size, (off_t)at))
+		if (disk_read(journal->fd, chunk, size, at))
 			return error_set_errno(err, errno, "cannot read %s", journal->path);
 		for (size_t i = 0; i < size; i += RECORD_SIZE) {
 			struct journal_entry entry;
@@ -124,10 +125,10 @@ static int cut_torn_end(struct journal *journal, struct error *err)
 {
 	if (read_records(journal, journal->filled, NULL, NULL, &journal->tail, err))
 		return -1;
-	if (journal->tail < journal->filled && ftruncate(journal->fd, (off_t)journal->tail))
+	if (journal->tail < journal->filled && disk_truncate(journal->fd, journal->tail))
 		return error_set_errno(err, errno, "cannot cut %s", journal->path);
 	journal->filled = journal->tail;
-	if (fdatasync(journal->fd))
+	if (disk_sync(journal->fd))
 		return error_set_errno(err, errno, "cannot sync %s", journal->path);
 	journal->synced = journal->tail;
 	return 0;
@@ -136,13 +137,13 @@ static int cut_torn_end(struct journal *journal, struct error *err)
 static int open_file(struct journal *journal, const char *snapshot_id, struct error *err)
 {
 	struct stat status;
-	journal->fd = open(journal->path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+	journal->fd = disk_open(journal->path, O_RDWR, 0);
 	if (journal->fd < 0 && errno == ENOENT) {
 		uint8_t header[RECORD_SIZE];
 		make_header(snapshot_id, header);
 		if (file_replace(journal->path, header, sizeof header, 0600, err))
 			return -1;
-		journal->fd = open(journal->path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+		journal->fd = disk_open(journal->path, O_RDWR, 0);
 	}
 	if (journal->fd < 0 || fstat(journal->fd, &status))
 		return error_set_errno(err, errno, "cannot open %s", journal->path);
@@ -183,12 +184,12 @@ static int write_record(struct journal *journal, const struct journal_entry *ent
 	static const uint8_t zeros[FILL_SIZE];
 	uint8_t record[RECORD_SIZE];
 	if (journal->tail + RECORD_SIZE > journal->filled) {
-		if (file_pwrite_full(journal->fd, zeros, sizeof zeros, (off_t)journal->tail))
+		if (disk_write(journal->fd, zeros, sizeof zeros, journal->tail))
 			return error_set_errno(err, errno, "cannot extend %s", journal->path);
 		journal->filled = journal->tail + sizeof zeros;
 	}
 	encode(entry, journal->tail / RECORD_SIZE - 1, record);
-	if (file_pwrite_full(journal->fd, record, sizeof record, (off_t)journal->tail))
+	if (disk_write(journal->fd, record, sizeof record, journal->tail))
 		return error_set_errno(err, errno, "cannot write %s", journal->path);
 	journal->tail += RECORD_SIZE;
 	return 0;
@@ -200,7 +201,7 @@ static void sync_to_tail(struct journal *journal)
 	uint64_t upto = journal->tail;
 	journal->syncing = true;
 	pthread_mutex_unlock(&journal->lock);
-	int failed = fdatasync(journal->fd);
+	int failed = disk_sync(journal->fd);
 	pthread_mutex_lock(&journal->lock);
 	journal->syncing = false;
 	if (failed)

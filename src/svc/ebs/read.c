@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/text.h"
 #include "store/tree.h"
+#include "svc/cold.h"
 #include "svc/ebs/common.h"
 #include "svc/ebs/token.h"
 #include "base/banned.h"
@@ -113,6 +114,7 @@ int ebs_list_snapshot_blocks(struct call *call, const struct ebs_ListSnapshotBlo
 		find_start(
 			&walk, request->max_results, request->starting_block_index, request->next_token, err))
 		return -1;
+	cold_list_note_read(walk.region->cold, request->snapshot_id);
 	for (;; walk.index++) {
 		if (walk_next(&walk, &none, &block, &found, err))
 			return -1;

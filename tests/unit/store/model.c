@@ -154,7 +154,7 @@ static uint64_t reachable_bytes(struct model *model, unsigned without, size_t *o
 	for (size_t i = 0; i < list.count; i++) {
 		struct index_entry entry;
 		assert_true(index_find(model->store->index, &list.items[i], &entry));
-		bytes += store_bytes_of(&entry);
+		bytes += store_entry_bytes(&entry);
 	}
 	*objects = list.count;
 	free(list.items);

@@ -14,7 +14,7 @@ static void commands_round_trip(void **state)
 	snprintf(record, sizeof record, "record 60000 %s", ROOT);
 	snprintf(prefetch, sizeof prefetch, "prefetch 8192 %s", ROOT);
 	const char *const lines[] = { "hold 500", "freeze", "sync 3", "release", text, "grow 1073741824",
-		record, prefetch, "status", "shutdown" };
+		record, prefetch, "let-go", "status", "shutdown" };
 	for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
 		ASSERT_OK(control_parse(lines[i], &command, &err));
 		assert_int_equal(command.verb, i);

@@ -1,4 +1,5 @@
 /* Volume servers, with a stock NBD client: nbdkit with the plugin (AMID_TEST_PLUGIN), started, found, frozen, killed, stopped. */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <libnbd.h>
@@ -62,6 +63,95 @@ static int add_extent(
 	for (size_t i = 0; i < count; i += 2)
 		*zeros += entries[i + 1] & LIBNBD_STATE_ZERO ? entries[i] : 0;
 	return 0;
+}
+
+int __wrap_disk_punch(int fd, uint64_t offset, uint64_t size);
+
+/* As on a file system without holes: then a pack of dead blocks is worth compacting. */
+int __wrap_disk_punch(int fd, uint64_t offset, uint64_t size)
+{
+	(void)fd;
+	(void)offset;
+	(void)size;
+	errno = EOPNOTSUPP;
+	return -1;
+}
+
+static bool holds_removed_pack(const struct process *process)
+{
+	char path[64];
+	bool held = false;
+	snprintf(path, sizeof path, "/proc/%d/fd", (int)process->pid);
+	DIR *folder = opendir(path);
+	assert_non_null(folder);
+	for (struct dirent *entry; (entry = readdir(folder));) {
+		char target[512];
+		ssize_t size = readlinkat(dirfd(folder), entry->d_name, target, sizeof target - 1);
+		if (size > 0) {
+			target[size] = '\0';
+			held |= strstr(target, ".pack (deleted)") != NULL;
+		}
+	}
+	closedir(folder);
+	return held;
+}
+
+static int one_root(void *context, struct digest *root, struct error *err)
+{
+	const struct digest **left = context;
+	(void)err;
+	if (!*left)
+		return 0;
+	*root = **left;
+	*left = NULL;
+	return 1;
+}
+
+/* A root over 8 MiB, all but the first of them collected later; returns with the volume made of it. */
+static struct digest make_base(struct place *place)
+{
+	struct error err;
+	struct volume *volume;
+	ASSERT_OK(volume_create(place->folder, 8 * MIB, NULL, &err));
+	ASSERT_OK(volume_open(place->folder, place->runtime, place->store, &volume, &err));
+	for (unsigned i = 0; i < 8; i++) {
+		scratch_fill(data, sizeof data, i);
+		ASSERT_OK(volume_write(volume, data, i * (uint64_t)MIB, MIB, &err));
+	}
+	place_snapshot(place, volume, &(struct volume_seal_result){ 0 });
+	ASSERT_OK(volume_zero(volume, MIB, 7 * MIB, &err));
+	struct digest root = place_snapshot(place, volume, &(struct volume_seal_result){ 0 });
+	volume_close(volume);
+	return root;
+}
+
+static void a_server_lets_go_of_packs_that_were_compacted(void **state)
+{
+	struct error err;
+	struct place place;
+	struct process process;
+	struct store_compact_result compacted;
+	place_open(&place, state);
+	struct volume_server_paths paths = server_paths(&place);
+	struct digest root = make_base(&place);
+	const struct digest *left = &root;
+	ASSERT_OK(store_collect(place.store, one_root, &left, NULL, &err));
+	ASSERT_OK(volume_server_start(&paths, &process, &err));
+	struct nbd_handle *nbd = connect_client("vol-1");
+	scratch_fill(data, sizeof data, 0);
+	assert_int_equal(nbd_pread(nbd, read_back, MIB, 0, 0), 0);
+	assert_memory_equal(data, read_back, MIB);
+	ASSERT_OK(store_compact(place.store, UINT64_MAX, &compacted, &err));
+	assert_int_equal(compacted.packs_removed, 1);
+	assert_true(holds_removed_pack(&process));
+	ASSERT_OK(volume_server_let_go(&paths, &err));
+	assert_false(holds_removed_pack(&process));
+	memset(read_back, 0, sizeof read_back);
+	assert_int_equal(nbd_pread(nbd, read_back, MIB, 0, 0), 0);
+	assert_memory_equal(data, read_back, MIB);
+	disconnect_client(nbd);
+	ASSERT_OK(volume_server_stop(&paths, 5000, &err));
+	place_close(&place);
 }
 
 static void a_stock_client_reads_writes_and_survives_a_kill(void **state)
@@ -448,6 +538,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = { TEST(a_stock_client_reads_writes_and_survives_a_kill),
 		TEST(a_guest_gets_an_error_and_never_damaged_bytes),
+		TEST(a_server_lets_go_of_packs_that_were_compacted),
 		TEST(a_boot_is_traced_through_the_control_socket), TEST(another_export_is_refused),
 		TEST(two_served_volumes_are_snapshot_at_one_instant),
 		TEST(a_dropped_connection_releases_its_hold), TEST(a_server_waits_for_the_one_before_it),

@@ -1,15 +1,23 @@
 /* Disk calls over Linux system calls; holds no state. */
-#include "store/disk.h"
+#include "base/disk.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "base/file.h"
 #include "base/banned.h"
+
+int disk_open(const char *path, int flags, mode_t mode)
+{
+	return open(path, flags | O_CLOEXEC | O_NOFOLLOW, mode);
+}
 
 int disk_read(int fd, void *data, size_t size, uint64_t offset)
 {
@@ -53,6 +61,11 @@ void disk_start_writing(int fd, uint64_t offset, uint64_t size)
 	(void)sync_file_range(fd, (off_t)offset, (off_t)size, SYNC_FILE_RANGE_WRITE);
 }
 
+void disk_forget_cached(int fd)
+{
+	posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+}
+
 int disk_reserve(int fd, uint64_t offset, uint64_t size)
 {
 	int failed;
@@ -71,6 +84,11 @@ int disk_punch(int fd, uint64_t offset, uint64_t size)
 	return failed;
 }
 
+int disk_truncate(int fd, uint64_t size)
+{
+	return ftruncate(fd, (off_t)size);
+}
+
 int disk_next_data(int fd, uint64_t *offset, uint64_t *end)
 {
 	off_t start = lseek(fd, (off_t)*offset, SEEK_DATA);
@@ -82,4 +100,66 @@ int disk_next_data(int fd, uint64_t *offset, uint64_t *end)
 	*offset = (uint64_t)start;
 	*end = (uint64_t)stop;
 	return 1;
+}
+
+int disk_rename(const char *from, const char *to)
+{
+	return rename(from, to);
+}
+
+int disk_remove(const char *path)
+{
+	return unlink(path);
+}
+
+int disk_make_folder(const char *path, mode_t mode)
+{
+	return mkdir(path, mode);
+}
+
+int disk_remove_folder(const char *path)
+{
+	return rmdir(path);
+}
+
+int disk_sync_folder(const char *path)
+{
+	int fd FILE_SCOPED = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return fd < 0 ? -1 : fsync(fd);
+}
+
+void *disk_map(int fd, size_t size, bool writable)
+{
+	void *mapping = mmap(
+		NULL, size, writable ? PROT_READ | PROT_WRITE : PROT_READ, MAP_SHARED | MAP_NORESERVE, fd, 0);
+	return mapping == MAP_FAILED ? NULL : mapping;
+}
+
+void disk_unmap(void *mapping, size_t size)
+{
+	munmap(mapping, size);
+}
+
+int disk_sync_map(void *mapping, size_t offset, size_t size)
+{
+	return msync((char *)mapping + offset, size, MS_SYNC);
+}
+
+int disk_space(const char *path, uint64_t *total, uint64_t *available)
+{
+	struct statvfs status;
+	if (statvfs(path, &status))
+		return -1;
+	*total = (uint64_t)status.f_blocks * status.f_frsize;
+	*available = (uint64_t)status.f_bavail * status.f_frsize;
+	return 0;
+}
+
+void disk_boot_id(char id[DISK_BOOT_ID_SIZE])
+{
+	enum { LENGTH = 36 };
+	memset(id, 0, DISK_BOOT_ID_SIZE);
+	int fd FILE_SCOPED = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+	if (fd < 0 || read(fd, id, LENGTH) != LENGTH)
+		memset(id, 0, DISK_BOOT_ID_SIZE);
 }

@@ -1,0 +1,108 @@
+"""The upkeep of stores: what nothing boots from is compressed after a while, and brought back when something does. A reader made from the documents finds all of it on the disk."""
+
+import base64
+import hashlib
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import botocore.awsrequest
+
+from test_clock import clock
+
+BLOCK = 512 * 1024
+HOUR_MS = 3600 * 1000
+READER = pathlib.Path(__file__).resolve().parents[1] / "format_reader.py"
+
+
+def figures(server):
+    status, answer = server.send(botocore.awsrequest.AWSRequest("GET", f"{server.endpoint}/_amid/status"))
+    assert status == 200, answer
+    return json.loads(answer)["regions"][0]
+
+
+def upload(ebs, blocks):
+    snapshot = ebs.start_snapshot(VolumeSize=1)["SnapshotId"]
+    for index, data in blocks.items():
+        ebs.put_snapshot_block(
+            SnapshotId=snapshot,
+            BlockIndex=index,
+            BlockData=data,
+            DataLength=BLOCK,
+            Checksum=base64.b64encode(hashlib.sha256(data).digest()).decode(),
+            ChecksumAlgorithm="SHA256",
+        )
+    ebs.complete_snapshot(SnapshotId=snapshot, ChangedBlocksCount=len(blocks))
+    return snapshot
+
+
+def content(ebs, snapshot):
+    found = {}
+    for block in ebs.list_snapshot_blocks(SnapshotId=snapshot)["Blocks"]:
+        answer = ebs.get_snapshot_block(SnapshotId=snapshot, BlockIndex=block["BlockIndex"], BlockToken=block["BlockToken"])
+        found[block["BlockIndex"]] = answer["BlockData"].read()
+    return found
+
+
+def compressible(number):
+    return (os.urandom(1024) + bytes([number]) * 3072) * (BLOCK // 4096)
+
+
+def read_formats(server):
+    """Only when it is stopped: the reader is of what is on the disk."""
+    server.stop()
+    region = server.data / "regions" / "us-east-1"
+    read = subprocess.run([sys.executable, READER, region], capture_output=True, text=True)
+    assert read.returncode == 0, read.stdout + read.stderr
+    checked = server.fsck()
+    assert checked.returncode == 0, checked.stdout
+    return dict(word.split("=") for word in read.stdout.split())
+
+
+def test_cold_blocks_are_compressed_and_brought_back_for_a_volume(own_server, wait_for):
+    server = own_server
+    ebs, ec2 = server.client("ebs"), server.client("ec2")
+    shared = compressible(1)
+    cold_blocks = {0: shared, 3: compressible(2), 1500: compressible(3), 7: os.urandom(BLOCK)}
+    cold = upload(ebs, cold_blocks)
+    warm = upload(ebs, {0: shared, 1: compressible(4)})
+    ec2.register_image(
+        Name="warm",
+        Architecture="x86_64",
+        VirtualizationType="hvm",
+        RootDeviceName="/dev/sda1",
+        BlockDeviceMappings=[{"DeviceName": "/dev/sda1", "Ebs": {"SnapshotId": warm}}],
+    )
+    before = figures(server)
+
+
+    def compressed_when_time_goes_by():
+        clock(server, "POST", advance_ms=7 * HOUR_MS)
+        now = figures(server)
+        return now["compressed_blocks"] and now
+
+    # a look sees that it is cold, and one after the time has passed compresses it
+    after = wait_for(compressed_when_time_goes_by)
+    assert after["compressed_blocks"] == 2, "neither what an image has nor what does not get smaller"
+    assert before["store_bytes"] - after["store_bytes"] == after["compression_saved_bytes"] > BLOCK
+    assert content(ebs, cold) == cold_blocks
+    found = read_formats(server)
+    assert found["compressed"] == "2" and int(found["plain"]) > 4
+    server.start()
+    assert content(server.client("ebs"), cold) == cold_blocks
+    server.client("ec2").create_volume(AvailabilityZone="us-east-1a", SnapshotId=cold)
+    wait_for(lambda: figures(server)["warmed_blocks"] == 2)
+    assert figures(server)["store_bytes"] == before["store_bytes"]
+    found = read_formats(server)
+    assert found["compressed"] == "0" and found["volumes"] == "1"
+    # and the reader does see what is wrong
+    packs = sorted((server.data / "regions" / "us-east-1" / "store" / "packs").iterdir())
+    with open(packs[0], "r+b") as pack:
+        pack.seek(packs[0].stat().st_size - 100)
+        byte = pack.read(1)
+        pack.seek(-1, os.SEEK_CUR)
+        pack.write(bytes([byte[0] ^ 1]))
+    damaged = subprocess.run([sys.executable, READER, packs[0].parents[2]], capture_output=True, text=True)
+    assert damaged.returncode == 1 and "digest" in damaged.stderr
