@@ -1,5 +1,6 @@
 /*
- * A store on its own: objects and trees put by sessions, published or given up, deleted, collected; and one with so many small objects that its index grows again and again.
+ * A store on its own: objects and trees put by sessions, published or given up, deleted, collected, moved, compressed and
+ * brought back; and one with so many small objects that its index grows again and again.
  *
  * Blocks are a few KiB here, which the store allows and which makes a crash point cheap. What was synced must be found until a collection after the end of its session may have freed it; what was
  * published, until it is deleted.
@@ -10,6 +11,9 @@
 #include <string.h>
 
 #include "base/arena.h"
+#include "store/encoding.h"
+#include "store/mover.h"
+#include "store/rewrite.h"
 #include "store/store.h"
 #include "store/tree.h"
 #include "torture.h"
@@ -58,6 +62,9 @@ static int put_block(
 	size_t size = work->many ? 64 : 1 + random_next(&seed) % OBJECT_LIMIT;
 	for (size_t i = 0; i < sizeof data / sizeof *data; i++)
 		data[i] = random_next(&seed);
+	/* every other one can be compressed */
+	if (content % 2)
+		memset(data, 0, size - size / 4);
 	digest_sha256(data, size, digest);
 	if (store_put(session, STORE_BLOCK, digest, data, size, NULL, err))
 		return -1;
@@ -177,6 +184,45 @@ static int delete_and_collect(struct work *work, struct error *err)
 	return store_collect(work->store, next_root, &list, &result, err);
 }
 
+/* What compaction does, without waiting until enough is dead: objects go elsewhere, in another encoding or as they are. */
+static int move_objects(struct work *work, struct error *err)
+{
+	enum { MOVES = 8 };
+	struct store *store = work->store;
+	struct index_entry entry;
+	bool moved;
+	pthread_mutex_lock(&store->maintenance);
+	struct mover *mover = mover_create(store, dice(work, 2));
+	int failed = store_check_movable(store, err);
+	if (!failed && !dice(work, 3))
+		failed = packs_begin_new(store->packs, PACK_BLOCKS, err);
+	for (uint64_t i = 1 + dice(work, MOVES); !failed && i && work->object_count; i--) {
+		uint8_t encoding = dice(work, 2) ? ENCODING_ZSTD : ENCODING_PLAIN;
+		const struct object *object = &work->objects[dice(work, work->object_count)];
+		/* two moves of one object want a switch between them */
+		if (index_find(store->index, &object->digest, &entry))
+			failed = mover_add(mover, &entry, encoding, &moved, err) || mover_switch(mover, err);
+	}
+	mover_destroy(mover);
+	pthread_mutex_unlock(&store->maintenance);
+	return failed ? -1 : 0;
+}
+
+/* Compressed, brought back, or moved and what is empty then removed. */
+static int rewrite_and_compact(struct work *work, struct error *err)
+{
+	struct root_list cold = { .work = work, .position = simulated_disk_position() };
+	struct root_list warm = { .work = work, .next = work->root_count };
+	struct store_compact_result result;
+	const struct published *published = pick_root(work);
+	uint64_t number = dice(work, 4);
+	if (number == 0)
+		return store_compress(work->store, next_root, &cold, next_root, &warm, NULL, err);
+	if (number == 1 && published)
+		return store_warm(work->store, &published->root, NULL, err);
+	return move_objects(work, err) || store_compact(work->store, STORE_BLOCK_SIZE, &result, err) ? -1 : 0;
+}
+
 static int work_in_session(struct work *work, struct error *err)
 {
 	struct store_session *session;
@@ -191,8 +237,10 @@ static int work_in_session(struct work *work, struct error *err)
 			failed = put_loose(work, session, 60, err);
 		else if (number < 3)
 			failed = put_loose(work, session, 1 + (unsigned)dice(work, 4), err);
-		else if (number < 9)
+		else if (number < 7)
 			failed = put_tree(work, session, err);
+		else if (number < 9)
+			failed = rewrite_and_compact(work, err);
 		else
 			failed = delete_and_collect(work, err);
 	}
@@ -234,7 +282,8 @@ static void *run(const char *folder, uint64_t seed, bool many)
 	bool works = !store_open(work->folder, &work->store, &err) || !reopen(work, &err);
 	for (int i = 0; works && i < (many ? STEPS_OF_MANY : STEPS); i++) {
 		uint64_t number = dice(work, 10);
-		int failed = number < 7 ? work_in_session(work, &err)
+		int failed = number < 5 ? work_in_session(work, &err)
+			: number < 7    ? rewrite_and_compact(work, &err)
 			: number < 9    ? delete_and_collect(work, &err)
 					: reopen(work, &err);
 		if (failed) {
