@@ -69,12 +69,14 @@ static int create_file(struct index *index, const char *path, uint64_t capacity,
 	if (fd < 0)
 		return error_set_errno(err, errno, "cannot make %s", path);
 	struct index_header fresh = {
-		.version = INDEX_VERSION, .slot_size = SLOT_SIZE, .capacity = capacity, .clean = 1
+		.version = INDEX_VERSION, .slot_size = SLOT_SIZE, .capacity = capacity
 	};
 	memcpy(fresh.magic, MAGIC, sizeof MAGIC);
 	/* one of its own, so that whoever remembers places from a file that is gone sees a difference */
 	text_random_bytes((void *)&fresh.epoch, sizeof fresh.epoch);
+	/* until it is filled it is worth nothing, should we die before; and no page of it may reach the disk before the word that it is not clean */
 	fresh.building = !old;
+	disk_boot_id(fresh.boot_id);
 	if (old) {
 		fresh.epoch = atomic_load(&old->epoch);
 		fresh.building = atomic_load(&old->building);
@@ -145,9 +147,6 @@ int index_open_writer(
 		if (create_file(index, index->path, INITIAL_CAPACITY, NULL, &fd, err) ||
 			map_file(index, fd, err) || sync_name(index, err))
 			goto failed;
-		/* until it is filled it is worth nothing, should we die before */
-		disk_boot_id(index->header->boot_id);
-		atomic_store(&index->header->clean, 0);
 	}
 	*index_out = index;
 	return 0;
