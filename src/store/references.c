@@ -63,8 +63,10 @@ struct references {
 
 static void unmap(struct mapping *mapping)
 {
-	if (mapping->header)
+	if (mapping->header && mapping->in_memory)
 		munmap(mapping->header, mapping->size);
+	else if (mapping->header)
+		disk_unmap(mapping->header, mapping->size);
 	*mapping = (struct mapping){ 0 };
 }
 
@@ -72,9 +74,10 @@ static void unmap(struct mapping *mapping)
 static int map_file(int fd, uint64_t slots, struct mapping *mapping)
 {
 	size_t size = HEADER_SIZE + slots * sizeof(uint32_t);
-	void *map = mmap(NULL, size, PROT_READ | PROT_WRITE,
-		fd < 0 ? MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE : MAP_SHARED, fd, 0);
-	if (map == MAP_FAILED)
+	void *map = fd >= 0 ? disk_map(fd, size, true)
+			    : mmap(NULL, size, PROT_READ | PROT_WRITE,
+				      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (!map || map == MAP_FAILED)
 		return -1;
 	*mapping = (struct mapping){ .header = map,
 		.counts = (_Atomic uint32_t *)(void *)((char *)map + HEADER_SIZE),
@@ -96,14 +99,14 @@ static struct header fresh_header(uint64_t slots)
 static int create_file(const char *path, uint64_t slots, struct mapping *mapping, struct error *err)
 {
 	/* an old one may still be mapped: it is not cut short */
-	unlink(path);
-	int fd FILE_SCOPED = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+	disk_remove(path);
+	int fd FILE_SCOPED = disk_open(path, O_RDWR | O_CREAT | O_EXCL, 0600);
 	struct header fresh = fresh_header(slots);
 	if (fd >= 0 && !disk_reserve(fd, 0, HEADER_SIZE + slots * sizeof(uint32_t)) &&
 		!disk_write(fd, &fresh, sizeof fresh, 0) && !map_file(fd, slots, mapping))
 		return 0;
 	log_warning("references-in-memory", "path=%s errno=%d", path, errno);
-	if (fd >= 0 && unlink(path))
+	if (fd >= 0 && disk_remove(path))
 		log_warning("references-not-removed", "path=%s errno=%d", path, errno);
 	if (map_file(-1, slots, mapping))
 		return error_set_errno(err, errno, "no memory for the references of %s", path);
@@ -129,7 +132,7 @@ static int take_over(struct references *references, struct references_retired *r
 	*retired = header->retired;
 	atomic_store(&references->loose, header->loose);
 	header->exact = 0;
-	if (msync(header, HEADER_SIZE, MS_SYNC))
+	if (disk_sync_map(header, 0, HEADER_SIZE))
 		return error_set_errno(err, errno, "cannot sync %s", references->path);
 	return 0;
 }
@@ -141,7 +144,7 @@ int references_open(const char *folder, const struct references_index *index, bo
 	*references = (struct references){ .path = memory_alloc(strlen(folder) + 16) };
 	snprintf(references->path, strlen(folder) + 16, "%s/references", folder);
 	retired->count = 0;
-	int fd FILE_SCOPED = open(references->path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+	int fd FILE_SCOPED = disk_open(references->path, O_RDWR, 0);
 	bool exact = fd >= 0 && is_sound(fd, index, clean);
 	exact = exact && !map_file(fd, index->slots, &references->now);
 	if (!exact && create_file(references->path, index->slots, &references->now, err)) {
@@ -169,14 +172,14 @@ int references_save(struct references *references, const struct references_index
 	struct header *header = references->now.header;
 	if (atomic_load(&references->state) != REFERENCES_EXACT || references->now.in_memory)
 		return 0;
-	if (msync(header, references->now.size, MS_SYNC))
+	if (disk_sync_map(header, 0, references->now.size))
 		return error_set_errno(err, errno, "cannot sync %s", references->path);
 	header->objects = index->objects;
 	header->generation = index->generation;
 	header->loose = atomic_load(&references->loose);
 	header->retired = *retired;
 	header->exact = 1;
-	if (msync(header, HEADER_SIZE, MS_SYNC))
+	if (disk_sync_map(header, 0, HEADER_SIZE))
 		return error_set_errno(err, errno, "cannot sync %s", references->path);
 	return 0;
 }
@@ -325,11 +328,11 @@ void references_end_moving(struct references *references, bool done)
 	char *path = next_path(references, arena);
 	if (!done || !references->next.header) {
 		unmap(&references->next);
-		unlink(path);
+		disk_remove(path);
 		return;
 	}
 	/* should the new name be lost, the old file is not exact, and not believed */
-	if (!references->next.in_memory && rename(path, references->path))
+	if (!references->next.in_memory && disk_rename(path, references->path))
 		log_error("references-rename-failed", "path=%s errno=%d", path, errno);
 	unmap(&references->now);
 	references->now = references->next;

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/arena.h"
+#include "base/disk.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/banned.h"
@@ -42,7 +43,7 @@ int volume_find_fault(const char *folder, struct volume_fault *fault, bool *foun
 {
 	struct arena *scratch ARENA_SCOPED = arena_create();
 	const char *path = fault_path(scratch, folder);
-	int fd FILE_SCOPED = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	int fd FILE_SCOPED = disk_open(path, O_RDONLY, 0);
 	struct stat status;
 	*fault = (struct volume_fault){ 0 };
 	*found = false;
@@ -60,7 +61,7 @@ int volume_forget_fault(const char *folder, struct error *err)
 {
 	struct arena *scratch ARENA_SCOPED = arena_create();
 	const char *path = fault_path(scratch, folder);
-	if (unlink(path) == 0)
+	if (disk_remove(path) == 0)
 		return file_sync_folder(folder, err);
 	return errno == ENOENT ? 0 : error_set_errno(err, errno, "cannot remove %s", path);
 }
