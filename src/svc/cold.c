@@ -11,6 +11,7 @@
 #include "api/records.h"
 #include "base/clock.h"
 #include "base/text.h"
+#include "svc/snapshot_state.h"
 #include "base/banned.h"
 
 struct cold_snapshot {
@@ -173,7 +174,10 @@ static int look_at_snapshot(struct look *look, const struct snapshot_record *sna
 		return 0;
 	if (strcmp(snapshot->state, "completed") == 0 && is_in_image(look, snapshot->record.id, &used, err))
 		return -1;
-	if (used || !enter_cold(look, snapshot, &done)) {
+	/* one that is archived is cold at once; one that is kept ready for fast restores never is */
+	bool archived = snapshot_is_archived(snapshot);
+	used = used || snapshot->fast_restores.count;
+	if (used || (!enter_cold(look, snapshot, &done) && !archived)) {
 		add_warm(look, &root);
 	} else if (!done) {
 		size_t count = look->roots->cold_count;

@@ -1,5 +1,5 @@
 /*
- * Which snapshots have gone cold: completed ones that no image refers to, that no volume stands on, and that were not read for a while. Remembers since when. One thread looks at
+ * Which snapshots have gone cold: completed ones that no image refers to, that no volume stands on, that are not kept for fast restores, and that were archived or not read for a while. Remembers since when. One thread looks at
  * a time (control/upkeep.c), notes may come from any.
  */
 #pragma once

@@ -106,3 +106,19 @@ def test_cold_blocks_are_compressed_and_brought_back_for_a_volume(own_server, wa
         pack.write(bytes([byte[0] ^ 1]))
     damaged = subprocess.run([sys.executable, READER, packs[0].parents[2]], capture_output=True, text=True)
     assert damaged.returncode == 1 and "digest" in damaged.stderr
+
+
+def test_archiving_compresses_and_restoring_brings_back(own_server, wait_for):
+    server = own_server
+    ebs, ec2 = server.client("ebs"), server.client("ec2")
+    blocks = {0: compressible(1), 900: compressible(2)}
+    snapshot = upload(ebs, blocks)
+    before = figures(server)
+    ec2.modify_snapshot_tier(SnapshotId=snapshot, StorageTier="archive")
+    # without waiting for it to have gone cold
+    after = wait_for(lambda: figures(server)["compressed_blocks"] == 2 and figures(server))
+    assert before["store_bytes"] - after["store_bytes"] == after["compression_saved_bytes"] > BLOCK // 2
+    ec2.restore_snapshot_tier(SnapshotId=snapshot, PermanentRestore=True)
+    wait_for(lambda: figures(server)["warmed_blocks"] == 2)
+    assert figures(server)["store_bytes"] == before["store_bytes"]
+    assert content(ebs, snapshot) == blocks

@@ -1,6 +1,6 @@
 /*
- * Moving a snapshot into the archive tier and back. `tier_archive` and `tier_restore` are what is done with its blocks: they are read and checked, so that what is archived is known to be whole, and what is restored can be read. The
- * store decides by itself how it keeps blocks.
+ * Moving a snapshot into the archive tier and back. Its blocks are read and checked first, so that what is archived is known to be whole, and what is restored can be read. Then upkeep.c compresses those that only
+ * archived and cold snapshots have, and brings them back; a block that is compressed can be read at any time.
  *
  * A snapshot that was restored for some days is archived again when they are over: from that moment on by its record and the clock (../snapshot_state.c), whenever this controller comes to it.
  */
@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "svc/control/internal.h"
 #include "svc/control/snapshot.h"
+#include "svc/control/upkeep.h"
 #include "svc/snapshot_state.h"
 #include "base/banned.h"
 
@@ -17,18 +18,6 @@
 #define ARCHIVAL "archival"
 #define TEMPORARY "temporary-restore"
 #define PERMANENT "permanent-restore"
-
-/* Some more of the tree is archived; *done: all of it. Can be repeated from the beginning. */
-static int tier_archive(struct snapshot_view *view, bool *done, struct error *err)
-{
-	return tree_reader_step(view, done, err);
-}
-
-/* The way back. */
-static int tier_restore(struct snapshot_view *view, bool *done, struct error *err)
-{
-	return tree_reader_step(view, done, err);
-}
 
 /* Whether an image has come to use the snapshot since its archival began. Whoever makes one changes the snapshot's record, so that cannot happen between this and the commit. */
 static int find_user(struct snapshot_view *view, const char **image, struct error *err)
@@ -87,8 +76,14 @@ static int finish(struct snapshot_view *view, struct error *err)
 		tier->archived = some_boolean(false);
 		tier->restore_expires.set = false;
 	}
+	if (snapshot_view_commit(view, err))
+		return -1;
 	log_info("snapshot-tier", "snapshot=%s operation=%s", view->snapshot->record.id, tier->operation);
-	return snapshot_view_commit(view, err);
+	if (snapshot_is_archived(view->snapshot))
+		upkeep_after_archival(view->amid, view->region->name);
+	else if (view->snapshot->root)
+		upkeep_warm(view->amid, view->region->name, view->snapshot->root);
+	return 0;
 }
 
 /* Damage is told to the owner; the snapshot stays in the tier where it is. */
@@ -130,8 +125,7 @@ int snapshot_tier_step(struct snapshot_view *view, int64_t *again_ms, struct err
 		*again_ms = wait_ms;
 		return 0;
 	}
-	bool archival = strcmp(view->snapshot->tier->operation, ARCHIVAL "-in-progress") == 0;
-	if (archival ? tier_archive(view, &done, err) : tier_restore(view, &done, err))
+	if (tree_reader_step(view, &done, err))
 		return fail(view, err);
 	return done ? finish(view, err) : snapshot_view_commit(view, err);
 }

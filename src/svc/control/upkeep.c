@@ -40,7 +40,7 @@ struct region_upkeep {
 	size_t planned_count;
 	int64_t next_search_ms;
 	/* guarded by lock */
-	bool compact, drop, compressing, told;
+	bool compact, search, drop, compressing, told;
 	struct upkeep_figures figures;
 };
 
@@ -106,6 +106,17 @@ void upkeep_after_collection(struct amid *amid, const char *region)
 		return;
 	pthread_mutex_lock(&amid->upkeep->lock);
 	state->compact = true;
+	pthread_mutex_unlock(&amid->upkeep->lock);
+	work_enqueue(amid->work, "upkeep", region);
+}
+
+void upkeep_after_archival(struct amid *amid, const char *region)
+{
+	struct region_upkeep *state = find_region(amid->upkeep, region);
+	if (!state)
+		return;
+	pthread_mutex_lock(&amid->upkeep->lock);
+	state->search = true;
 	pthread_mutex_unlock(&amid->upkeep->lock);
 	work_enqueue(amid->work, "upkeep", region);
 }
@@ -218,8 +229,9 @@ static int search_cold(struct upkeep *upkeep, struct region_upkeep *state, struc
 {
 	struct arena *arena ARENA_SCOPED = arena_create();
 	struct cold_roots roots;
-	if (cold_list_look(state->region->cold, upkeep->amid, state->region,
-		    upkeep->amid->config->compress_after_ms, arena, &roots, err))
+	int64_t after_ms = upkeep->amid->config->compress_after_ms;
+	if (cold_list_look(state->region->cold, upkeep->amid, state->region, after_ms ? after_ms : INT64_MAX,
+		    arena, &roots, err))
 		return -1;
 	if (!roots.cold_count)
 		return 0;
@@ -285,9 +297,14 @@ static int64_t search_period(const struct amid *amid)
 static int look_at_cold(struct upkeep *upkeep, struct region_upkeep *state, bool *busy, struct error *err)
 {
 	int failed = 0;
+	pthread_mutex_lock(&upkeep->lock);
+	bool search = state->search && !state->rewrite;
+	state->search = state->search && !search;
+	pthread_mutex_unlock(&upkeep->lock);
 	if (state->rewrite) {
 		failed = compress(upkeep, state, err);
-	} else if (upkeep->amid->config->compress_after_ms && clock_now_ms() >= state->next_search_ms) {
+	} else if (search ||
+		(upkeep->amid->config->compress_after_ms && clock_now_ms() >= state->next_search_ms)) {
 		state->next_search_ms = clock_now_ms() + search_period(upkeep->amid);
 		failed = search_cold(upkeep, state, err);
 	}

@@ -17,6 +17,8 @@ void upkeep_destroy(struct upkeep *upkeep); /* when no controller runs any more;
 
 /* A collection has freed something: perhaps there is something to compact. From any thread. */
 void upkeep_after_collection(struct amid *amid, const char *region);
+/* A snapshot was archived: its blocks are cold from now on. From any thread. */
+void upkeep_after_archival(struct amid *amid, const char *region);
 /* Something is going to be read from this tree, as from a plain disk: a volume has it as its base. From any thread; `root` in hexadecimal digits. */
 void upkeep_warm(struct amid *amid, const char *region, const char *root);
 
