@@ -51,7 +51,8 @@ def meson_tests(build, results, arguments, label):
     log = build / 'meson-logs' / 'testlog.json'
     log.unlink(missing_ok=True)
     environment = dict(os.environ, ASAN_OPTIONS='detect_leaks=1', UBSAN_OPTIONS='halt_on_error=1:print_stacktrace=1')
-    run(['meson', 'test', '-C', build.name, '--no-rebuild', '--quiet', '--print-errorlogs', *arguments], env=environment)
+    # the limits of tests are those of a quiet machine
+    run(['meson', 'test', '-C', build.name, '--no-rebuild', '--quiet', '--print-errorlogs', '-t', '8', *arguments], env=environment)
     if not log.exists():
         return
     for line in log.read_text(encoding='utf-8').splitlines():

@@ -132,6 +132,7 @@ void *disk_map(int fd, size_t size, bool writable)
 {
 	void *mapping = mmap(
 		NULL, size, writable ? PROT_READ | PROT_WRITE : PROT_READ, MAP_SHARED | MAP_NORESERVE, fd, 0);
+	/* cppcheck-suppress memleak */
 	return mapping == MAP_FAILED ? NULL : mapping;
 }
 

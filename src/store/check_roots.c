@@ -93,7 +93,7 @@ static int walk_root(struct walk *walk, const struct digest *digest, struct erro
 int store_check_roots(struct store *store, store_next_root *next_root, void *roots, store_report *report,
 	void *context, uint64_t *faults, struct error *err)
 {
-	struct error own;
+	struct error own = { 0 };
 	struct digest root;
 	int more, result = 0;
 	if (!store->writer)

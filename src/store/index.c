@@ -412,11 +412,6 @@ unsigned index_load_percent(struct index *index)
 	return percent;
 }
 
-void index_set_follower(struct index *index, const struct index_follower *follower)
-{
-	index->follower = *follower;
-}
-
 static void move_entries(struct index *index, struct index *next)
 {
 	struct index_entry entry;

@@ -14,6 +14,11 @@
 #include "store/index_internal.h"
 #include "base/banned.h"
 
+void index_set_follower(struct index *index, const struct index_follower *follower)
+{
+	index->follower = *follower;
+}
+
 static bool is_at(const struct index_entry *entry, const struct index_entry *place)
 {
 	return entry->pack == place->pack && entry->offset == place->offset;

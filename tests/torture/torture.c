@@ -67,6 +67,13 @@ struct torture {
 /* Where it is, for the message of a signal. */
 static char where[512];
 
+/* TORTURE_PRINT: for looking at what a crash was made of. */
+static bool is_to_be_printed(const char *what)
+{
+	const char *wanted = getenv("TORTURE_PRINT");
+	return wanted && strstr(what, wanted);
+}
+
 static void say_where(int number)
 {
 	static const char text[] = "torture: ended by a signal (or hung) at: ";
@@ -170,7 +177,7 @@ static void crash_recovery(struct torture *torture, void *expected, const struct
 		cuts[i] = begin + 1 + random_next(&seed) % steps;
 	qsort(cuts, SECOND_POINTS, sizeof *cuts, compare_numbers);
 	struct crash_builder *builder = crash_builder_create(recovery);
-	if (getenv("TORTURE_PRINT") && strstr(where, getenv("TORTURE_PRINT")))
+	if (is_to_be_printed(where))
 		recording_print(recovery, 0, recovery->count);
 	for (int i = 0; i < SECOND_POINTS; i++) {
 		uint64_t plan = random_next(&seed);
@@ -263,7 +270,7 @@ static void *run_scenario(struct torture *torture, struct recording **recording)
 	void *expected = torture->scenario->run(torture->root, torture->seed);
 	*recording = simulated_disk_stop();
 	alarm(0);
-	if (getenv("TORTURE_PRINT") && strstr(where, getenv("TORTURE_PRINT")))
+	if (is_to_be_printed(where))
 		recording_print(*recording, 0, (*recording)->count);
 	atomic_fetch_add(&torture->tally->runs, 1);
 	return expected;
