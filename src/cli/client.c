@@ -313,3 +313,17 @@ int client_call_rest(struct client_connection *connection, const struct client_r
 	*answer = json_loadb(buffer_text(&connection->answer), connection->answer.size, 0, &why);
 	return *answer ? 0 : error_set(err, ERROR_INVALID, "the service's answer is not JSON: %s", why.text);
 }
+
+int client_ask(const char *endpoint, const struct client_rest *rest, json_t **answer, struct error *err)
+{
+	struct client *client;
+	struct client_connection *connection = NULL;
+	if (client_open(endpoint, &client, err))
+		return -1;
+	int result = client_connect(client, &connection, err);
+	if (result == 0)
+		result = client_call_rest(connection, rest, CLIENT_ONCE, answer, err);
+	client_disconnect(connection);
+	client_close(client);
+	return result;
+}

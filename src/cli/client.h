@@ -53,3 +53,5 @@ struct client_rest {
 /* *answer (NULL: not wanted) is the JSON object, the caller's to json_decref. */
 int client_call_rest(struct client_connection *connection, const struct client_rest *rest,
 	enum client_repeat repeat, json_t **answer, struct error *err);
+/* One such call, over a connection of its own. `endpoint` as of client_open. */
+int client_ask(const char *endpoint, const struct client_rest *rest, json_t **answer, struct error *err);

@@ -47,8 +47,6 @@ static void print_table(json_t *answer, struct arena *arena)
 
 static int fetch(const char *endpoint, char **ids, int count, json_t **answer, struct error *err)
 {
-	struct client *client;
-	struct client_connection *connection = NULL;
 	json_t *list = json_array();
 	for (int i = 0; i < count; i++)
 		json_array_append_new(list, json_string(ids[i]));
@@ -62,15 +60,7 @@ static int fetch(const char *endpoint, char **ids, int count, json_t **answer, s
 		.path = "/_amid/du",
 		.body = body,
 		.body_size = strlen(body) };
-	int result = client_open(endpoint, &client, err);
-	if (result == 0) {
-		result = client_connect(client, &connection, err) ||
-				client_call_rest(connection, &rest, CLIENT_ONCE, answer, err)
-			? -1
-			: 0;
-		client_disconnect(connection);
-		client_close(client);
-	}
+	int result = client_ask(endpoint, &rest, answer, err);
 	free(body);
 	return result;
 }

@@ -55,21 +55,12 @@ static void print_object(json_t *object)
 static int fetch(const char *endpoint, const char *id, json_t **shown, struct error *err)
 {
 	struct arena *arena ARENA_SCOPED = arena_create();
-	struct client *client;
-	struct client_connection *connection = NULL;
 	struct client_rest rest = {
 		.service = "ec2", .method = "GET", .path = arena_printf(arena, "/_amid/show/%s", id)
 	};
 	if (id[strspn(id, "abcdefghijklmnopqrstuvwxyz0123456789-")])
 		return error_set(err, ERROR_INVALID, "%s is no ID of a snapshot or an image", id);
-	if (client_open(endpoint, &client, err))
-		return -1;
-	int result = client_connect(client, &connection, err);
-	if (result == 0)
-		result = client_call_rest(connection, &rest, CLIENT_ONCE, shown, err);
-	client_disconnect(connection);
-	client_close(client);
-	return result;
+	return client_ask(endpoint, &rest, shown, err);
 }
 
 int command_show(int argc, char **argv)

@@ -80,21 +80,6 @@ static int print_field(json_t *status, const char *name, struct error *err)
 	return error_set(err, ERROR_INVALID, "the server has no region %s", wanted ? wanted : "at all");
 }
 
-static int fetch(const char *endpoint, json_t **status, struct error *err)
-{
-	struct client *client;
-	struct client_connection *connection = NULL;
-	struct client_rest rest = { .service = "ec2", .method = "GET", .path = "/_amid/status" };
-	if (client_open(endpoint, &client, err))
-		return -1;
-	int result = client_connect(client, &connection, err);
-	if (result == 0)
-		result = client_call_rest(connection, &rest, CLIENT_ONCE, status, err);
-	client_disconnect(connection);
-	client_close(client);
-	return result;
-}
-
 int command_status(int argc, char **argv)
 {
 	const char *endpoint = NULL, *field = NULL;
@@ -113,7 +98,8 @@ int command_status(int argc, char **argv)
 		else
 			*(option == 'e' ? &endpoint : &field) = optarg;
 	}
-	if (fetch(endpoint, &status, &err))
+	const struct client_rest rest = { .service = "ec2", .method = "GET", .path = "/_amid/status" };
+	if (client_ask(endpoint, &rest, &status, &err))
 		return options_fail("status", 1, err.message);
 	int result = 0;
 	if (raw)
