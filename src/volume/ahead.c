@@ -19,7 +19,7 @@
 enum {
 	SMALL_WRITE = 32 << 10,
 	SLACK = 8 << 20,
-	LEAST_PIECE = 1 << 20,
+	LEAST_PIECE = 4 << 20, /* a boot has no runs as long as that asks for */
 	LARGEST_PIECE = 64 << 20,
 	/* nothing is reserved on a disk that has less than so many times the piece left */
 	ROOM = 64
