@@ -10,7 +10,7 @@ all: deps $(BUILD)/build.ninja ## build build/amid and its plugin
 	@ninja -C $(BUILD) $(if $(VERBOSE),-v,--quiet)
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 	@echo
 	@echo "  make test T=NAME   only the tests whose name or file has NAME in it"
 	@echo "  make install DESTDIR= PREFIX=/usr/local"

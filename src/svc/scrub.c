@@ -14,9 +14,11 @@
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "store/scrub.h"
 #include "svc/amid.h"
 #include "svc/damage.h"
+#include "volume/volume.h"
 #include "base/banned.h"
 
 enum { LOOK_MS = 600000, SLEEP_LEAST_MS = 20 };
@@ -87,6 +89,18 @@ static void note_found(void *context, const struct digest *digest, const char *l
 	pass->found = true;
 }
 
+/* For DescribeVolumeStatus. A snapshot's state message is damage_note_snapshots' business. */
+static void note_volume(struct pass *pass, const struct damage_range *range, struct arena *arena)
+{
+	struct error why;
+	if (!text_starts_with(range->id, "vol-"))
+		return;
+	struct volume_server_paths paths =
+		amid_volume_paths(pass->scrubber->amid, pass->region, range->id, arena);
+	error_set(&why, ERROR_CORRUPT, "verification found damage at offset %" PRIu64, range->offset);
+	volume_note_fault(paths.volume_folder, &why);
+}
+
 /* Which snapshots, images and volumes: once it is known that something is damaged. */
 static void name_damage(struct pass *pass)
 {
@@ -103,6 +117,7 @@ static void name_damage(struct pass *pass)
 	for (size_t i = 0; i < count; i++) {
 		log_error("data-damaged", "region=%s id=%s offset=%" PRIu64 " size=%" PRIu64,
 			pass->region->name, ranges[i].id, ranges[i].offset, ranges[i].size);
+		note_volume(pass, &ranges[i], arena);
 		for (size_t j = 0; j < ranges[i].image_count; j++)
 			log_error("image-damaged", "region=%s image=%s device=%s snapshot=%s offset=%" PRIu64,
 				pass->region->name, ranges[i].images[j].id, ranges[i].images[j].device,

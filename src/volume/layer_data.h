@@ -28,7 +28,7 @@ int layer_data_open(
 /* Missing parts are fine. */
 int layer_data_remove(const char *folder, uint64_t number, struct error *err);
 
-/* As those of store/disk.h: -1 with errno. A write notes that its parts are to be synced. */
+/* As those of base/disk.h: -1 with errno. A write notes that its parts are to be synced. */
 int layer_data_read(const struct layer_data *data, void *bytes, uint64_t size, uint64_t offset);
 int layer_data_write(struct layer_data *data, const void *bytes, uint64_t size, uint64_t offset);
 int layer_data_punch(const struct layer_data *data, uint64_t offset, uint64_t size);

@@ -95,7 +95,7 @@ struct volume_info {
 };
 int volume_inspect(const char *folder, struct volume_info *info, struct error *err);
 /*
- * The note of a volume's first fault: damaged bytes, or an I/O error, met while it was read, written or sealed. volume_note_fault keeps the note that is there, and ignores errors that are not the volume's fault (a full disk, a
+ * The note of a volume's first fault: damaged bytes, or an I/O error, met while it was read, written or sealed, or found by a scrub. volume_note_fault keeps the note that is there, and ignores errors that are not the volume's fault (a full disk, a
  * wrong request). All work on the folder, whoever has the volume open.
  */
 struct volume_fault {

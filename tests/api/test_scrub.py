@@ -55,12 +55,17 @@ def import_disk(amid, server, disk, name):
     return image, shown['RootDeviceName'], shown['BlockDeviceMappings'][0]['Ebs']['SnapshotId']
 
 
+def status_of(ec2, volume):
+    return ec2.describe_volume_status(VolumeIds=[volume])['VolumeStatuses'][0]['VolumeStatus']['Status']
+
+
 def test_damage_is_named_never_handed_out_and_mended(amid, own_server, disk):
     path, data = disk
     ec2, ebs = own_server.client('ec2'), own_server.client('ebs')
     image, device, snapshot = import_disk(amid, own_server, path, 'first')
     volume = ec2.create_volume(AvailabilityZone='us-east-1a', SnapshotId=snapshot)['VolumeId']
     World(ec2).snapshot()  # one that is not affected
+    assert status_of(ec2, volume) == 'ok'
     clean = command(amid, own_server, 'scrub', '--now')
     assert clean.returncode == 0 and ' 0 objects damaged' in clean.stdout, clean.stdout + clean.stderr
 
@@ -74,6 +79,7 @@ def test_damage_is_named_never_handed_out_and_mended(amid, own_server, disk):
     assert command(amid, own_server, 'status', '--field', 'damaged').stdout == '1\n'
     shown = ec2.describe_snapshots(SnapshotIds=[snapshot])['Snapshots'][0]
     assert str(PLACE) in shown['StateMessage'] and shown['State'] == 'completed'
+    assert status_of(ec2, volume) == 'impaired'
     block = next(b for b in ebs.list_snapshot_blocks(SnapshotId=snapshot)['Blocks'] if b['BlockIndex'] == 6)
     with pytest.raises(ClientError) as error:
         ebs.get_snapshot_block(SnapshotId=snapshot, BlockIndex=6, BlockToken=block['BlockToken'])
