@@ -11,6 +11,7 @@
 #pragma once
 
 #include "base/arena.h"
+#include "aws/principal.h"
 #include "base/error.h"
 #include "shape/shape.h"
 
@@ -25,8 +26,7 @@ struct call {
 	char request_id[37];
 	const char *account;       /* 12 digits */
 	const char *region;        /* "us-east-1" */
-	const char *principal_arn; /* "arn:aws:iam::123456789012:root" */
-	const char *principal_id;  /* UserId of GetCallerIdentity */
+	const struct principal *principal; /* who calls; NULL in requests below /_amid/ that are not signed */
 	const char *source_ip;
 	const char *host; /* the Host that the caller addressed, "127.0.0.1:4566"; NULL: it named none */
 };

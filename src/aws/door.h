@@ -19,17 +19,16 @@ struct door;
 
 /* Who an access key belongs to. */
 struct door_identity {
-	const char *account; /* 12 digits */
 	const char *secret;
-	const char *
-		session_token; /* of temporary credentials, which the request must carry; NULL: it must carry none */
-	const char *principal_arn;
-	const char *principal_id;
+	struct principal principal;
 };
 
-/* Fills *identity, in the arena. 0; -1 with ERROR_NOT_FOUND: no such key (or no longer); any other error fails the request. Called from many threads. */
-typedef int door_lookup(void *context, const char *access_key_id, struct arena *arena,
-	struct door_identity *identity, struct error *err);
+/*
+ * Fills *identity, in the arena. `session_token` is what the request carries, NULL: none; it is the lookup's to check, and wrong if the key needs none. 0; -1 with ERROR_NOT_FOUND: no such key, or no longer, or
+ * not with that token; ERROR_EXPIRED_TOKEN: its time is over; any other error fails the request. Called from many threads.
+ */
+typedef int door_lookup(void *context, const char *access_key_id, const char *session_token,
+	struct arena *arena, struct door_identity *identity, struct error *err);
 
 /*
  * Answers a request below "/_amid/", which is not AWS's. `call` has no operation, and no account (NULL) if the request is not signed and auth_any is off: it must then refuse whatever is not for

@@ -2,7 +2,6 @@
  * Who calls. A signed request is its access key's owner's, once the signature is found right; with auth_any, one that is not signed, or with a key nobody knows, is DOOR_ANY_ACCOUNT's. A key that is known
  * is verified in either mode. Services word what is wrong differently: that is a table here. No state; runs on the connection's thread.
  */
-#include <openssl/crypto.h>
 #include <string.h>
 
 #include "aws/door_internal.h"
@@ -27,6 +26,10 @@ static const struct wording {
 			  "AWS was not able to validate the provided access credentials" },
 			[PROTOCOL_QUERY] = { ERROR_INVALID_CLIENT_TOKEN_ID, NULL },
 			[PROTOCOL_REST_JSON] = { ERROR_UNRECOGNIZED_CLIENT, NULL } } },
+	{ ERROR_EXPIRED_TOKEN,
+		{ [PROTOCOL_EC2] = { ERROR_REQUEST_EXPIRED, "Request has expired" },
+			[PROTOCOL_QUERY] = { ERROR_EXPIRED_TOKEN, NULL },
+			[PROTOCOL_REST_JSON] = { ERROR_EXPIRED_TOKEN_EXCEPTION, NULL } } },
 	{ ERROR_REQUEST_EXPIRED,
 		{ [PROTOCOL_EC2] = { ERROR_REQUEST_EXPIRED, "Request has expired" },
 			[PROTOCOL_QUERY] = { ERROR_SIGNATURE_MISMATCH, NULL },
@@ -55,17 +58,12 @@ int door_word_error(const struct door_request *request, struct error *err)
 
 static void pass_as_any(struct call *call)
 {
-	call->account = DOOR_ANY_ACCOUNT;
-	call->principal_arn = "arn:aws:iam::" DOOR_ANY_ACCOUNT ":root";
-	call->principal_id = DOOR_ANY_ACCOUNT;
-}
-
-static bool is_same_token(const char *given, const char *expected)
-{
-	if (!given || !expected)
-		return given == expected;
-	size_t size = strlen(expected);
-	return strlen(given) == size && CRYPTO_memcmp(given, expected, size) == 0;
+	static const struct principal any = { .type = PRINCIPAL_ROOT,
+		.account = DOOR_ANY_ACCOUNT,
+		.arn = "arn:aws:iam::" DOOR_ANY_ACCOUNT ":root",
+		.id = DOOR_ANY_ACCOUNT };
+	call->account = any.account;
+	call->principal = &any;
 }
 
 /*
@@ -89,9 +87,6 @@ static bool is_upload(const struct door_request *request)
 static int verify(const struct door_request *request, const struct door_identity *identity, struct error *err)
 {
 	const struct sigv4_signature *signature = request->signature;
-	if (!is_same_token(signature->security_token, identity->session_token))
-		return error_set(err, ERROR_INVALID_CLIENT_TOKEN_ID,
-			"The security token included in the request is invalid.");
 	if (sigv4_check_time(signature, clock_real_ms(), err) < 0)
 		return -1;
 	return sigv4_verify(signature, request->http, identity->secret,
@@ -103,7 +98,7 @@ int door_authenticate(struct door_request *request, struct error *err)
 {
 	const struct door_config *config = &request->door->config;
 	struct call *call = &request->call;
-	struct door_identity identity = { 0 };
+	struct door_identity *identity = arena_alloc(request->arena, sizeof *identity);
 	if (!request->signature) {
 		if (config->auth_any) {
 			pass_as_any(call);
@@ -112,8 +107,10 @@ int door_authenticate(struct door_request *request, struct error *err)
 		error_set(err, ERROR_MISSING_AUTH_TOKEN, "The request is not signed.");
 		return door_word_error(request, err);
 	}
-	if (config->lookup(config->lookup_context, request->signature->access_key_id, request->arena,
-		    &identity, err) < 0) {
+	if (config->lookup(config->lookup_context, request->signature->access_key_id,
+		    request->signature->security_token, request->arena, identity, err) < 0) {
+		if (err->code == ERROR_EXPIRED_TOKEN)
+			return door_word_error(request, err);
 		if (err->code != ERROR_NOT_FOUND)
 			return -1;
 		if (config->auth_any) {
@@ -124,10 +121,9 @@ int door_authenticate(struct door_request *request, struct error *err)
 			"The security token included in the request is invalid.");
 		return door_word_error(request, err);
 	}
-	if (verify(request, &identity, err) < 0)
+	if (verify(request, identity, err) < 0)
 		return door_word_error(request, err);
-	call->account = identity.account;
-	call->principal_arn = identity.principal_arn;
-	call->principal_id = identity.principal_id;
+	call->account = identity->principal.account;
+	call->principal = &identity->principal;
 	return 0;
 }

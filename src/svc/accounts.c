@@ -116,19 +116,21 @@ int accounts_prepare(struct amid *amid, bool *first_start, struct error *err)
 	return ensure_networks(amid, arena, err);
 }
 
-int accounts_lookup(void *context, const char *access_key_id, struct arena *arena,
+int accounts_lookup(void *context, const char *access_key_id, const char *session_token, struct arena *arena,
 	struct door_identity *identity, struct error *err)
 {
 	struct amid *amid = context;
 	struct access_key_record *key;
 	if (meta_get_any(amid->meta, &record_access_key, NULL, access_key_id, arena, &key, err))
 		return -1;
-	if (!key || strcmp(key->status, "Active") != 0)
+	if (!key || session_token || strcmp(key->status, "Active") != 0)
 		return error_set(err, ERROR_NOT_FOUND, "no active access key %s", access_key_id);
-	*identity = (struct door_identity){ .account = key->record.account,
-		.secret = key->secret,
-		.principal_arn = key->principal_arn,
-		.principal_id = key->principal_id };
+	*identity = (struct door_identity){ .secret = key->secret,
+		.principal = { .type = PRINCIPAL_ROOT,
+			.account = key->record.account,
+			.arn = key->principal_arn,
+			.id = key->principal_id,
+			.access_key_id = access_key_id } };
 	return 0;
 }
 

@@ -10,7 +10,7 @@
  */
 int accounts_prepare(struct amid *amid, bool *first_start, struct error *err);
 /* door_lookup; `context` is the struct amid. */
-int accounts_lookup(void *context, const char *access_key_id, struct arena *arena,
+int accounts_lookup(void *context, const char *access_key_id, const char *session_token, struct arena *arena,
 	struct door_identity *identity, struct error *err);
 /* Forgets everything of an account but itself and its keys, and gives it default networks again (POST /_amid/reset). */
 int accounts_reset(struct amid *amid, const char *account, struct error *err);

@@ -8,8 +8,8 @@ int sts_get_caller_identity(struct call *call, const struct sts_GetCallerIdentit
 {
 	(void)request;
 	(void)err;
-	result->user_id = call->principal_id;
+	result->user_id = call->principal->id;
 	result->account = call->account;
-	result->arn = call->principal_arn;
+	result->arn = call->principal->arn;
 	return 0;
 }

@@ -61,8 +61,8 @@ static int get_caller_identity(struct call *call, const void *request, void *res
 {
 	struct sts_GetCallerIdentityResponse *out = result;
 	out->account = call->account;
-	out->arn = call->principal_arn;
-	out->user_id = call->principal_id;
+	out->arn = call->principal->arn;
+	out->user_id = call->principal->id;
 	return 0;
 }
 
@@ -117,26 +117,36 @@ static const struct service *with_handlers(const struct service *service, struct
 	return copy;
 }
 
-static int lookup(void *context, const char *access_key_id, struct arena *arena,
+static bool is_same(const char *given, const char *expected)
+{
+	return given && expected ? strcmp(given, expected) == 0 : given == expected;
+}
+
+static int lookup(void *context, const char *access_key_id, const char *session_token, struct arena *arena,
 	struct door_identity *identity, struct error *err)
 {
-	static const struct door_identity root = { .account = "111122223333",
-		.secret = "test/secret+KEY",
-		.principal_arn = "arn:aws:iam::111122223333:root",
-		.principal_id = "111122223333" };
-	static const struct door_identity temporary = { .account = "111122223333",
-		.secret = "other-secret",
-		.session_token = "the/session+token==",
-		.principal_arn = "arn:aws:sts::111122223333:assumed-role/r/s",
-		.principal_id = "AROATEST:s" };
+	static const struct door_identity root = { .secret = "test/secret+KEY",
+		.principal = { .type = PRINCIPAL_ROOT,
+			.account = "111122223333",
+			.arn = "arn:aws:iam::111122223333:root",
+			.id = "111122223333" } };
+	static const struct door_identity temporary = { .secret = "other-secret",
+		.principal = { .type = PRINCIPAL_ROLE_SESSION,
+			.account = "111122223333",
+			.arn = "arn:aws:sts::111122223333:assumed-role/r/s",
+			.id = "AROATEST:s" } };
+	const char *expected = NULL;
 	if (strcmp(access_key_id, "AKIATESTTESTTEST") == 0)
 		*identity = root;
-	else if (strcmp(access_key_id, "ASIATESTTESTTEST") == 0)
+	else if (strcmp(access_key_id, "ASIATESTTESTTEST") == 0) {
 		*identity = temporary;
-	else if (strcmp(access_key_id, "AKIABROKENBROKEN") == 0)
+		expected = "the/session+token==";
+	} else if (strcmp(access_key_id, "AKIABROKENBROKEN") == 0)
 		return error_set(err, ERROR_UNAVAILABLE, "the accounts cannot be read");
 	else
 		return error_set(err, ERROR_NOT_FOUND, "no such key");
+	if (!is_same(session_token, expected))
+		return error_set(err, ERROR_NOT_FOUND, "not with that token");
 	return 0;
 }
 

@@ -10,12 +10,17 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static int lookup(void *context, const char *access_key_id, struct arena *arena,
+static int lookup(void *context, const char *access_key_id, const char *session_token, struct arena *arena,
 	struct door_identity *identity, struct error *err)
 {
-	*identity = (struct door_identity){ "111122223333", "secret", NULL, "arn:aws:iam::111122223333:root",
-		"111122223333" };
-	return strcmp(access_key_id, "known") == 0 ? 0 : error_set(err, ERROR_NOT_FOUND, "no such key");
+	*identity = (struct door_identity){ .secret = "secret",
+		.principal = { .type = PRINCIPAL_ROOT,
+			.account = "111122223333",
+			.arn = "arn:aws:iam::111122223333:root",
+			.id = "111122223333" } };
+	return strcmp(access_key_id, "known") == 0 && !session_token
+		? 0
+		: error_set(err, ERROR_NOT_FOUND, "no such key");
 }
 
 static int refuse(struct call *call, const void *request, void *result, struct error *err)

@@ -4,6 +4,12 @@
 
 static const char *const region_names[] = { "us-east-1", "us-west-2", NULL };
 
+static const struct principal tester = { .type = PRINCIPAL_USER,
+	.account = "111111111111",
+	.arn = "arn:aws:iam::111111111111:user/tester",
+	.id = "AIDATESTER",
+	.user_name = "tester" };
+
 int scene_setup(void **state)
 {
 	struct scene *s = calloc(1, sizeof *s);
@@ -27,8 +33,7 @@ int scene_setup(void **state)
 		.operation = &s->operation,
 		.account = "111111111111",
 		.region = "us-east-1",
-		.principal_arn = "arn:aws:iam::111111111111:user/tester",
-		.principal_id = "AIDATESTER",
+		.principal = &tester,
 	};
 	*state = s;
 	return 0;
