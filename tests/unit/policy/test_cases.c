@@ -250,14 +250,42 @@ static int check_refused(struct situation *situation, const char *refused)
 	return -1;
 }
 
+/* Of a case that is about a document alone. */
+static void compile_alone(struct situation *situation, const struct lookup *lookup)
+{
+	static const char *const kinds[] = { [POLICY_IDENTITY] = "identity",
+		[POLICY_RESOURCE] = "resource",
+		[POLICY_TRUST] = "trust",
+		[POLICY_ORGANIZATION] = "organization" };
+	const char *kind = find_text(lookup, "kind", "identity");
+	json_t *document = find(lookup, "document");
+	char *text = document ? json_dumps(document, 0) : strdup(find_text(lookup, "text", ""));
+	struct policy_named *named = &situation->policies[0];
+	struct error err;
+	unsigned number = 0;
+	while (number < POLICY_ORGANIZATION && strcmp(kinds[number], kind) != 0)
+		number++;
+	if (policy_compile((enum policy_kind)number, text, strlen(text), &named->policy, &err) < 0)
+		snprintf(situation->problem, sizeof situation->problem, "%s", err.message);
+	else
+		situation->policy_count = 1;
+	free(text);
+}
+
 static int run_case(json_t *group, json_t *item, const char *file)
 {
 	struct lookup lookup = { group, item };
 	struct situation *situation = calloc(1, sizeof *situation);
 	const char *refused = find_text(&lookup, "refused", NULL);
 	situation->arena = arena_create();
-	make_set(situation, &lookup);
-	int result = refused ? check_refused(situation, refused) : run_situation(situation, &lookup);
+	bool alone = find(&lookup, "document") || find(&lookup, "text");
+	if (alone)
+		compile_alone(situation, &lookup);
+	else
+		make_set(situation, &lookup);
+	int result = refused ? check_refused(situation, refused)
+		: alone      ? -(situation->policy_count == 0)
+			     : run_situation(situation, &lookup);
 	if (result < 0)
 		print_error("%s: %s: %s: %s\n", file, json_string_value(json_object_get(group, "group")),
 			json_string_value(json_object_get(item, "name")), situation->problem);
