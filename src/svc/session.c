@@ -44,19 +44,19 @@ static char *make_key_id(struct arena *arena, const char *account)
 
 bool session_account_of_key(const char *access_key_id, char account[13])
 {
-	int64_t number = 0;
+	uint64_t number = 0;
 	if (strlen(access_key_id) != KEY_ID_SIZE || !text_starts_with(access_key_id, PREFIX))
 		return false;
 	for (int i = 0; i < ACCOUNT_LETTERS; i++) {
 		const char *letter = strchr(letters, access_key_id[PREFIX_SIZE + i]);
 		if (!letter)
 			return false;
-		number = number * 32 + (letter - letters);
+		number = number * 32 + (uint64_t)(letter - letters);
 	}
-	if (number > 999999999999)
-		return false;
-	snprintf(account, ACCOUNT_DIGITS + 1, "%012lld", (long long)number);
-	return true;
+	for (int i = ACCOUNT_DIGITS; i--; number /= 10)
+		account[i] = (char)('0' + number % 10);
+	account[ACCOUNT_DIGITS] = '\0';
+	return number == 0; /* else it has more digits than accounts have */
 }
 
 /* The secret goes with one token, not only with the id: ids are short enough for two to meet. */
