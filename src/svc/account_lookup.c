@@ -9,6 +9,7 @@
 #include "svc/accounts.h"
 #include "svc/identity_cache.h"
 #include "svc/last_use.h"
+#include "svc/secret.h"
 #include "svc/session.h"
 #include "base/banned.h"
 
@@ -71,13 +72,18 @@ static int look_up_key(struct amid *amid, const char *access_key_id, struct aren
 	*identity = (struct door_identity){ 0 };
 	if (meta_get_any(amid->meta, &record_access_key, NULL, access_key_id, arena, &key, err))
 		return -1;
-	if (!key || !key->secret || !key->principal_id || strcmp(key->status, "Active") != 0)
+	if (!key || !key->sealed_secret || !key->principal_id || strcmp(key->status, "Active") != 0)
 		return refuse(access_key_id, err);
 	if (read_owner(amid, key, arena, &identity->principal, &live, err))
 		return -1;
 	if (!live)
 		return refuse(access_key_id, err);
-	identity->secret = key->secret;
+	const char *purpose = arena_printf(arena, "access-key:%s", access_key_id);
+	void *secret;
+	size_t size;
+	if (secret_open(amid, purpose, key->sealed_secret, arena, &secret, &size, err))
+		return -1;
+	identity->secret = secret;
 	identity_cache_keep(amid->identities, generation, access_key_id, identity);
 	return 0;
 }

@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "svc/network.h"
+#include "svc/secret.h"
 #include "base/banned.h"
 
 enum { SECRET_BYTES = 30 };
@@ -40,24 +41,40 @@ static char *random_secret(struct arena *arena)
 	return text_base64(arena, random, sizeof random);
 }
 
-static void put_root_key(struct meta_batch *batch, const struct account_made *made, struct arena *arena)
+/* In the record the secret is sealed; in its file, and in the answer to whoever made it, it is not. */
+static int seal_secret(struct amid *amid, struct access_key_record *key, const char *secret,
+	struct arena *arena, struct error *err)
 {
-	const struct access_key_record key = {
+	const char *purpose = arena_printf(arena, "access-key:%s", key->record.id);
+	char *sealed;
+	if (secret_seal(amid, purpose, secret, strlen(secret), arena, &sealed, err))
+		return -1;
+	key->sealed_secret = sealed;
+	key->secret = NULL;
+	return 0;
+}
+
+static int put_root_key(struct amid *amid, struct meta_batch *batch, const struct account_made *made,
+	struct arena *arena, struct error *err)
+{
+	struct access_key_record key = {
 		.record = { .account = made->id, .region = "", .id = made->access_key_id },
-		.secret = made->secret,
 		.principal_arn = arena_printf(arena, "arn:aws:iam::%s:root", made->id),
 		.principal_id = made->id,
 		.status = "Active",
 		.created = some_timestamp(clock_now_ms()),
 	};
+	if (seal_secret(amid, &key, made->secret, arena, err))
+		return -1;
 	meta_batch_put(batch, &record_access_key, &key);
+	return 0;
 }
 
-struct account_made accounts_plan(
-	struct meta_batch *batch, const char *id, const struct account_plan *plan, struct arena *arena)
+int accounts_plan(struct amid *amid, struct meta_batch *batch, const char *id,
+	const struct account_plan *plan, struct arena *arena, struct account_made *made, struct error *err)
 {
-	struct account_made made = { .id = id ? id : random_account_id(arena) };
-	struct account_record account = { .record = { .account = "", .region = "", .id = made.id },
+	*made = (struct account_made){ .id = id ? id : random_account_id(arena) };
+	struct account_record account = { .record = { .account = "", .region = "", .id = made->id },
 		.name = plan->name,
 		.alias = plan->alias,
 		.email = plan->email,
@@ -69,12 +86,11 @@ struct account_made accounts_plan(
 	if (plan->organization)
 		account.joined = account.created;
 	meta_batch_put(batch, &record_account, &account);
-	if (plan->root_key) {
-		made.access_key_id = random_key_id(arena);
-		made.secret = random_secret(arena);
-		put_root_key(batch, &made, arena);
-	}
-	return made;
+	if (!plan->root_key)
+		return 0;
+	made->access_key_id = random_key_id(arena);
+	made->secret = random_secret(arena);
+	return put_root_key(amid, batch, made, arena, err);
 }
 
 static int write_credentials(struct amid *amid, const char *file, const struct account_made *made,
@@ -92,8 +108,9 @@ static int create_account(struct amid *amid, const char *id, const struct accoun
 {
 	struct arena *arena ARENA_SCOPED = arena_create();
 	struct meta_batch *batch = meta_batch_create(amid->meta, arena);
-	struct account_made made = accounts_plan(batch, id, plan, arena);
-	if (credentials_file && write_credentials(amid, credentials_file, &made, arena, err))
+	struct account_made made;
+	if (accounts_plan(amid, batch, id, plan, arena, &made, err) ||
+		(credentials_file && write_credentials(amid, credentials_file, &made, arena, err)))
 		return -1;
 	return meta_commit(amid->meta, batch, err);
 }
@@ -145,6 +162,24 @@ int accounts_find_operator(
 	return 0;
 }
 
+/* Keys of a version that did not seal. */
+static int seal_old_secrets(struct amid *amid, struct arena *arena, struct error *err)
+{
+	struct meta_rows rows;
+	struct meta_batch *batch = meta_batch_create(amid->meta, arena);
+	if (meta_list(amid->meta, &record_access_key, &(struct meta_query){ 0 }, arena, &rows, err))
+		return -1;
+	for (size_t i = 0; i < rows.count; i++) {
+		struct access_key_record *key = rows.items[i];
+		if (!key->secret)
+			continue;
+		if (seal_secret(amid, key, key->secret, arena, err))
+			return -1;
+		meta_batch_put(batch, &record_access_key, key);
+	}
+	return meta_commit(amid->meta, batch, err);
+}
+
 /* Data of 0.1 do not say which account is the operator's: it is the oldest that is nobody else's. */
 static int name_operator(struct amid *amid, struct arena *arena, struct error *err)
 {
@@ -173,7 +208,7 @@ int accounts_prepare(struct amid *amid, bool *first_start, struct error *err)
 {
 	struct arena *arena ARENA_SCOPED = arena_create();
 	struct meta_rows rows;
-	if (list_accounts(amid, arena, &rows, err))
+	if (list_accounts(amid, arena, &rows, err) || seal_old_secrets(amid, arena, err))
 		return -1;
 	*first_start = !has_account(&rows, ACCOUNT_PLATFORM);
 	const struct account_plan operator_plan = { .name = "root", .is_operator = true, .root_key = true },

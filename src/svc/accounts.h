@@ -31,8 +31,8 @@ struct account_made {
  * Puts a new account with a random id into the batch, for the caller to commit: ERROR_DUPLICATE if the id is taken, then try again. Its networks (accounts_make_networks) come after the commit; if that is not reached, at the
  * next start. `id` NULL: a random one.
  */
-struct account_made accounts_plan(
-	struct meta_batch *batch, const char *id, const struct account_plan *plan, struct arena *arena);
+int accounts_plan(struct amid *amid, struct meta_batch *batch, const char *id,
+	const struct account_plan *plan, struct arena *arena, struct account_made *made, struct error *err);
 /* The default networks of an account in all regions, where they are not there yet. */
 int accounts_make_networks(struct amid *amid, const char *account, struct error *err);
 /* The operator's account; *account NULL: there is none. */

@@ -102,7 +102,8 @@ static int create(struct call *call, const struct account_record *owner, const s
 		return -1;
 	for (int tries = 0;; tries++) {
 		struct meta_batch *batch = meta_batch_create(call->amid->meta, call->arena);
-		made = accounts_plan(batch, NULL, &plan, call->arena);
+		if (accounts_plan(call->amid, batch, NULL, &plan, call->arena, &made, err))
+			return -1;
 		if (plan.organization)
 			meta_batch_expect(batch, &record_account, owner);
 		if (meta_commit(call->amid->meta, batch, err) == 0)
