@@ -10,9 +10,7 @@ static int add_document(struct governing *governing, struct policy_list *list, c
 	struct policy *policy;
 	if (policy_compile(POLICY_IDENTITY, document, strlen(document), &policy, err))
 		return error_prefix(err, "policy %s", name);
-	*ARENA_APPEND(arena, governing->owned.items, governing->owned.count) =
-		(struct policy_named){ policy, name };
-	*ARENA_APPEND(arena, list->items, list->count) = (struct policy_named){ policy, name };
+	governing_take(governing, list, policy, name, arena);
 	return 0;
 }
 

@@ -111,7 +111,7 @@ struct table_row {
 #define ARN(type, member) { RULE_ARN, RESOURCE_##type, member }
 #define NEW(type) { RULE_NEW, RESOURCE_##type }
 #define NEW_NAMED(type, member) { RULE_NEW_NAMED, RESOURCE_##type, member }
-#define TAGGED(member) { RULE_TAGGED, .member = member }
+#define TAGGED(path) { RULE_TAGGED, .member = path }
 #define EVERY { RULE_EVERY }
 #define FREE { RULE_FREE }
 #define BY_HANDLER { RULE_BY_HANDLER }
@@ -224,6 +224,9 @@ int governing_collect(struct amid *amid, const struct principal *principal, stru
 /* Adds the keys that the policies of a list ask for. */
 void governing_add_keys(
 	struct governing *governing, const struct policy_list *list, struct arena *arena);
+/* Adds a policy to a list; the governing has one count of it from now on. */
+void governing_take(struct governing *governing, struct policy_list *list, struct policy *policy,
+	const char *name, struct arena *arena);
 void governing_release(struct governing *governing);
 #define GOVERNING_SCOPED __attribute__((cleanup(governing_release)))
 

@@ -26,3 +26,80 @@ void governing_add_keys(struct governing *governing, const struct policy_list *l
 			add_key(&governing->keys, names[j], arena);
 	}
 }
+
+static void append(struct policy_list *list, const struct policy_named *named, struct arena *arena)
+{
+	struct policy_named *items = (struct policy_named *)list->items; /* made here */
+	*ARENA_APPEND(arena, items, list->count) = *named;
+	list->items = items;
+}
+
+void governing_take(struct governing *governing, struct policy_list *list, struct policy *policy,
+	const char *name, struct arena *arena)
+{
+	const struct policy_named named = { policy, name };
+	append(&governing->owned, &named, arena);
+	append(list, &named, arena);
+}
+
+void governing_release(struct governing *governing)
+{
+	for (size_t i = 0; i < governing->owned.count; i++)
+		policy_release(governing->owned.items[i].policy);
+}
+
+/* ---- the organization's ---- */
+
+static int add_organization_policy(struct amid *amid, const char *id, struct arena *arena,
+	struct governing *governing, struct policy_list *list, struct error *err)
+{
+	struct organization_policy_record *record;
+	struct policy *policy;
+	if (meta_get_any(amid->meta, &record_organization_policy, NULL, id, arena, &record, err))
+		return -1;
+	if (!record)
+		return error_set(err, ERROR_INTERNAL, "there is no service control policy %s", id);
+	if (policy_compile(POLICY_ORGANIZATION, record->document, strlen(record->document), &policy, err))
+		return error_prefix(err, "service control policy %s", id);
+	governing_take(governing, list, policy, id, arena);
+	return 0;
+}
+
+/* One list a level; none for the management account, which they do not restrict. */
+static int collect_organization(struct amid *amid, const char *account, struct arena *arena,
+	struct governing *governing, struct error *err)
+{
+	struct organization_path path;
+	if (organizations_path(amid, account, arena, &path, err))
+		return -1;
+	if (!path.id || strcmp(path.management_account, account) == 0)
+		return 0;
+	struct policy_list *lists = arena_alloc_array(arena, path.level_count, sizeof *lists);
+	for (size_t i = 0; i < path.level_count; i++) {
+		for (size_t j = 0; j < path.levels[i].policies.count; j++)
+			if (add_organization_policy(amid, path.levels[i].policies.items[j], arena, governing,
+				    &lists[i], err))
+				return -1;
+		governing_add_keys(governing, &lists[i], arena);
+	}
+	governing->set.organization = lists;
+	governing->set.organization_count = path.level_count;
+	return 0;
+}
+
+int governing_collect(struct amid *amid, const struct principal *principal, struct arena *arena,
+	struct governing *governing, struct error *err)
+{
+	if (collect_organization(amid, principal->account, arena, governing, err))
+		return -1;
+	if (principal->type == PRINCIPAL_ROOT) {
+		governing->unrestricted = governing->set.organization_count == 0;
+		return 0;
+	}
+	if (governing_collect_identity(amid, principal, arena, governing, err))
+		return -1;
+	governing_add_keys(governing, &governing->set.identity, arena);
+	governing_add_keys(governing, &governing->set.boundary, arena);
+	governing_add_keys(governing, &governing->set.session, arena);
+	return 0;
+}
