@@ -112,9 +112,9 @@ static const char *encode(const struct asking *asking, const struct policy_reque
 	if (keys_context_all(asking, &context, &count, &failed))
 		log_warning("denial-incomplete", "message=\"%s\"", failed.message);
 	char *text = describe_text(asking, request, result, context, count);
-	char *sealed = NULL;
-	if (text && authorize_message_seal(asking->amid, text, asking->arena, &sealed, &failed))
-		log_warning("denial-not-encoded", "message=\"%s\"", failed.message);
+	const char *sealed = text
+		? authorize_message_seal(asking->amid, asking->principal->account, text, asking->arena)
+		: NULL;
 	free(text);
 	return sealed;
 }
