@@ -18,8 +18,8 @@ static int deny(const struct call *call, const char *action, const char *role_ar
 }
 
 /* The account and the name in "arn:aws:iam::ACCOUNT:role/PATH/NAME". */
-static int parse_arn(const char *arn, struct arena *arena, const char **account, const char **name,
-	struct error *err)
+static int parse_arn(
+	const char *arn, struct arena *arena, const char **account, const char **name, struct error *err)
 {
 	static const char prefix[] = "arn:aws:iam::", kind[] = ":role/";
 	const char *at = arn + sizeof prefix - 1, *slash = strrchr(arn, '/');
@@ -40,7 +40,7 @@ static const char *arn_of(const struct iam_role_record *role, struct arena *aren
 /* *role is NULL if there is none of exactly that ARN, or its account is suspended. */
 static int find_role(struct call *call, const char *arn, struct iam_role_record **role, struct error *err)
 {
-	const char *account, *name;
+	const char *account = NULL, *name = NULL;
 	struct meta_rows rows;
 	struct account_record *owner;
 	*role = NULL;
@@ -68,8 +68,7 @@ struct context {
 	struct arena *arena;
 };
 
-static void add_values(
-	struct context *context, const char *name, const char *const *values, size_t count)
+static void add_values(struct context *context, const char *name, const char *const *values, size_t count)
 {
 	*ARENA_APPEND(context->arena, context->keys, context->count) =
 		(struct policy_context_key){ .name = name, .values = values, .value_count = count };

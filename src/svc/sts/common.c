@@ -12,7 +12,7 @@
 enum {
 	POLICY_ARNS_MAX = 10,
 	POLICY_SIZE_MAX = 2048,
-	TAGS_MAX = 50, /* inherited ones included */
+	TAGS_MAX = 50,    /* inherited ones included */
 	PACKED_MAX = 8192 /* bytes of policies, ARNs and tags: a token then still fits into a header */
 };
 
@@ -63,8 +63,7 @@ static int take_policy(const char *document, struct principal *session, struct a
 }
 
 /* Those of AWS are known to whoever evaluates them; one that is not there allows nothing. */
-static int check_policy_arn(
-	struct call *call, const char *arn, const char *account, struct error *err)
+static int check_policy_arn(struct call *call, const char *arn, const char *account, struct error *err)
 {
 	struct meta_rows rows;
 	struct meta_query query = { .account = account, .index = "arn", .value = arn };
@@ -89,8 +88,8 @@ static int take_policy_arns(struct call *call, const struct sts_policyDescriptor
 	for (size_t i = 0; i < list->count; i++) {
 		arns[i] = list->items[i].arn;
 		if (!arns[i])
-			return error_set(err, ERROR_VALIDATION_QUERY, "PolicyArns.member.%zu.arn is missing",
-				i + 1);
+			return error_set(
+				err, ERROR_VALIDATION_QUERY, "PolicyArns.member.%zu.arn is missing", i + 1);
 		if (check_policy_arn(call, arns[i], session->account, err))
 			return -1;
 		*packed += strlen(arns[i]);
@@ -108,8 +107,8 @@ static struct principal_tag *find_tag(struct principal_tag *tags, size_t count, 
 	return NULL;
 }
 
-static int mark_transitive(const struct sts_tagKeyListType *keys, struct principal_tag *tags, size_t count,
-	struct error *err)
+static int mark_transitive(
+	const struct sts_tagKeyListType *keys, struct principal_tag *tags, size_t count, struct error *err)
 {
 	for (size_t i = 0; keys && i < keys->count; i++) {
 		struct principal_tag *tag = find_tag(tags, count, keys->items[i]);

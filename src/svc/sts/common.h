@@ -7,7 +7,8 @@
 
 enum {
 	STS_HOUR = 3600,
-	STS_TOKEN_SECONDS = 12 * 3600, /* of GetSessionToken and GetFederationToken, unless asked for otherwise */
+	STS_TOKEN_SECONDS =
+		12 * 3600, /* of GetSessionToken and GetFederationToken, unless asked for otherwise */
 };
 
 /* Whether `text` is made of letters, digits and _+=,.@- only, as names of sessions are. ERROR_VALIDATION_QUERY names the parameter. */

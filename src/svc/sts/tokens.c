@@ -45,6 +45,6 @@ int sts_get_federation_token(struct call *call, const struct sts_GetFederationTo
 	result->federated_user = arena_alloc(call->arena, sizeof *result->federated_user);
 	*result->federated_user =
 		(struct sts_FederatedUser){ .federated_user_id = session.id, .arn = session.arn };
-	return sts_give_credentials(call, &session, seconds_of(call, request->duration_seconds),
-		&result->credentials, err);
+	return sts_give_credentials(
+		call, &session, seconds_of(call, request->duration_seconds), &result->credentials, err);
 }
