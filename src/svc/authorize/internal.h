@@ -124,7 +124,8 @@ struct table {
 	const struct table_row *rows; /* in order of name */
 	size_t count;
 };
-extern const struct table table_ec2, table_ebs, table_rbin, table_sts, table_iam;
+extern const struct table table_ec2, table_ebs, table_rbin, table_sts, table_iam, table_kms, table_organizations,
+	table_cloudtrail;
 /* NULL: the service has no table. */
 const struct table *table_of_service(const char *service);
 /* NULL: none. */
@@ -147,6 +148,7 @@ char *target_make_arn(
 	struct call *call, enum resource_type type, const char *region, const char *owner, const char *id);
 
 int target_find_launch(struct target_list *list, struct error *err);
+int target_find_copied_image(struct target_list *list, struct error *err);
 int target_find_copied_snapshot(struct target_list *list, struct error *err);
 int target_find_new_volume(struct target_list *list, struct error *err);
 int target_find_new_snapshot(struct target_list *list, struct error *err);

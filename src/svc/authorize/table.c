@@ -43,7 +43,15 @@ static const struct table_row sts_rows[] = {
 };
 const struct table table_sts = { "sts", "sts", sts_rows, sizeof sts_rows / sizeof *sts_rows };
 
-static const struct table *const tables[] = { &table_ec2, &table_ebs, &table_rbin, &table_sts, &table_iam };
+static const struct table_row cloudtrail_rows[] = {
+	ROW(LookupEvents, EVERY),
+};
+const struct table table_cloudtrail = {
+	"cloudtrail", "cloudtrail", cloudtrail_rows, sizeof cloudtrail_rows / sizeof *cloudtrail_rows
+};
+
+static const struct table *const tables[] = { &table_ec2, &table_ebs, &table_rbin, &table_sts, &table_iam,
+	&table_kms, &table_organizations, &table_cloudtrail };
 
 const struct table *table_of_service(const char *service)
 {

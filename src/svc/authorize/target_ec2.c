@@ -12,16 +12,29 @@
 #include "base/text.h"
 #include "base/banned.h"
 
+/* The source of a copy, in its own region. */
+static int add_source(struct target_list *list, enum resource_type type, const char *member)
+{
+	const struct shape *shape = list->operation->shape->input;
+	struct call *call = list->call;
+	const char *id = walk_text(shape, list->input, member, call->arena);
+	const char *region = walk_text(shape, list->input, "SourceRegion", call->arena);
+	if (!id)
+		return 0;
+	struct target *target = target_add(list, type, id, NULL);
+	target->region = region;
+	target->arn = target_make_arn(call, type, region, NULL, id);
+	return 0;
+}
+
 int target_find_copied_snapshot(struct target_list *list, struct error *err)
 {
-	const struct ec2_CopySnapshotRequest *request = list->input;
-	if (!request->source_snapshot_id)
-		return 0;
-	struct target *target = target_add(list, RESOURCE_SNAPSHOT, request->source_snapshot_id, NULL);
-	target->region = request->source_region;
-	target->arn = target_make_arn(
-		list->call, RESOURCE_SNAPSHOT, request->source_region, NULL, request->source_snapshot_id);
-	return 0;
+	return add_source(list, RESOURCE_SNAPSHOT, "SourceSnapshotId");
+}
+
+int target_find_copied_image(struct target_list *list, struct error *err)
+{
+	return add_source(list, RESOURCE_IMAGE, "SourceImageId");
 }
 
 int target_find_new_volume(struct target_list *list, struct error *err)
