@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "base/text.h"
+#include "svc/accounts.h"
 #include "svc/authorize/internal.h"
 #include "base/banned.h"
 
@@ -53,11 +54,13 @@ static bool passes_unknown(const struct call *call)
 		strcmp(call->account, ACCOUNT_ANY) == 0;
 }
 
-static int check_targets(const struct target_list *list, const struct governing *governing, struct error *err)
+int targets_decide(
+	struct target_list *list, const struct governing *governing, struct refusal *refusal, struct error *err)
 {
 	struct call *call = list->call;
+	*refusal = (struct refusal){ 0 };
 	for (size_t i = 0; i < list->count; i++) {
-		struct asking asking = {
+		refusal->asking = (struct asking){
 			.amid = call->amid,
 			.arena = call->arena,
 			.principal = call->principal,
@@ -65,18 +68,17 @@ static int check_targets(const struct target_list *list, const struct governing 
 			.list = list,
 			.target = &list->items[i],
 		};
-		struct policy_request request;
-		struct policy_result result;
-		if (decide(&asking, governing, list->items[i].action, list->items[i].arn, &request, &result,
-			    err))
+		if (decide(&refusal->asking, governing, list->items[i].action, list->items[i].arn,
+			    &refusal->request, &refusal->result, err))
 			return -1;
-		if (result.decision != POLICY_ALLOWED)
-			return denial_set(&asking, &request, &result, err);
+		if (refusal->result.decision != POLICY_ALLOWED)
+			return 0;
 	}
+	refusal->asking.target = NULL;
 	return 0;
 }
 
-static int find_targets(struct call *call, const void *input, struct target_list *list, struct error *err)
+int targets_find(struct call *call, const void *input, struct target_list *list, struct error *err)
 {
 	const char *operation = call->operation->shape->name;
 	const struct table *table = table_of_service(call->service->name);
@@ -100,9 +102,22 @@ int authorize_call(struct call *call, const void *input, struct error *err)
 		return -1;
 	if (governing.unrestricted)
 		return 0;
-	if (find_targets(call, input, &list, err))
+	struct refusal refusal;
+	if (targets_find(call, input, &list, err) || targets_decide(&list, &governing, &refusal, err))
 		return -1;
-	return check_targets(&list, &governing, err);
+	return refusal.asking.target ? denial_set(&refusal.asking, &refusal.request, &refusal.result, err) : 0;
+}
+
+int authorize_is_operator(struct call *call, bool *is_operator, struct error *err)
+{
+	struct account_record *account;
+	*is_operator = call->amid->config->auth_any;
+	if (*is_operator || call->principal->type != PRINCIPAL_ROOT)
+		return 0;
+	if (accounts_find_operator(call->amid, call->arena, &account, err))
+		return -1;
+	*is_operator = account && strcmp(account->record.id, call->account) == 0;
+	return 0;
 }
 
 static void add_resource_policies(

@@ -236,6 +236,19 @@ void governing_release(struct governing *governing);
 int governing_collect_identity(struct amid *amid, const struct principal *principal, struct arena *arena,
 	struct governing *governing, struct error *err);
 
+/* ---- deciding (authorize.c) ---- */
+
+/* The first of a call's targets that is refused; target NULL: all are allowed. */
+struct refusal {
+	struct asking asking;
+	struct policy_request request;
+	struct policy_result result;
+};
+int targets_decide(struct target_list *list, const struct governing *governing, struct refusal *refusal,
+	struct error *err);
+/* Finds the targets of a call by its operation's row. */
+int targets_find(struct call *call, const void *input, struct target_list *list, struct error *err);
+
 /* ---- denials (denial.c) ---- */
 
 /* Sets the error that the caller is answered, in the words of the service; returns -1. */
