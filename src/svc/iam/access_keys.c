@@ -8,17 +8,19 @@
 
 #include "base/clock.h"
 #include "base/text.h"
+#include "svc/secret.h"
 #include "base/banned.h"
 
 enum { SECRET_SIZE = 30 /* bytes; 40 letters of Base64 */ };
 
-/* The one place that decides how a secret lies in the database. */
 static int seal_secret(
 	struct call *call, const char *secret, struct access_key_record *key, struct error *err)
 {
-	(void)call;
-	(void)err;
-	key->secret = secret;
+	char *sealed;
+	const char *purpose = arena_printf(call->arena, "access-key:%s", key->record.id);
+	if (secret_seal(call->amid, purpose, secret, strlen(secret), call->arena, &sealed, err))
+		return -1;
+	key->sealed_secret = sealed;
 	return 0;
 }
 
