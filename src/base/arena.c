@@ -115,8 +115,7 @@ void *arena_alloc(struct arena *arena, size_t size)
 void arena_defer(struct arena *arena, void (*release)(void *object), void *object)
 {
 	struct deferred *deferred = arena_alloc(arena, sizeof *deferred);
-	*deferred =
-		(struct deferred){ .next = arena->deferred, .release = release, .object = object };
+	*deferred = (struct deferred){ .next = arena->deferred, .release = release, .object = object };
 	arena->deferred = deferred;
 }
 

@@ -5,12 +5,12 @@
 #include <stdint.h>
 
 struct iam_managed_policy {
-	const char *name;        /* "AmazonEC2FullAccess" */
-	const char *path;        /* "/", "/service-role/", "/job-function/", "/aws-service-role/" */
-	const char *arn;         /* "arn:aws:iam::aws:policy/AmazonEC2FullAccess" */
-	const char *id;          /* "ANPA..." */
+	const char *name; /* "AmazonEC2FullAccess" */
+	const char *path; /* "/", "/service-role/", "/job-function/", "/aws-service-role/" */
+	const char *arn;  /* "arn:aws:iam::aws:policy/AmazonEC2FullAccess" */
+	const char *id;   /* "ANPA..." */
 	const char *description;
-	const char *version;     /* of the one version there is */
+	const char *version; /* of the one version there is */
 	const char *document;
 	int64_t created_ms;
 };

@@ -64,7 +64,8 @@ uint32_t policies_counter_of(const char *kind, const char *account, const char *
 	return (uint32_t)((hash ^ hash >> 32) % POLICIES_COUNTERS);
 }
 
-static void raise_counter(struct iam_policies *policies, const char *kind, const char *account, const char *id)
+static void raise_counter(
+	struct iam_policies *policies, const char *kind, const char *account, const char *id)
 {
 	atomic_fetch_add(&policies->counters[policies_counter_of(kind, account, id)], 1);
 }
@@ -181,8 +182,8 @@ static const char *session_key(const struct principal *principal, struct arena *
 		digest_stream_add(&stream, principal->session_policy_arns[i],
 			strlen(principal->session_policy_arns[i]) + 1);
 	digest_stream_end(&stream, &digest);
-	return arena_printf(arena, "session/%s/%s", principal->account,
-		text_hex(digest.bytes, sizeof digest.bytes, hex));
+	return arena_printf(
+		arena, "session/%s/%s", principal->account, text_hex(digest.bytes, sizeof digest.bytes, hex));
 }
 
 int iam_policies_collect(struct amid *amid, const struct principal *principal, struct arena *arena,

@@ -46,8 +46,7 @@ static void depend(struct maker *maker, struct dependency dependency)
 static int read_record(struct maker *maker, const struct record_kind *kind, const char *id, void *record)
 {
 	depend(maker, counter_now(maker, kind->name, id));
-	return meta_get(
-		maker->amid->meta, kind, maker->account, "", id, maker->scratch, record, maker->err);
+	return meta_get(maker->amid->meta, kind, maker->account, "", id, maker->scratch, record, maker->err);
 }
 
 /* A list of the bundle that policies are added to. */
@@ -60,8 +59,7 @@ static int add_document(struct maker *maker, struct target target, const char *d
 {
 	struct arena *arena = maker->bundle->arena;
 	struct policy *policy;
-	if (iam_policies_compile(
-		    maker->amid->iam_policies, POLICY_IDENTITY, document, &policy, maker->err)) {
+	if (iam_policies_compile(maker->amid->iam_policies, POLICY_IDENTITY, document, &policy, maker->err)) {
 		maker->err->code = ERROR_INTERNAL; /* it was compiled before it was stored */
 		return error_prefix(maker->err, "policy %s", name);
 	}

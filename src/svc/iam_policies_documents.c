@@ -47,8 +47,7 @@ void policies_documents_close(struct iam_policies *policies)
 static struct document **find_document(
 	struct iam_policies *policies, enum policy_kind kind, const struct digest *digest)
 {
-	struct document **place =
-		&policies->documents[(digest->bytes[0] | digest->bytes[1] << 8) % BUCKETS];
+	struct document **place = &policies->documents[(digest->bytes[0] | digest->bytes[1] << 8) % BUCKETS];
 	while (*place && ((*place)->kind != kind || !digest_equal(&(*place)->digest, digest)))
 		place = &(*place)->next;
 	return place;
@@ -72,9 +71,8 @@ static void store(struct iam_policies *policies, enum policy_kind kind, const st
 	struct document **place = find_document(policies, kind, digest);
 	if (!*place) {
 		*place = memory_alloc(sizeof **place);
-		**place = (struct document){
-			.digest = *digest, .kind = kind, .policy = policy_retain(policy)
-		};
+		**place =
+			(struct document){ .digest = *digest, .kind = kind, .policy = policy_retain(policy) };
 		policies->document_count++;
 	}
 	pthread_mutex_unlock(&policies->documents_lock);

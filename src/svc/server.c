@@ -13,6 +13,7 @@
 
 #include "api/ebs.h"
 #include "api/ec2.h"
+#include "api/iam.h"
 #include "api/kms.h"
 #include "api/rbin.h"
 #include "api/sts.h"
@@ -24,6 +25,7 @@
 #include "svc/control/control.h"
 #include "svc/ebs/upload.h"
 #include "svc/extra.h"
+#include "svc/iam_policies.h"
 #include "svc/imds/imds.h"
 #include "svc/scrub.h"
 #include "svc/secret.h"
@@ -37,8 +39,8 @@ struct server {
 	bool first_start;
 };
 
-static const struct service *const services[] = { &ec2_service, &ebs_service, &kms_service, &rbin_service,
-	&sts_service, NULL };
+static const struct service *const services[] = { &ec2_service, &ebs_service, &iam_service, &kms_service,
+	&rbin_service, &sts_service, NULL };
 
 static int lock_data(struct server *server, struct error *err)
 {
@@ -173,6 +175,7 @@ static int open_parts(struct server *server, struct error *err)
 {
 	struct amid *amid = &server->amid;
 	const char *data = amid->config->data;
+	amid->iam_policies = iam_policies_open();
 	pthread_mutex_init(&amid->network_lock, NULL);
 	for (unsigned i = 0; i < AMID_OFFLINE_LOCKS; i++)
 		pthread_mutex_init(&amid->offline_locks[i], NULL);
@@ -267,6 +270,7 @@ void server_close(struct server *server)
 	for (unsigned i = 0; i < amid->region_count; i++)
 		store_close(amid->regions[i].store);
 	meta_close(amid->meta);
+	iam_policies_close(amid->iam_policies);
 	secrets_close(amid->secrets);
 	if (amid->runtime_folder)
 		remove_empty_runtime_folder(amid->runtime_folder);

@@ -24,11 +24,20 @@ static int seal_secret(
 	return 0;
 }
 
-int iam_keys_of(struct call *call, const char *user, struct meta_rows *keys, struct error *err)
+int iam_keys_of(
+	struct call *call, const struct iam_user_record *user, struct meta_rows *keys, struct error *err)
 {
-	struct meta_query query = { .account = call->account, .region = "", .index = "user", .value = user };
+	struct meta_rows rows = { 0 };
+	struct meta_query query = {
+		.account = call->account, .region = "", .index = "user", .value = user->name
+	};
 	*keys = (struct meta_rows){ 0 };
-	return meta_list(call->amid->meta, &record_access_key, &query, call->arena, keys, err);
+	if (meta_list(call->amid->meta, &record_access_key, &query, call->arena, &rows, err))
+		return -1;
+	for (size_t i = 0; i < rows.count; i++) /* names are used again, ids are not */
+		if (text_equal(((struct access_key_record *)rows.items[i])->principal_id, user->record.id))
+			*ARENA_APPEND(call->arena, keys->items, keys->count) = rows.items[i];
+	return 0;
 }
 
 static int keys_of_root(struct call *call, struct meta_rows *keys, struct error *err)
@@ -44,26 +53,21 @@ static int keys_of_root(struct call *call, struct meta_rows *keys, struct error 
 static int keys_of(
 	struct call *call, const struct iam_user_record *user, struct meta_rows *keys, struct error *err)
 {
-	return user ? iam_keys_of(call, user->name, keys, err) : keys_of_root(call, keys, err);
+	return user ? iam_keys_of(call, user, keys, err) : keys_of_root(call, keys, err);
 }
 
-int iam_rename_keys(struct call *call, const char *name, const struct iam_entity *user,
-	struct meta_batch *batch, struct error *err)
+void iam_rename_keys(struct call *call, const struct meta_rows *keys, const struct iam_entity *user,
+	struct meta_batch *batch)
 {
-	struct meta_rows keys;
-	if (iam_keys_of(call, name, &keys, err))
-		return -1;
-	for (size_t i = 0; i < keys.count; i++) {
-		struct access_key_record *key = keys.items[i];
+	for (size_t i = 0; i < keys->count; i++) {
+		struct access_key_record *key = keys->items[i];
 		key->user = *user->name;
 		key->principal_arn = iam_arn(call, user);
 		meta_batch_put(batch, &record_access_key, key);
 	}
-	return 0;
 }
 
-static void describe_owner(
-	struct call *call, struct iam_user_record *user, struct access_key_record *key)
+static void describe_owner(struct call *call, struct iam_user_record *user, struct access_key_record *key)
 {
 	if (user) {
 		struct iam_entity entity = iam_entity_of(&iam_users, user);
@@ -162,7 +166,7 @@ static int find_key(struct call *call, const char *user_name, const char *id, st
 	if (iam_find_user_or_caller(call, user_name, &user, err) ||
 		meta_get(call->amid->meta, &record_access_key, call->account, "", id, call->arena, key, err))
 		return -1;
-	if (*key && text_equal((*key)->user, user ? user->name : NULL))
+	if (*key && text_equal((*key)->principal_id, user ? user->record.id : call->account))
 		return 0;
 	return error_set(err, ERROR_NO_SUCH_ENTITY, "The Access Key with id %.128s cannot be found.", id);
 }

@@ -22,8 +22,8 @@ int iam_check_modifiable(const struct iam_entity *entity, struct error *err)
 int iam_check_bare(const struct iam_entity *entity, struct error *err)
 {
 	if (entity->attached_policies->count)
-		return error_set(err, ERROR_DELETE_CONFLICT,
-			"Cannot delete entity, must detach all policies first.");
+		return error_set(
+			err, ERROR_DELETE_CONFLICT, "Cannot delete entity, must detach all policies first.");
 	if (entity->inline_policies->count)
 		return error_set(
 			err, ERROR_DELETE_CONFLICT, "Cannot delete entity, must delete policies first.");
@@ -54,21 +54,20 @@ static void touch_policy(struct meta_batch *batch, const struct iam_policy *poli
 static size_t find_attached(const struct iam_entity *entity, const char *arn)
 {
 	size_t i = 0;
-	while (i < entity->attached_policies->count &&
-		strcmp(entity->attached_policies->items[i], arn) != 0)
+	while (i < entity->attached_policies->count && strcmp(entity->attached_policies->items[i], arn) != 0)
 		i++;
 	return i;
 }
 
 static const char *quota_name(const struct iam_entity *entity)
 {
-	return entity->kind == &iam_users ? "PoliciesPerUser"
+	return entity->kind == &iam_users     ? "PoliciesPerUser"
 		: entity->kind == &iam_groups ? "PoliciesPerGroup"
 					      : "PoliciesPerRole";
 }
 
-static int attach(struct call *call, const struct iam_kind *kind, const char *name, const char *arn,
-	struct error *err)
+static int attach(
+	struct call *call, const struct iam_kind *kind, const char *name, const char *arn, struct error *err)
 {
 	struct iam_entity entity;
 	struct iam_policy policy;
@@ -89,8 +88,8 @@ static int attach(struct call *call, const struct iam_kind *kind, const char *na
 	return iam_commit(call, batch, err);
 }
 
-static int detach(struct call *call, const struct iam_kind *kind, const char *name, const char *arn,
-	struct error *err)
+static int detach(
+	struct call *call, const struct iam_kind *kind, const char *name, const char *arn, struct error *err)
 {
 	struct iam_entity entity;
 	if (iam_find(call, kind, name, &entity, err) || iam_check_modifiable(&entity, err))
@@ -197,8 +196,8 @@ int iam_set_boundary(struct call *call, struct iam_entity *entity, const char *a
 	return 0;
 }
 
-static int put_boundary(struct call *call, const struct iam_kind *kind, const char *name, const char *arn,
-	struct error *err)
+static int put_boundary(
+	struct call *call, const struct iam_kind *kind, const char *name, const char *arn, struct error *err)
 {
 	struct iam_entity entity;
 	struct meta_batch *batch = iam_batch(call);
@@ -228,7 +227,8 @@ static int delete_boundary(
 		struct iam_Put##Kind##PermissionsBoundaryResult *result, struct error *err) \
 	{ \
 		(void)result; \
-		return put_boundary(call, &iam_##kind##s, request->name, request->permissions_boundary, err); \
+		return put_boundary( \
+			call, &iam_##kind##s, request->name, request->permissions_boundary, err); \
 	} \
 	int iam_delete_##kind##_permissions_boundary(struct call *call, \
 		const struct iam_Delete##Kind##PermissionsBoundaryRequest *request, \

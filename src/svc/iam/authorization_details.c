@@ -32,17 +32,16 @@ static int add_user(struct details *details, struct iam_entity *entity, struct e
 	struct iam_user_record *user = (void *)entity->record;
 	(void)err;
 	*ARENA_APPEND(call->arena, details->result->user_detail_list.items,
-		details->result->user_detail_list.count) =
-		(struct iam_UserDetail){ .path = user->path,
-			.user_name = user->name,
-			.user_id = user->record.id,
-			.arn = iam_arn(call, entity),
-			.create_date = user->created,
-			.user_policy_list = iam_show_inline(call, &user->inline_policies),
-			.group_list = show_groups(details, user),
-			.attached_managed_policies = iam_show_attached(call, &user->attached_policies),
-			.permissions_boundary = iam_show_boundary(call, user->boundary),
-			.tags = iam_show_tags(call, &user->tags) };
+		details->result->user_detail_list.count) = (struct iam_UserDetail){ .path = user->path,
+		.user_name = user->name,
+		.user_id = user->record.id,
+		.arn = iam_arn(call, entity),
+		.create_date = user->created,
+		.user_policy_list = iam_show_inline(call, &user->inline_policies),
+		.group_list = show_groups(details, user),
+		.attached_managed_policies = iam_show_attached(call, &user->attached_policies),
+		.permissions_boundary = iam_show_boundary(call, user->boundary),
+		.tags = iam_show_tags(call, &user->tags) };
 	return 0;
 }
 
@@ -52,27 +51,26 @@ static int add_group(struct details *details, struct iam_entity *entity, struct 
 	struct iam_group_record *group = (void *)entity->record;
 	(void)err;
 	*ARENA_APPEND(call->arena, details->result->group_detail_list.items,
-		details->result->group_detail_list.count) =
-		(struct iam_GroupDetail){ .path = group->path,
-			.group_name = group->name,
-			.group_id = group->record.id,
-			.arn = iam_arn(call, entity),
-			.create_date = group->created,
-			.group_policy_list = iam_show_inline(call, &group->inline_policies),
-			.attached_managed_policies = iam_show_attached(call, &group->attached_policies) };
+		details->result->group_detail_list.count) = (struct iam_GroupDetail){ .path = group->path,
+		.group_name = group->name,
+		.group_id = group->record.id,
+		.arn = iam_arn(call, entity),
+		.create_date = group->created,
+		.group_policy_list = iam_show_inline(call, &group->inline_policies),
+		.attached_managed_policies = iam_show_attached(call, &group->attached_policies) };
 	return 0;
 }
 
-static int show_profiles(struct call *call, const char *role, struct iam_instanceProfileListType *shown,
-	struct error *err)
+static int show_profiles(
+	struct call *call, const char *role, struct iam_instanceProfileListType *shown, struct error *err)
 {
 	struct meta_rows rows;
 	if (iam_list(call, &iam_profiles, "role", role, &rows, err))
 		return -1;
 	shown->set = true;
 	for (size_t i = 0; i < rows.count; i++)
-		if (iam_show_profile(call, rows.items[i],
-			    ARENA_APPEND(call->arena, shown->items, shown->count), err))
+		if (iam_show_profile(
+			    call, rows.items[i], ARENA_APPEND(call->arena, shown->items, shown->count), err))
 			return -1;
 	return 0;
 }

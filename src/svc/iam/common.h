@@ -73,8 +73,8 @@ int iam_list(struct call *call, const struct iam_kind *kind, const char *index, 
 int iam_begin(struct call *call, const struct iam_kind *kind, const char *name, const char *path,
 	void *record, struct error *err);
 /* Gives a thing another name and path; NULL: as it is. */
-int iam_rename(struct call *call, struct iam_entity *entity, const char *name, const char *path,
-	struct error *err);
+int iam_rename(
+	struct call *call, struct iam_entity *entity, const char *name, const char *path, struct error *err);
 
 /* A new id: the prefix and 17 letters and digits. */
 char *iam_make_id(struct arena *arena, const char *prefix);

@@ -31,6 +31,24 @@ int iam_check_document(enum policy_kind kind, const char *document, struct error
 	return 0;
 }
 
+int iam_check_managed_document(const char *document, struct error *err)
+{
+	struct policy *policy;
+	if (iam_check_document(POLICY_IDENTITY, document, err) ||
+		policy_compile(POLICY_IDENTITY, document, strlen(document), &policy, err))
+		return -1;
+	const char *language = policy_language_version(policy);
+	bool current = language && strcmp(language, "2012-10-17") == 0;
+	policy_release(policy);
+	if (!current)
+		return error_set(err, ERROR_MALFORMED_POLICY_DOCUMENT,
+			"Policy document must be version 2012-10-17 or greater.");
+	if (iam_document_size(document) > IAM_POLICY_SIZE)
+		return error_set(
+			err, ERROR_LIMIT_EXCEEDED, "Cannot exceed quota for PolicySize: %d", IAM_POLICY_SIZE);
+	return 0;
+}
+
 size_t iam_document_size(const char *document)
 {
 	size_t size = 0;

@@ -97,8 +97,8 @@ static const char *key_of(struct arena *arena, const char *name)
 	return key;
 }
 
-static int find_key(struct call *call, const struct iam_kind *kind, const char *key, void **record,
-	struct error *err)
+static int find_key(
+	struct call *call, const struct iam_kind *kind, const char *key, void **record, struct error *err)
 {
 	struct meta_rows rows = { 0 };
 	struct meta_query query = {
@@ -123,10 +123,8 @@ int iam_find(struct call *call, const struct iam_kind *kind, const char *name, s
 			return 0;
 	}
 	if (kind == &iam_profiles)
-		return error_set(
-			err, ERROR_NO_SUCH_ENTITY, "Instance Profile %s cannot be found.", name);
-	return error_set(
-		err, ERROR_NO_SUCH_ENTITY, "The %s with name %s cannot be found.", kind->noun, name);
+		return error_set(err, ERROR_NO_SUCH_ENTITY, "Instance Profile %s cannot be found.", name);
+	return error_set(err, ERROR_NO_SUCH_ENTITY, "The %s with name %s cannot be found.", kind->noun, name);
 }
 
 int iam_find_id(struct call *call, const struct iam_kind *kind, const char *id, struct iam_entity *found,
@@ -218,8 +216,8 @@ int iam_begin(struct call *call, const struct iam_kind *kind, const char *name, 
 	return 0;
 }
 
-int iam_rename(struct call *call, struct iam_entity *entity, const char *name, const char *path,
-	struct error *err)
+int iam_rename(
+	struct call *call, struct iam_entity *entity, const char *name, const char *path, struct error *err)
 {
 	if ((name &&
 		    (iam_check_name(entity->kind->parameter, name, err) ||

@@ -52,8 +52,7 @@ static int get_inline(struct call *call, const struct iam_kind *kind, const char
 	const char *policy_name, const char **document, struct error *err)
 {
 	struct iam_entity entity;
-	if (iam_find(call, kind, entity_name, &entity, err) ||
-		iam_check_name("policyName", policy_name, err))
+	if (iam_find(call, kind, entity_name, &entity, err) || iam_check_name("policyName", policy_name, err))
 		return -1;
 	const struct record_inline_policy *policy = find_inline(&entity, policy_name);
 	if (!policy)
@@ -145,9 +144,8 @@ struct iam_policyDetailListType iam_show_inline(
 {
 	struct iam_policyDetailListType shown = { .set = true };
 	for (size_t i = 0; i < policies->count; i++)
-		*ARENA_APPEND(call->arena, shown.items, shown.count) =
-			(struct iam_PolicyDetail){ .policy_name = policies->items[i].name,
-				.policy_document = iam_encode_document(
-					call->arena, policies->items[i].document) };
+		*ARENA_APPEND(call->arena, shown.items,
+			shown.count) = (struct iam_PolicyDetail){ .policy_name = policies->items[i].name,
+			.policy_document = iam_encode_document(call->arena, policies->items[i].document) };
 	return shown;
 }

@@ -53,10 +53,9 @@ int iam_check_path_prefix(const char *prefix, struct error *err)
 int iam_page_open(struct call *call, struct shape_integer max_items, const char *marker, struct page *page,
 	struct error *err)
 {
-	static const struct page_rules rules = { .min = 1,
-		.max = PAGE_MAX,
-		.fallback = PAGE_FALLBACK,
-		.bad_token = ERROR_VALIDATION_QUERY };
+	static const struct page_rules rules = {
+		.min = 1, .max = PAGE_MAX, .fallback = PAGE_FALLBACK, .bad_token = ERROR_VALIDATION_QUERY
+	};
 	return page_open(call, call->amid->token_key, &rules, max_items, marker, page, err);
 }
 

@@ -24,6 +24,8 @@ int iam_find_own_policy(
 
 /* Whether a document is one that IAM takes; `kind` is what it is for. */
 int iam_check_document(enum policy_kind kind, const char *document, struct error *err);
+/* The same of a managed policy, which has a size of its own and the language's later version. */
+int iam_check_managed_document(const char *document, struct error *err);
 /* Its size as quotas count it: without white space. */
 size_t iam_document_size(const char *document);
 
@@ -36,8 +38,8 @@ int iam_check_bare(const struct iam_entity *entity, struct error *err);
 int iam_check_modifiable(const struct iam_entity *entity, struct error *err);
 
 /* Who has a policy: in how many users, groups and roles it is attached, or (boundary) is the boundary. */
-int iam_count_attachments(struct call *call, const char *arn, int64_t *attached, int64_t *boundaries,
-	struct error *err);
+int iam_count_attachments(
+	struct call *call, const char *arn, int64_t *attached, int64_t *boundaries, struct error *err);
 
 struct iam_attachedPoliciesListType iam_show_attached(
 	struct call *call, const struct record_string_list *arns);

@@ -19,7 +19,8 @@ static void add_entity(struct entities *entities, const struct iam_entity *entit
 	struct arena *arena = entities->call->arena;
 	if (entity->kind == &iam_groups)
 		*ARENA_APPEND(arena, result->policy_groups.items, result->policy_groups.count) =
-			(struct iam_PolicyGroup){ .group_name = *entity->name, .group_id = entity->record->id };
+			(struct iam_PolicyGroup){ .group_name = *entity->name,
+				.group_id = entity->record->id };
 	else if (entity->kind == &iam_roles)
 		*ARENA_APPEND(arena, result->policy_roles.items, result->policy_roles.count) =
 			(struct iam_PolicyRole){ .role_name = *entity->name, .role_id = entity->record->id };
@@ -48,7 +49,8 @@ static bool is_wanted(const struct entities *entities, const struct iam_entity *
 		(boundary && !text_equal(usage, "PermissionsPolicy"));
 }
 
-static int add_kind(struct entities *entities, const struct iam_kind *kind, const char *filter, struct error *err)
+static int add_kind(
+	struct entities *entities, const struct iam_kind *kind, const char *filter, struct error *err)
 {
 	struct meta_rows rows;
 	if (entities->request->entity_filter && !text_equal(entities->request->entity_filter, filter))

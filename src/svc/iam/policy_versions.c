@@ -59,11 +59,8 @@ int iam_create_policy_version(struct call *call, const struct iam_CreatePolicyVe
 {
 	struct iam_policy_record *policy;
 	if (iam_find_own_policy(call, request->policy_arn, &policy, err) ||
-		iam_check_document(POLICY_IDENTITY, request->policy_document, err))
+		iam_check_managed_document(request->policy_document, err))
 		return -1;
-	if (iam_document_size(request->policy_document) > IAM_POLICY_SIZE)
-		return error_set(err, ERROR_LIMIT_EXCEEDED, "Cannot exceed quota for PolicySize: %d",
-			IAM_POLICY_SIZE);
 	if (policy->versions.count >= IAM_VERSIONS_MAX)
 		return error_set(err, ERROR_LIMIT_EXCEEDED,
 			"A managed policy can have up to %d versions. Before you create a new version, you must delete an existing version.",
@@ -71,11 +68,10 @@ int iam_create_policy_version(struct call *call, const struct iam_CreatePolicyVe
 	policy->last_version = some_integer(integer_or(policy->last_version, 0) + 1);
 	struct record_policy_version *version =
 		ARENA_APPEND(call->arena, policy->versions.items, policy->versions.count);
-	*version = (struct record_policy_version){
-		.id = arena_printf(call->arena, "v%lld", (long long)policy->last_version.value),
+	*version = (struct record_policy_version){ .id = arena_printf(call->arena, "v%lld",
+							   (long long)policy->last_version.value),
 		.document = request->policy_document,
-		.created = some_timestamp(clock_now_ms() / 1000 * 1000)
-	};
+		.created = some_timestamp(clock_now_ms() / 1000 * 1000) };
 	if (boolean_or(request->set_as_default, false))
 		policy->default_version = version->id;
 	if (store(call, policy, err))
@@ -137,7 +133,8 @@ int iam_list_policy_versions(struct call *call, const struct iam_ListPolicyVersi
 	return 0;
 }
 
-int iam_set_default_policy_version(struct call *call, const struct iam_SetDefaultPolicyVersionRequest *request,
+int iam_set_default_policy_version(struct call *call,
+	const struct iam_SetDefaultPolicyVersionRequest *request,
 	struct iam_SetDefaultPolicyVersionResult *result, struct error *err)
 {
 	struct iam_policy_record *policy;

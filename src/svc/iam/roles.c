@@ -37,7 +37,8 @@ int iam_create_role(struct call *call, const struct iam_CreateRoleRequest *reque
 	struct meta_batch *batch = iam_batch(call);
 	if (request->path && text_starts_with(request->path, IAM_SERVICE_ROLE_PATH))
 		return error_set(err, ERROR_VALIDATION_QUERY,
-			"Roles under the path %s are made by CreateServiceLinkedRole.", IAM_SERVICE_ROLE_PATH);
+			"Roles under the path %s are made by CreateServiceLinkedRole.",
+			IAM_SERVICE_ROLE_PATH);
 	if (iam_begin(call, &iam_roles, request->role_name, request->path, &role, err) ||
 		check_trust_policy(request->assume_role_policy_document, err) ||
 		iam_check_description(request->description, err) ||
@@ -135,8 +136,8 @@ int iam_update_role_description(struct call *call, const struct iam_UpdateRoleDe
 	struct iam_UpdateRoleDescriptionResponse *result, struct error *err)
 {
 	struct iam_entity role;
-	if (update_role(call, request->role_name, request->description, (struct shape_integer){ 0 }, &role,
-		    err))
+	if (update_role(
+		    call, request->role_name, request->description, (struct shape_integer){ 0 }, &role, err))
 		return -1;
 	result->role = arena_alloc(call->arena, sizeof *result->role);
 	*result->role = iam_show_role(call, (void *)role.record);

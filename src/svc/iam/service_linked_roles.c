@@ -59,7 +59,8 @@ int iam_create_service_linked_role(struct call *call,
 	struct iam_entity entity = iam_entity_of(&iam_roles, &role);
 	const char *name;
 	if (!service)
-		return error_set(err, ERROR_INVALID, "%.128s is not the name of a service that has roles of its own here.",
+		return error_set(err, ERROR_INVALID,
+			"%.128s is not the name of a service that has roles of its own here.",
 			request->aws_service_name);
 	if (name_role(call, service, request->custom_suffix, &name, err) ||
 		iam_check_description(request->description, err))

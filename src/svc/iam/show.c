@@ -7,8 +7,7 @@
 
 const char *iam_encode_document(struct arena *arena, const char *document)
 {
-	static const char unreserved[] =
-		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~";
+	static const char unreserved[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~";
 	struct buffer out BUFFER_SCOPED = { 0 };
 	for (const char *c = document; *c; c++) {
 		if (strchr(unreserved, *c))

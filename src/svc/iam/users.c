@@ -58,7 +58,8 @@ int iam_find_user_or_caller(
 	if (iam_find_id(call, &iam_users, caller->id, &entity, err))
 		return -1;
 	if (!entity.record)
-		return error_set(err, ERROR_NO_SUCH_ENTITY, "The user with id %s cannot be found.", caller->id);
+		return error_set(
+			err, ERROR_NO_SUCH_ENTITY, "The user with id %s cannot be found.", caller->id);
 	*user = (void *)entity.record;
 	return 0;
 }
@@ -108,12 +109,14 @@ int iam_update_user(struct call *call, const struct iam_UpdateUserRequest *reque
 	struct iam_UpdateUserResult *result, struct error *err)
 {
 	struct iam_entity user;
+	struct meta_rows keys;
 	struct meta_batch *batch = iam_batch(call);
 	(void)result;
 	if (iam_find(call, &iam_users, request->user_name, &user, err) ||
-		iam_rename(call, &user, request->new_user_name, request->new_path, err) ||
-		iam_rename_keys(call, request->user_name, &user, batch, err))
+		iam_keys_of(call, (void *)user.record, &keys, err) ||
+		iam_rename(call, &user, request->new_user_name, request->new_path, err))
 		return -1;
+	iam_rename_keys(call, &keys, &user, batch);
 	iam_touch(batch, &user);
 	return iam_commit(call, batch, err);
 }
@@ -125,12 +128,12 @@ int iam_delete_user(struct call *call, const struct iam_DeleteUserRequest *reque
 	struct meta_rows keys;
 	(void)result;
 	if (iam_find(call, &iam_users, request->user_name, &entity, err) ||
-		iam_keys_of(call, request->user_name, &keys, err) || iam_check_bare(&entity, err))
+		iam_keys_of(call, (void *)entity.record, &keys, err) || iam_check_bare(&entity, err))
 		return -1;
 	const struct iam_user_record *user = (void *)entity.record;
 	if (keys.count)
-		return error_set(err, ERROR_DELETE_CONFLICT,
-			"Cannot delete entity, must delete access keys first.");
+		return error_set(
+			err, ERROR_DELETE_CONFLICT, "Cannot delete entity, must delete access keys first.");
 	if (user->groups.count)
 		return error_set(err, ERROR_DELETE_CONFLICT,
 			"Cannot delete entity, must remove user from all groups first.");

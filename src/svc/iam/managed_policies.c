@@ -96,8 +96,8 @@ static int count_rows(struct call *call, const struct iam_kind *kind, const char
 	return 0;
 }
 
-int iam_count_attachments(struct call *call, const char *arn, int64_t *attached, int64_t *boundaries,
-	struct error *err)
+int iam_count_attachments(
+	struct call *call, const char *arn, int64_t *attached, int64_t *boundaries, struct error *err)
 {
 	*attached = *boundaries = 0;
 	return count_rows(call, &iam_users, "policy", arn, attached, err) ||
@@ -140,12 +140,9 @@ int iam_create_policy(struct call *call, const struct iam_CreatePolicyRequest *r
 	struct iam_entity entity = iam_entity_of(&iam_policies, &record);
 	struct iam_policy policy;
 	if (iam_begin(call, &iam_policies, request->policy_name, request->path, &record, err) ||
-		iam_check_document(POLICY_IDENTITY, request->policy_document, err) ||
+		iam_check_managed_document(request->policy_document, err) ||
 		iam_add_tags(call, &request->tags, &record.tags, err))
 		return -1;
-	if (iam_document_size(request->policy_document) > IAM_POLICY_SIZE)
-		return error_set(err, ERROR_LIMIT_EXCEEDED, "Cannot exceed quota for PolicySize: %d",
-			IAM_POLICY_SIZE);
 	record.arn = iam_arn(call, &entity);
 	record.description = request->description;
 	record.updated = record.created;
@@ -183,8 +180,7 @@ int iam_delete_policy(struct call *call, const struct iam_DeletePolicyRequest *r
 		iam_count_attachments(call, request->policy_arn, &attached, &boundaries, err))
 		return -1;
 	if (attached + boundaries)
-		return error_set(
-			err, ERROR_DELETE_CONFLICT, "Cannot delete a policy attached to entities.");
+		return error_set(err, ERROR_DELETE_CONFLICT, "Cannot delete a policy attached to entities.");
 	if (policy->versions.count > 1)
 		return error_set(err, ERROR_DELETE_CONFLICT,
 			"This policy has more than one version. Before you delete a policy, you must delete the policy's versions. The default version is deleted with the policy.");
@@ -204,7 +200,8 @@ static int compare_listed(const void *a, const void *b)
 	return strcmp(((const struct listed *)a)->sort, ((const struct listed *)b)->sort);
 }
 
-static void add_listed(struct call *call, const struct iam_policy *policy, struct listed **items, size_t *count)
+static void add_listed(
+	struct call *call, const struct iam_policy *policy, struct listed **items, size_t *count)
 {
 	char *sort = arena_printf(call->arena, "%s/%s", policy->name, policy->managed ? "aws" : "own");
 	for (char *c = sort; *c; c++)
