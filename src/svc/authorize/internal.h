@@ -226,15 +226,8 @@ int governing_collect(struct amid *amid, const struct principal *principal, stru
 /* Adds the keys that the policies of a list ask for. */
 void governing_add_keys(
 	struct governing *governing, const struct policy_list *list, struct arena *arena);
-/* Adds a policy to a list; the governing has one count of it from now on. */
-void governing_take(struct governing *governing, struct policy_list *list, struct policy *policy,
-	const char *name, struct arena *arena);
 void governing_release(struct governing *governing);
 #define GOVERNING_SCOPED __attribute__((cleanup(governing_release)))
-
-/* Identity, boundary and session policies (collect.c). */
-int governing_collect_identity(struct amid *amid, const struct principal *principal, struct arena *arena,
-	struct governing *governing, struct error *err);
 
 /* ---- deciding (authorize.c) ---- */
 

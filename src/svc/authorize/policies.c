@@ -5,6 +5,7 @@
 #include <strings.h>
 
 #include "svc/authorize/internal.h"
+#include "svc/iam_policies.h"
 #include "svc/organization.h"
 #include "base/banned.h"
 
@@ -34,14 +35,6 @@ static void append(struct policy_list *list, const struct policy_named *named, s
 	list->items = items;
 }
 
-void governing_take(struct governing *governing, struct policy_list *list, struct policy *policy,
-	const char *name, struct arena *arena)
-{
-	const struct policy_named named = { policy, name };
-	append(&governing->owned, &named, arena);
-	append(list, &named, arena);
-}
-
 void governing_release(struct governing *governing)
 {
 	for (size_t i = 0; i < governing->owned.count; i++)
@@ -59,9 +52,12 @@ static int add_organization_policy(struct amid *amid, const char *id, struct are
 		return -1;
 	if (!record)
 		return error_set(err, ERROR_INTERNAL, "there is no service control policy %s", id);
-	if (policy_compile(POLICY_ORGANIZATION, record->document, strlen(record->document), &policy, err))
+	if (iam_policies_compile(
+		    amid->iam_policies, POLICY_ORGANIZATION, record->document, &policy, err))
 		return error_prefix(err, "service control policy %s", id);
-	governing_take(governing, list, policy, id, arena);
+	const struct policy_named named = { policy, id };
+	append(&governing->owned, &named, arena);
+	append(list, &named, arena);
 	return 0;
 }
 
@@ -96,7 +92,7 @@ int governing_collect(struct amid *amid, const struct principal *principal, stru
 		governing->unrestricted = governing->set.organization_count == 0;
 		return 0;
 	}
-	if (governing_collect_identity(amid, principal, arena, governing, err))
+	if (iam_policies_collect(amid, principal, arena, &governing->set, err))
 		return -1;
 	governing_add_keys(governing, &governing->set.identity, arena);
 	governing_add_keys(governing, &governing->set.boundary, arena);
