@@ -150,7 +150,7 @@ def everything_on_disk(data):
                     yield path, file.read()
 
 
-def test_no_secret_lies_in_the_data_folder(own_server):
+def test_no_secret_lies_in_the_data_folder(own_server, amid):
     """A copy of the folder without the root key gives nothing away; with it, nothing is lost."""
     kms = own_server.client("kms")
     key = new_key(kms)
@@ -175,14 +175,12 @@ def test_no_secret_lies_in_the_data_folder(own_server):
     assert root_key.stat().st_mode & 0o777 == 0o600
     moved = own_server.data.with_suffix(".root-key")
     root_key.rename(moved)
-    own_server_command = ["serve", "--data", own_server.data, "--listen", "127.0.0.1:0", "--compute", "dry"]
-    from conftest import BUILD
-
-    done = subprocess.run([BUILD / "amid", *own_server_command], capture_output=True, text=True, timeout=60, check=False)
+    serve = [amid, "serve", "--data", own_server.data, "--listen", "127.0.0.1:0", "--compute", "dry"]
+    done = subprocess.run(serve, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 1 and str(root_key) in done.stderr and not root_key.exists()
     root_key.write_bytes(bytes(32))
     root_key.chmod(0o600)
-    done = subprocess.run([BUILD / "amid", *own_server_command], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(serve, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 1 and str(root_key) in done.stderr
     moved.rename(root_key)
     own_server.start()
