@@ -22,6 +22,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "svc/accounts.h"
+#include "svc/authorize/authorize.h"
 #include "svc/control/control.h"
 #include "svc/ebs/upload.h"
 #include "svc/extra.h"
@@ -214,6 +215,7 @@ static int open_door(struct server *server, struct error *err)
 		.services = services,
 		.lookup = accounts_lookup,
 		.lookup_context = &server->amid,
+		.authorize = authorize_call,
 		.used = accounts_note_use,
 		.extra = extra_answer,
 		.extra_context = &server->amid,
