@@ -113,9 +113,9 @@ class Server:
             config=config,
         )
 
-    def send(self, request, service="ec2", region="us-east-1"):
+    def send(self, request, service="ec2", region="us-east-1", key=None):
         """Signs and sends an AWSRequest; (status, body)."""
-        credentials = botocore.credentials.Credentials(*self.credentials())
+        credentials = botocore.credentials.Credentials(*(key or self.credentials()))
         botocore.auth.SigV4Auth(credentials, service, region).add_auth(request)
         prepared = request.prepare()
         body = prepared.body.encode() if isinstance(prepared.body, str) else prepared.body
@@ -125,6 +125,21 @@ class Server:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode()
+
+    def query(self, action, key=None, region="us-east-1", **parameters):
+        """An EC2 query with parameters as they go over the wire, also those that Debian's botocore does not know. The
+        answer's XML, without its name space; an error raises ApiError."""
+        fields = {"Action": action, "Version": "2016-11-15", **{name: str(value) for name, value in parameters.items()}}
+        request = botocore.awsrequest.AWSRequest(
+            "POST",
+            f"{self.endpoint}/",
+            data=urllib.parse.urlencode(fields),
+            headers={"Content-Type": "application/x-www-form-urlencoded; charset=utf-8"},
+        )
+        status, body = self.send(request, region=region, key=key)
+        if status != 200:
+            raise ApiError(status, body)
+        return without_namespace(body)
 
     def reset(self):
         request = botocore.awsrequest.AWSRequest("POST", f"{self.endpoint}/_amid/reset", data=b"")
@@ -238,26 +253,8 @@ def aws(server, tmp_path):
 
 @pytest.fixture
 def raw_call(server):
-    """Sends a signed query with parameters as they go over the wire, also those that Debian's botocore does not know.
-
-    raw_call("DescribeImages", **{"Owner.1": "self"}) is the answer's XML, without its name space; an error raises
-    ApiError.
-    """
-
-    def call(action, **parameters):
-        fields = {"Action": action, "Version": "2016-11-15", **{name: str(value) for name, value in parameters.items()}}
-        request = botocore.awsrequest.AWSRequest(
-            "POST",
-            f"{server.endpoint}/",
-            data=urllib.parse.urlencode(fields),
-            headers={"Content-Type": "application/x-www-form-urlencoded; charset=utf-8"},
-        )
-        status, body = server.send(request)
-        if status != 200:
-            raise ApiError(status, body)
-        return without_namespace(body)
-
-    return call
+    """raw_call("DescribeImages", **{"Owner.1": "self"}): see Server.query."""
+    return server.query
 
 
 def poll(function, timeout=20):

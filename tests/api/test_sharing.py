@@ -13,6 +13,7 @@ from conftest import World
 
 @pytest.fixture
 def root(iam_server):
+    iam_server.query("DisableImageBlockPublicAccess")
     return World(iam_server.client("ec2"))
 
 
