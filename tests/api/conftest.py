@@ -226,14 +226,14 @@ def sts(server):
     return server.client("sts")
 
 
-@pytest.fixture
-def aws(server, tmp_path):
-    """Runs the aws CLI: aws("ec2", "describe-images") is its answer, parsed. A failure raises with what it has written."""
-    key, secret = server.credentials()
+def cli(server, home, key=None):
+    """A function that runs the aws CLI: run("ec2", "describe-images") is its answer, parsed. A failure raises with what
+    it has written."""
+    identity, secret = key or server.credentials()
     environment = {
         "PATH": "/usr/bin:/bin",
-        "HOME": str(tmp_path),
-        "AWS_ACCESS_KEY_ID": key,
+        "HOME": str(home),
+        "AWS_ACCESS_KEY_ID": identity,
         "AWS_SECRET_ACCESS_KEY": secret,
         "AWS_DEFAULT_REGION": "us-east-1",
         "AWS_DEFAULT_OUTPUT": "json",
@@ -249,6 +249,12 @@ def aws(server, tmp_path):
         return json.loads(done.stdout) if done.stdout.strip() else None
 
     return run
+
+
+@pytest.fixture
+def aws(server, tmp_path):
+    """The aws CLI, see cli."""
+    return cli(server, tmp_path)
 
 
 @pytest.fixture

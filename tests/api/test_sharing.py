@@ -1,6 +1,6 @@
-"""What one account sees of another's: public, shared and private images, the platform's owner alias.
+"""What one account sees and uses of another's: public, shared and private images and snapshots, the platform's owner alias.
 
-Signatures count here (--auth iam).
+Signatures count here (--auth iam). The second account is the platform's, as a user of what is shared with it.
 """
 
 import uuid
@@ -8,7 +8,8 @@ import uuid
 import pytest
 from botocore.exceptions import ClientError
 
-from conftest import World
+from conftest import ApiError, World, cli
+from test_ebs_direct import block_of, read, write
 
 
 @pytest.fixture
@@ -133,3 +134,212 @@ def test_resources_of_another_account_are_not_there(root, platform, kind):
             platform.ec2.delete_snapshot(SnapshotId=made)
     with pytest.raises(ClientError, match="NotFound"):
         platform.ec2.create_tags(Resources=[made], Tags=[{"Key": "a", "Value": "b"}])
+
+
+def launch(world, image):
+    return world.ec2.run_instances(ImageId=image, InstanceType="t3.nano", MinCount=1, MaxCount=1)
+
+
+def test_story_of_sharing_with_the_cli(iam_server, root, platform, image, tmp_path):
+    owner, other = cli(iam_server, tmp_path), cli(iam_server, tmp_path, iam_server.credentials("platform"))
+    user = other("sts", "get-caller-identity")["Account"]
+    run = ("ec2", "run-instances", "--image-id", image, "--instance-type", "t3.nano")
+    with pytest.raises(RuntimeError, match="InvalidAMIID.NotFound"):
+        other(*run)
+    owner("ec2", "modify-image-attribute", "--image-id", image, "--launch-permission", f"Add=[{{UserId={user}}}]")
+    instance = other(*run)["Instances"][0]["InstanceId"]
+    owner("ec2", "modify-image-attribute", "--image-id", image, "--launch-permission", f"Remove=[{{UserId={user}}}]")
+    with pytest.raises(RuntimeError, match="InvalidAMIID.NotFound"):
+        other(*run)
+    platform.wait_state(instance, "running")
+    other("ec2", "terminate-instances", "--instance-ids", instance)
+
+
+def test_launch_permission_is_reset(root, platform, image):
+    share(root, image, UserId=account(platform))
+    root.ec2.reset_image_attribute(ImageId=image, Attribute="launchPermission")
+    assert not visible(platform, image)
+
+
+def test_an_account_gives_up_what_is_shared_with_it(root, platform, image):
+    user = account(platform)
+    with pytest.raises(ClientError, match="InvalidAMIID.NotFound"):
+        platform.ec2.cancel_image_launch_permission(ImageId=image)
+    share(root, image, UserId=user)
+    assert platform.ec2.cancel_image_launch_permission(ImageId=image)["Return"] is True
+    assert not visible(platform, image)
+    share(root, image, Group="all")
+    with pytest.raises(ClientError, match="InvalidRequest"):
+        platform.ec2.cancel_image_launch_permission(ImageId=image)
+    with pytest.raises(ClientError, match="InvalidRequest"):
+        root.ec2.cancel_image_launch_permission(ImageId=image)
+
+
+def test_with_whom_else_an_image_is_shared_is_its_owners_business(root, platform, image):
+    share(root, image, UserId=account(platform))
+    share(root, image, UserId="111122223333")
+    assert visible(root, image, ExecutableUsers=["111122223333"])
+    assert not visible(platform, image, ExecutableUsers=["111122223333"])
+    assert visible(platform, image, ExecutableUsers=[account(platform)])
+    with pytest.raises(ClientError, match="AuthFailure"):
+        platform.ec2.describe_image_attribute(ImageId=image, Attribute="launchPermission")
+
+
+ORGANIZATION = "arn:aws:organizations::111122223333:organization/o-abcdefghij"
+UNIT = "arn:aws:organizations::111122223333:ou/o-abcdefghij/ou-root-abcdefgh"
+
+
+def permissions(root, image):
+    return root.ec2.describe_image_attribute(ImageId=image, Attribute="launchPermission")["LaunchPermissions"]
+
+
+def test_permissions_of_organizations_are_kept_and_taken_away(root, platform, image):
+    share(root, image, OrganizationArn=ORGANIZATION)
+    root.ec2.modify_image_attribute(
+        ImageId=image, Attribute="launchPermission", OperationType="add", OrganizationalUnitArns=[UNIT]
+    )
+    assert permissions(root, image) == [{"OrganizationArn": ORGANIZATION}, {"OrganizationalUnitArn": UNIT}]
+    assert not visible(platform, image), "it is in no organization"
+    root.ec2.modify_image_attribute(
+        ImageId=image, LaunchPermission={"Remove": [{"OrganizationArn": ORGANIZATION}, {"OrganizationalUnitArn": UNIT}]}
+    )
+    assert permissions(root, image) == []
+
+
+@pytest.mark.parametrize(
+    "permission",
+    [
+        {"OrganizationArn": "o-abcdefghij"},
+        {"OrganizationArn": UNIT},
+        {"OrganizationalUnitArn": ORGANIZATION},
+        {"OrganizationArn": ORGANIZATION + "/x"},
+        {"OrganizationArn": ORGANIZATION.replace("111122223333", "1")},
+        {"OrganizationArn": ORGANIZATION, "UserId": "111122223333"},
+    ],
+)
+def test_permission_for_no_organization_is_refused(root, image, permission):
+    with pytest.raises(ClientError, match="InvalidAMIAttributeItemValue|InvalidParameterCombination"):
+        share(root, image, **permission)
+    assert permissions(root, image) == []
+
+
+def test_lists_without_an_operation_mean_nothing_beside_the_newer_form(root, image):
+    """Packer sends both."""
+    user = "111122223333"
+    root.ec2.modify_image_attribute(ImageId=image, UserIds=[user], LaunchPermission={"Add": [{"UserId": user}]})
+    assert permissions(root, image) == [{"UserId": user}]
+    with pytest.raises(ClientError, match="MissingParameter"):
+        root.ec2.modify_image_attribute(ImageId=image, UserIds=[user])
+
+
+def test_one_attribute_is_changed_at_a_time(root, image):
+    with pytest.raises(ClientError, match="InvalidParameterCombination"):
+        root.ec2.modify_image_attribute(
+            ImageId=image, Description={"Value": "d"}, LaunchPermission={"Add": [{"UserId": "111122223333"}]}
+        )
+    with pytest.raises(ClientError, match="InvalidParameterCombination"):
+        root.ec2.modify_image_attribute(ImageId=image)
+    root.ec2.modify_image_attribute(ImageId=image, Attribute="description", Value="d")
+    assert (root.shown_image(image)["Description"], permissions(root, image)) == ("d", [])
+
+
+def change_snapshot(root, snapshot, operation, **who):
+    root.ec2.modify_snapshot_attribute(
+        SnapshotId=snapshot, Attribute="createVolumePermission", OperationType=operation, **who
+    )
+
+
+def test_shared_snapshot_is_used_as_long_as_it_is_shared(iam_server, root, platform):
+    root_ebs, ebs = (iam_server.client("ebs", key=iam_server.credentials(name)) for name in ("root", "platform"))
+    snapshot = write(root_ebs, {3: block_of("shared")})
+    user = {"UserIds": [account(platform)]}
+    change_snapshot(root, snapshot, "add", **user)
+    assert platform.ec2.describe_snapshots(RestorableByUserIds=["self"])["Snapshots"][0]["SnapshotId"] == snapshot
+    assert read(ebs, snapshot) == {3: block_of("shared")}
+    volume = platform.volume(SnapshotId=snapshot)
+    image = platform.image(f"of another's {uuid.uuid4().hex}", snapshot)
+    instance = platform.instance(image=image)
+    change_snapshot(root, snapshot, "remove", **user)
+    with pytest.raises(ClientError, match="InvalidSnapshot.NotFound"):
+        platform.ec2.create_volume(AvailabilityZone="us-east-1a", SnapshotId=snapshot)
+    with pytest.raises(ClientError, match="ResourceNotFound"):
+        ebs.list_snapshot_blocks(SnapshotId=snapshot)
+    with pytest.raises(ClientError, match="InvalidSnapshot.NotFound"):
+        launch(platform, image)
+    root.ec2.delete_snapshot(SnapshotId=snapshot)  # somebody else's image does not hold it
+    platform.wait_state(instance, "running")
+    platform.ec2.terminate_instances(InstanceIds=[instance])
+    platform.ec2.deregister_image(ImageId=image)
+    platform.delete_volume(volume)
+
+
+def test_public_snapshot_makes_volumes_and_is_not_read_directly(iam_server, root, platform):
+    root_ebs, ebs = (iam_server.client("ebs", key=iam_server.credentials(name)) for name in ("root", "platform"))
+    snapshot = write(root_ebs, {3: block_of("public")})
+    change_snapshot(root, snapshot, "add", GroupNames=["all"])
+    platform.delete_volume(platform.volume(SnapshotId=snapshot))
+    with pytest.raises(ClientError, match="ResourceNotFound"):
+        ebs.list_snapshot_blocks(SnapshotId=snapshot)
+    root.ec2.delete_snapshot(SnapshotId=snapshot)
+
+
+def test_mapping_of_a_launch_takes_shared_snapshots_only(root, platform, image):
+    share(root, image, UserId=account(platform))
+    snapshot = root.snapshot()
+    data = [{"DeviceName": "/dev/sdf", "Ebs": {"SnapshotId": snapshot}}]
+    with pytest.raises(ClientError, match="InvalidSnapshot.NotFound"):
+        platform.run(image, BlockDeviceMappings=data)
+    change_snapshot(root, snapshot, "add", UserIds=[account(platform)])
+    instance = platform.instance(image=image, BlockDeviceMappings=data)
+    platform.ec2.terminate_instances(InstanceIds=[instance])
+
+
+def access(server, action, **parameters):
+    answer = server.query(f"{action}ImageBlockPublicAccess{'State' if action == 'Get' else ''}", **parameters)
+    return answer.findtext("imageBlockPublicAccessState")
+
+
+@pytest.fixture
+def new_access(iam_server):
+    """The account's setting for images, to be left as it was."""
+    yield lambda action, **parameters: access(iam_server, action, **parameters)
+    access(iam_server, "Disable")
+
+
+def test_blocked_account_makes_nothing_public(root, platform, image, new_access):
+    public = root.image(f"public {uuid.uuid4().hex}")
+    share(root, public, Group="all")
+    blocked = "block-new-sharing"
+    assert new_access("Enable", ImageBlockPublicAccessState=blocked) == new_access("Get") == blocked
+    with pytest.raises(ClientError, match="OperationNotPermitted"):
+        share(root, image, Group="all")
+    share(root, image, UserId="111122223333")
+    assert visible(platform, public) and not visible(platform, image), "what is public stays so"
+    share(root, public, UserId="111122223333")
+    root.ec2.reset_image_attribute(ImageId=public, Attribute="launchPermission")
+    with pytest.raises(ClientError, match="OperationNotPermitted"):
+        share(root, public, Group="all")
+    assert new_access("Disable") == "unblocked"
+    share(root, image, Group="all")
+    assert visible(platform, image)
+    root.ec2.deregister_image(ImageId=public)
+
+
+def test_new_account_is_blocked_by_default(raw_call, world, ec2):
+    assert raw_call("GetImageBlockPublicAccessState").findtext("imageBlockPublicAccessState") == "block-new-sharing"
+    with pytest.raises(ClientError, match="OperationNotPermitted"):
+        ec2.modify_image_attribute(ImageId=world.image(), LaunchPermission={"Add": [{"Group": "all"}]})
+    with pytest.raises(ApiError, match="InvalidParameterValue"):
+        raw_call("EnableImageBlockPublicAccess", ImageBlockPublicAccessState="block-all-sharing")
+
+
+def test_five_public_images_are_the_most(raw_call, world, ec2):
+    raw_call("DisableImageBlockPublicAccess")
+    snapshot = world.snapshot()
+    images = [world.image(f"public {number}", snapshot) for number in range(6)]
+    for image in images[:5]:
+        ec2.modify_image_attribute(ImageId=image, LaunchPermission={"Add": [{"Group": "all"}]})
+    with pytest.raises(ClientError, match="ResourceLimitExceeded"):
+        ec2.modify_image_attribute(ImageId=images[5], LaunchPermission={"Add": [{"Group": "all"}]})
+    ec2.reset_image_attribute(ImageId=images[0], Attribute="launchPermission")
+    ec2.modify_image_attribute(ImageId=images[5], LaunchPermission={"Add": [{"Group": "all"}]})
