@@ -142,17 +142,15 @@ def launch(world, image):
 
 def test_story_of_sharing_with_the_cli(iam_server, root, platform, image, tmp_path):
     owner, other = cli(iam_server, tmp_path), cli(iam_server, tmp_path, iam_server.credentials("platform"))
-    user = other("sts", "get-caller-identity")["Account"]
+    user = account(platform)
     run = ("ec2", "run-instances", "--image-id", image, "--instance-type", "t3.nano")
-    with pytest.raises(RuntimeError, match="InvalidAMIID.NotFound"):
-        other(*run)
     owner("ec2", "modify-image-attribute", "--image-id", image, "--launch-permission", f"Add=[{{UserId={user}}}]")
     instance = other(*run)["Instances"][0]["InstanceId"]
     owner("ec2", "modify-image-attribute", "--image-id", image, "--launch-permission", f"Remove=[{{UserId={user}}}]")
     with pytest.raises(RuntimeError, match="InvalidAMIID.NotFound"):
         other(*run)
     platform.wait_state(instance, "running")
-    other("ec2", "terminate-instances", "--instance-ids", instance)
+    platform.ec2.terminate_instances(InstanceIds=[instance])
 
 
 def test_launch_permission_is_reset(root, platform, image):
