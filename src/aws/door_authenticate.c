@@ -14,34 +14,40 @@ static const struct wording {
 	struct {
 		enum error_code code;
 		const char *message;
-	} as[3];
+	} as[5];
 } wordings[] = {
 	{ ERROR_SIGNATURE_MISMATCH,
 		{ [PROTOCOL_EC2] = { ERROR_AUTH_FAILURE,
 			  "AWS was not able to validate the provided access credentials" },
 			[PROTOCOL_QUERY] = { ERROR_SIGNATURE_MISMATCH, NULL },
-			[PROTOCOL_REST_JSON] = { ERROR_INVALID_SIGNATURE_EXCEPTION, NULL } } },
+			[PROTOCOL_REST_JSON] = { ERROR_INVALID_SIGNATURE_EXCEPTION, NULL },
+			[PROTOCOL_JSON] = { ERROR_INVALID_SIGNATURE_EXCEPTION, NULL } } },
 	{ ERROR_INVALID_CLIENT_TOKEN_ID,
 		{ [PROTOCOL_EC2] = { ERROR_AUTH_FAILURE,
 			  "AWS was not able to validate the provided access credentials" },
 			[PROTOCOL_QUERY] = { ERROR_INVALID_CLIENT_TOKEN_ID, NULL },
-			[PROTOCOL_REST_JSON] = { ERROR_UNRECOGNIZED_CLIENT, NULL } } },
+			[PROTOCOL_REST_JSON] = { ERROR_UNRECOGNIZED_CLIENT, NULL },
+			[PROTOCOL_JSON] = { ERROR_UNRECOGNIZED_CLIENT, NULL } } },
 	{ ERROR_EXPIRED_TOKEN,
 		{ [PROTOCOL_EC2] = { ERROR_REQUEST_EXPIRED, "Request has expired" },
 			[PROTOCOL_QUERY] = { ERROR_EXPIRED_TOKEN, NULL },
-			[PROTOCOL_REST_JSON] = { ERROR_EXPIRED_TOKEN_EXCEPTION, NULL } } },
+			[PROTOCOL_REST_JSON] = { ERROR_EXPIRED_TOKEN_EXCEPTION, NULL },
+			[PROTOCOL_JSON] = { ERROR_EXPIRED_TOKEN_EXCEPTION, NULL } } },
 	{ ERROR_REQUEST_EXPIRED,
 		{ [PROTOCOL_EC2] = { ERROR_REQUEST_EXPIRED, "Request has expired" },
 			[PROTOCOL_QUERY] = { ERROR_SIGNATURE_MISMATCH, NULL },
-			[PROTOCOL_REST_JSON] = { ERROR_INVALID_SIGNATURE_EXCEPTION, NULL } } },
+			[PROTOCOL_REST_JSON] = { ERROR_INVALID_SIGNATURE_EXCEPTION, NULL },
+			[PROTOCOL_JSON] = { ERROR_INVALID_SIGNATURE_EXCEPTION, NULL } } },
 	{ ERROR_MISSING_AUTH_TOKEN,
 		{ [PROTOCOL_EC2] = { ERROR_MISSING_AUTH_TOKEN, NULL },
 			[PROTOCOL_QUERY] = { ERROR_MISSING_AUTH_TOKEN, NULL },
-			[PROTOCOL_REST_JSON] = { ERROR_MISSING_AUTH_TOKEN_EXCEPTION, NULL } } },
+			[PROTOCOL_REST_JSON] = { ERROR_MISSING_AUTH_TOKEN_EXCEPTION, NULL },
+			[PROTOCOL_JSON] = { ERROR_MISSING_AUTH_TOKEN_EXCEPTION, NULL } } },
 	{ ERROR_INCOMPLETE_SIGNATURE,
 		{ [PROTOCOL_EC2] = { ERROR_INCOMPLETE_SIGNATURE, NULL },
 			[PROTOCOL_QUERY] = { ERROR_INCOMPLETE_SIGNATURE, NULL },
-			[PROTOCOL_REST_JSON] = { ERROR_INCOMPLETE_SIGNATURE_EXCEPTION, NULL } } },
+			[PROTOCOL_REST_JSON] = { ERROR_INCOMPLETE_SIGNATURE_EXCEPTION, NULL },
+			[PROTOCOL_JSON] = { ERROR_INCOMPLETE_SIGNATURE_EXCEPTION, NULL } } },
 };
 
 int door_word_error(const struct door_request *request, struct error *err)
@@ -125,5 +131,8 @@ int door_authenticate(struct door_request *request, struct error *err)
 		return door_word_error(request, err);
 	call->account = identity->principal.account;
 	call->principal = &identity->principal;
+	if (config->used)
+		config->used(
+			config->lookup_context, call->principal, request->signature->service, call->region);
 	return 0;
 }

@@ -30,6 +30,8 @@ int policy_compile(
 	enum policy_kind kind, const char *document, size_t size, struct policy **policy, struct error *err);
 struct policy *policy_retain(struct policy *policy);
 void policy_release(struct policy *policy); /* NULL is legal */
+/* Its Version element, or NULL: it has none, and is of the language's first version. Managed policies must have the later one. */
+const char *policy_language_version(const struct policy *policy);
 
 /* Who asks, for Principal elements. */
 enum policy_caller_type {

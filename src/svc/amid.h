@@ -15,6 +15,9 @@
 #include "volume/volume.h"
 #include "work/work.h"
 
+struct identity_cache;
+struct last_uses;
+
 /* What the operator chose. Texts live as long as the process. */
 struct amid_config {
 	const char *data;                      /* absolute path of the data folder */
@@ -28,7 +31,9 @@ struct amid_config {
 	bool io_unlimited; /* disks are not held to the IOPS and throughput of their volumes' types */
 	const char *
 		reserve; /* what is left free on the disk, as space_parse_reserve takes it; NULL: the default */
-	int64_t compress_after_ms; /* cold blocks are compressed after so long; 0: never */
+	const char *root_key;            /* a file; NULL: DATA/root-key, or ... */
+	const char *root_key_passphrase; /* ... a file with a passphrase, if that is not NULL */
+	int64_t compress_after_ms;       /* cold blocks are compressed after so long; 0: never */
 };
 
 /* A region has a store of its own; nothing is shared between regions but the accounts. */
@@ -53,6 +58,7 @@ enum { AMID_OFFLINE_LOCKS = 16 };
 struct amid {
 	const struct amid_config *config;
 	struct meta *meta;
+	struct secrets *secrets; /* what sealed things in the metadata are opened with: src/svc/secret.h */
 	struct amid_region *regions;
 	unsigned region_count;
 	struct compute *compute;
@@ -65,6 +71,8 @@ struct amid {
 	struct uploads *uploads;
 	struct scrubber *scrubber;
 	struct work *work;
+	struct identity_cache *identities; /* NULL: look-ups read the records */
+	struct last_uses *last_uses;       /* NULL: nobody notes uses of keys */
 	struct upkeep *upkeep;
 	struct server_watch *server_watch; /* NULL with the dry driver */
 	const char *runtime_folder;        /* on a tmpfs: live maps and sockets */
