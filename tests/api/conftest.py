@@ -92,12 +92,13 @@ class Server:
             [BUILD / "amid", "fsck", "--data", self.data], capture_output=True, text=True, check=False
         )
 
-    def credentials(self, name="root"):
-        """An access key that a first start has left in the data folder: the operator's ("root") or the platform's."""
-        if self.auth == "any":
+    def credentials(self, name=None):
+        """An access key that a first start has left in the data folder: the operator's ("root") or the platform's. Without
+        a name: who calls unless a test says otherwise."""
+        if not name and self.auth == "any":
             return ANY_KEY, ANY_SECRET
         parser = configparser.ConfigParser()
-        parser.read(self.data / f"{name}-credentials")
+        parser.read(self.data / f"{name or 'root'}-credentials")
         return parser["default"]["aws_access_key_id"], parser["default"]["aws_secret_access_key"]
 
     def client(self, service, region="us-east-1", key=None):
@@ -140,6 +141,15 @@ class Server:
         if status != 200:
             raise ApiError(status, body)
         return without_namespace(body)
+
+    def account(self, name):
+        """A new account: its id and its root's access key."""
+        body = json.dumps({"name": name}).encode()
+        request = botocore.awsrequest.AWSRequest("POST", f"{self.endpoint}/_amid/accounts", data=body)
+        status, answer = self.send(request, key=self.credentials("root"))
+        assert status == 200, answer
+        made = json.loads(answer)
+        return made["id"], (made["access_key_id"], made["secret_access_key"])
 
     def reset(self):
         request = botocore.awsrequest.AWSRequest("POST", f"{self.endpoint}/_amid/reset", data=b"")
@@ -199,6 +209,12 @@ def iam_server(tmp_path_factory):
     yield server
     server.stop()
     server.remove()
+
+
+@pytest.fixture(scope="session")
+def second_key(iam_server):
+    """The root of another account of iam_server: somebody that things are shared with."""
+    return iam_server.account("second")[1]
 
 
 @pytest.fixture

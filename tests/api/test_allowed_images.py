@@ -14,23 +14,21 @@ def owner(iam_server):
 
 
 @pytest.fixture
-def user(iam_server):
-    return World(iam_server.client("ec2", key=iam_server.credentials("platform")))
+def user(iam_server, second_key):
+    return World(iam_server.client("ec2", key=second_key))
 
 
 @pytest.fixture
-def settings(iam_server):
+def settings(iam_server, second_key):
     """settings(state) and settings(state, criteria...) of the user's account, disabled and without criteria in the end."""
-    key = iam_server.credentials("platform")
-
     def change(state, *criteria):
         fields = {f"ImageCriterion.{at}.{name}": value for at, one in enumerate(criteria, 1) for name, value in one.items()}
-        answer = iam_server.query("ReplaceImageCriteriaInAllowedImagesSettings", key=key, **fields)
-        assert answer.findtext("returnValue") == "true"
+        answer = iam_server.query("ReplaceImageCriteriaInAllowedImagesSettings", key=second_key, **fields)
+        assert answer.findtext("return") == "true"
         if state == "disabled":
-            answer = iam_server.query("DisableAllowedImagesSettings", key=key)
+            answer = iam_server.query("DisableAllowedImagesSettings", key=second_key)
         else:
-            answer = iam_server.query("EnableAllowedImagesSettings", key=key, AllowedImagesSettingsState=state)
+            answer = iam_server.query("EnableAllowedImagesSettings", key=second_key, AllowedImagesSettingsState=state)
         assert answer.findtext("allowedImagesSettingsState") == state
 
     yield change
@@ -45,8 +43,8 @@ def image(owner, user):
     owner.ec2.deregister_image(ImageId=made)
 
 
-def allowed(server, image):
-    answer = server.query("DescribeImages", key=server.credentials("platform"), **{"ImageId.1": image})
+def allowed(server, key, image):
+    answer = server.query("DescribeImages", key=key, **{"ImageId.1": image})
     return answer.findtext("imagesSet/item/imageAllowed")
 
 
@@ -70,16 +68,16 @@ def test_enabled_settings_hide_and_stop_what_they_do_not_allow(owner, user, imag
     user.ec2.deregister_image(ImageId=own)
 
 
-def test_audit_mode_only_tells(iam_server, user, owner, image, settings):
-    assert allowed(iam_server, image) is None
+def test_audit_mode_only_tells(iam_server, second_key, user, owner, image, settings):
+    assert allowed(iam_server, second_key, image) is None
     settings("audit-mode", {"ImageProvider.1": "amazon"})
-    assert allowed(iam_server, image) == "false"
+    assert allowed(iam_server, second_key, image) == "false"
     instance = launch(user, image)["Instances"][0]["InstanceId"]
     user.ec2.terminate_instances(InstanceIds=[instance])
     settings("audit-mode", {"ImageProvider.1": account(owner)})
-    assert allowed(iam_server, image) == "true"
+    assert allowed(iam_server, second_key, image) == "true"
     settings("disabled", {"ImageProvider.1": "none"})
-    assert allowed(iam_server, image) is None
+    assert allowed(iam_server, second_key, image) is None
 
 
 def test_settings_are_shown_as_they_were_set(raw_call):

@@ -157,9 +157,9 @@ def test_copy_that_is_deregistered_under_way_leaves_snapshots_like_others(world,
         ec2_west.delete_snapshot(SnapshotId=snapshot["SnapshotId"])
 
 
-def test_copy_of_a_shared_image_is_the_copiers(iam_server, wait_for):
+def test_copy_of_a_shared_image_is_the_copiers(iam_server, second_key, wait_for):
     owner = World(iam_server.client("ec2"))
-    other = World(iam_server.client("ec2", key=iam_server.credentials("platform")))
+    other = World(iam_server.client("ec2", key=second_key))
     name = f"shared {uuid.uuid4().hex}"
     snapshot = write(iam_server.client("ebs"), {1: block_of(name)})
     image = owner.image(name, snapshot)

@@ -14,7 +14,7 @@ DAY_MS = 24 * HOUR_MS
 
 @pytest.fixture(scope="module")
 def cloud(tmp_path_factory):
-    server = Server(tmp_path_factory.mktemp("lifecycle") / "data", auth="iam")
+    server = Server(tmp_path_factory.mktemp("lifecycle") / "data")
     server.query("DisableImageBlockPublicAccess")
     yield server
     server.stop()
@@ -26,9 +26,14 @@ def owner(cloud):
     return World(cloud.client("ec2"))
 
 
+@pytest.fixture(scope="module")
+def other_key(cloud):
+    return cloud.account("other")[1]
+
+
 @pytest.fixture
-def other(cloud):
-    return World(cloud.client("ec2", key=cloud.credentials("platform")))
+def other(cloud, other_key):
+    return World(cloud.client("ec2", key=other_key))
 
 
 @pytest.fixture
@@ -92,10 +97,10 @@ def test_public_image_is_deprecated_after_two_years(cloud, owner, image):
     assert deprecation(owner, image) is None
 
 
-def test_disabled_image_is_nobodys_but_its_owners(cloud, owner, other, image):
+def test_disabled_image_is_nobodys_but_its_owners(cloud, other_key, owner, other, image):
     share(owner, image, Group="all")
     with pytest.raises(ApiError, match="AuthFailure"):
-        cloud.query("DisableImage", key=cloud.credentials("platform"), ImageId=image)
+        cloud.query("DisableImage", key=other_key, ImageId=image)
     assert cloud.query("DisableImage", ImageId=image).findtext("return") == "true"
     assert not visible(other, image) and not visible(owner, image)
     answer = cloud.query("DescribeImages", IncludeDisabled="true", **{"Owner.1": "self"})
@@ -142,12 +147,11 @@ def test_protection_with_cooldown_lasts_a_day_longer(cloud, owner, image):
     owner.ec2.deregister_image(ImageId=image)
 
 
-def test_protection_is_the_owners_business(cloud, owner, other, image):
+def test_protection_is_the_owners_business(cloud, other_key, owner, other, image):
     share(owner, image, Group="all")
     cloud.query("EnableImageDeregistrationProtection", ImageId=image)
-    key = cloud.credentials("platform")
-    answer = cloud.query("DescribeImages", key=key, **{"ImageId.1": image})
+    answer = cloud.query("DescribeImages", key=other_key, **{"ImageId.1": image})
     assert answer.findtext("imagesSet/item/deregistrationProtection") is None
     with pytest.raises(ApiError, match="AuthFailure"):
-        cloud.query("DisableImageDeregistrationProtection", key=key, ImageId=image)
+        cloud.query("DisableImageDeregistrationProtection", key=other_key, ImageId=image)
     cloud.query("DisableImageDeregistrationProtection", ImageId=image)
