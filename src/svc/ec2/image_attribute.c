@@ -95,13 +95,14 @@ static int check_public(
 	return 0;
 }
 
-/* A disabled image is shared with nobody; taking permissions away is always possible. */
+/* Only what can be launched is shared; taking permissions away is always possible. */
 static int add_permission(struct call *call, struct image_record *image,
 	const struct record_launch_permission *permission, struct error *err)
 {
-	if (strcmp(image->state, "disabled") == 0)
+	if (strcmp(image->state, "available") != 0)
 		return error_set(err, ERROR_AMI_ID_UNAVAILABLE,
-			"The image ID '%s' is disabled; it cannot be shared.", image->record.id);
+			"The image ID '%s' is not available: its state is %s; it cannot be shared.",
+			image->record.id, image->state);
 	return permission_add(call, &image->launch_permissions, permission, err);
 }
 
