@@ -214,7 +214,8 @@ class ServiceEmitter(Emitter):
         protocol = self.model.protocol.replace('-', '_').upper()
         lines += [f'const struct service {self.service}_service = {{', f'\t.name = {quoted(self.service)},',
                   f'\t.api_version = {quoted(self.model.version)},', f'\t.xml_namespace = {quoted(self.model.namespace)},',
-                  f'\t.protocol = PROTOCOL_{protocol},', '\t.operations = operations,',
+                  f'\t.protocol = PROTOCOL_{protocol},', f'\t.target = {quoted(self.model.target)},',
+                  f'\t.json_version = {quoted(self.model.json)},', '\t.operations = operations,',
                   f'\t.operation_count = {len(names)},', '\t.unimplemented = unimplemented,', '};']
         return '\n'.join(lines) + '\n'
 

@@ -78,7 +78,7 @@ class Model:
 
     def __init__(self, service):
         self.service = service
-        self.protocol = self.version = self.namespace = None
+        self.protocol = self.version = self.namespace = self.target = self.json = None
         self.operations = {}
         self.unimplemented = []
         self.shapes = {}            # name -> Shape, in file order
@@ -150,7 +150,7 @@ def split_pattern(line):
 class Reader:
     """Reads a .api file: a line that begins in the first column opens a declaration, indented lines belong to it."""
 
-    KEYWORDS = {'service', 'protocol', 'version', 'namespace', 'operation', 'unimplemented', 'structure', 'record',
+    KEYWORDS = {'service', 'protocol', 'version', 'namespace', 'target', 'json', 'operation', 'unimplemented', 'structure', 'record',
                 'list', 'map'} | set(SCALARS)
 
     def __init__(self, path):
@@ -177,7 +177,7 @@ class Reader:
         if keyword not in self.KEYWORDS:
             raise ModelError(f'unknown declaration {keyword}')
         self.current = None
-        if keyword in ('service', 'protocol', 'version', 'namespace'):
+        if keyword in ('service', 'protocol', 'version', 'namespace', 'target', 'json'):
             setattr(self.model, keyword, rest[0])
         elif keyword == 'operation':
             operation = Operation(*rest[:3], parse_options(rest[3:]))

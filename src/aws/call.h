@@ -24,8 +24,8 @@ struct call {
 	struct arena *arena; /* everything read and written for this call; gone after the answer */
 	const struct operation *operation;
 	char request_id[37];
-	const char *account;       /* 12 digits */
-	const char *region;        /* "us-east-1" */
+	const char *account;               /* 12 digits */
+	const char *region;                /* "us-east-1" */
 	const struct principal *principal; /* who calls; NULL in requests below /_amid/ that are not signed */
 	const char *source_ip;
 	const char *host; /* the Host that the caller addressed, "127.0.0.1:4566"; NULL: it named none */
@@ -40,13 +40,15 @@ struct operation {
 		struct error *err); /* NULL in tests of the tables */
 };
 
-enum protocol { PROTOCOL_EC2, PROTOCOL_QUERY, PROTOCOL_REST_JSON };
+enum protocol { PROTOCOL_EC2, PROTOCOL_QUERY, PROTOCOL_REST_JSON, PROTOCOL_JSON };
 
 struct service {
 	const char *name;        /* signing name: "ec2", "ebs", "sts" */
 	const char *api_version; /* "2016-11-15" */
 	const char *xml_namespace;
 	enum protocol protocol;
+	const char *target;       /* json: what X-Amz-Target begins with, "TrentService"; else NULL */
+	const char *json_version; /* json: "1.0" or "1.1"; else NULL */
 	const struct operation *operations; /* sorted by name */
 	unsigned operation_count;
 	const char *const *

@@ -2,7 +2,7 @@
  * Parameter checks by the tables: required members, enumerations, limits of numbers, lengths and counts, over a decoded request. Each protocol has its own codes and words:
  *	ec2          MissingParameter, UnknownParameter, InvalidParameterValue
  *	query        ValidationError
- *	rest-json    ValidationException
+ *	rest-json, json    ValidationException
  * No state; safe from every thread.
  */
 #pragma once

@@ -12,7 +12,8 @@ const struct codec *codec_of(enum protocol protocol)
 {
 	static const struct codec *const codecs[] = { [PROTOCOL_EC2] = &codec_ec2,
 		[PROTOCOL_QUERY] = &codec_query,
-		[PROTOCOL_REST_JSON] = &codec_rest_json };
+		[PROTOCOL_REST_JSON] = &codec_rest_json,
+		[PROTOCOL_JSON] = &codec_json };
 	return codecs[protocol];
 }
 

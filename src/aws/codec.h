@@ -33,7 +33,7 @@ struct codec_request {
 
 struct codec {
 	/*
-	 * Finds the operation. Errors: ERROR_MALFORMED_QUERY; ERROR_INVALID_ACTION (no such operation), ERROR_UNSUPPORTED_OPERATION (AWS has it, amid does not); rest-json
+	 * Finds the operation. Errors: ERROR_MALFORMED_QUERY; ERROR_INVALID_ACTION (no such operation), ERROR_UNSUPPORTED_OPERATION (AWS has it, amid does not); rest-json and json
 	 * ERROR_UNKNOWN_OPERATION for both.
 	 */
 	int (*route)(const struct service *service, const struct http_request *http, struct arena *arena,
@@ -57,5 +57,7 @@ const struct codec *codec_of(enum protocol protocol);
 const struct operation *codec_find_operation(const struct service *service, const char *name);
 /* Whether AWS has an operation of that name in this service and amid does not. */
 bool codec_is_unimplemented(const struct service *service, const char *name);
+/* Whether the request's X-Amz-Target is of this service, which speaks json. */
+bool codec_json_is_target(const struct service *service, const struct http_request *http);
 /* Whether the operation has a DryRun parameter and it is true in this (decoded) input. */
 bool codec_wants_dry_run(const struct operation *operation, const void *input);

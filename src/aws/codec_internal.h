@@ -3,7 +3,7 @@
 
 #include "aws/codec.h"
 
-extern const struct codec codec_ec2, codec_query, codec_rest_json;
+extern const struct codec codec_ec2, codec_query, codec_rest_json, codec_json;
 
 /* route and decode of both query protocols (query_request.c). */
 int query_request_route(const struct service *service, const struct http_request *http, struct arena *arena,

@@ -1,5 +1,5 @@
 /*
- * Which service and region a request is for. Its signature says so; without one (auth_any), the host name as AWS forms it ("ec2.us-east-1.example.com"), then the action of a form, then a path that a
+ * Which service and region a request is for. Its signature says so; without one (auth_any), the host name as AWS forms it ("ec2.us-east-1.example.com"), then a target (json), the action of a form, then a path that a
  * rest-json service knows. No state; runs on the connection's thread.
  */
 #include <string.h>
@@ -13,6 +13,9 @@ static const char *const no_names[] = { NULL };
 static const struct service unknown_json = {
 	.name = "unknown", .protocol = PROTOCOL_REST_JSON, .unimplemented = no_names
 };
+static const struct service unknown_target = {
+	.name = "unknown", .protocol = PROTOCOL_JSON, .unimplemented = no_names
+};
 static const struct service unknown_xml = {
 	.name = "unknown", .protocol = PROTOCOL_QUERY, .xml_namespace = "", .unimplemented = no_names
 };
@@ -20,6 +23,8 @@ static const struct service unknown_xml = {
 static const struct service *stand_in(const struct door_request *request, bool extra)
 {
 	const char *type = http_request_header(request->http, "Content-Type");
+	if (!extra && http_request_header(request->http, "X-Amz-Target"))
+		return &unknown_target;
 	bool json = extra || (type && strncasecmp(type, "application/", 12) == 0 && strstr(type, "json"));
 	return json ? &unknown_json : &unknown_xml;
 }
@@ -73,7 +78,7 @@ static void route_by_form(struct door_request *request)
 	if (!action)
 		return;
 	for (const struct service *const *service = request->door->config.services; *service; service++) {
-		if ((*service)->protocol == PROTOCOL_REST_JSON)
+		if ((*service)->protocol != PROTOCOL_EC2 && (*service)->protocol != PROTOCOL_QUERY)
 			continue;
 		bool is_version = version && strcmp(version, (*service)->api_version) == 0;
 		if (is_version || (!version && knows_action(*service, action))) {
@@ -81,6 +86,14 @@ static void route_by_form(struct door_request *request)
 			return;
 		}
 	}
+}
+
+static void route_by_target(struct door_request *request)
+{
+	for (const struct service *const *service = request->door->config.services;
+		*service && !request->service; service++)
+		if (codec_json_is_target(*service, request->http))
+			request->service = *service;
 }
 
 static void route_by_path(struct door_request *request)
@@ -125,6 +138,9 @@ static int route_by_signature(struct door_request *request, bool extra, struct e
 static int route_unsigned(struct door_request *request, struct error *err)
 {
 	route_by_host(request);
+	if (request->service)
+		return 0;
+	route_by_target(request);
 	if (request->service)
 		return 0;
 	if (strcmp(request->http->path, "/") == 0)

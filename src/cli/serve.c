@@ -27,6 +27,8 @@ static const char help[] =
 	"  --reserve SIZE      what stores and guests leave free on the disk: bytes (20G) or percent (5%) (default 2%, at most 1 GiB)\n"
 	"  --compress-after H  blocks of snapshots that nothing boots from are compressed when they were not read for so many hours;\n"
 	"                      0: never (default 6)\n"
+	"  --root-key FILE     32 bytes that everything secret in DATA is sealed under (default DATA/root-key, made at the first start)\n"
+	"  --root-key-passphrase-file FILE  the root key is made of the passphrase in the first line of FILE instead\n"
 	"  --tls-cert FILE --tls-key FILE   PEM files: serve HTTPS\n"
 	"  --scrub-rate MIB    how fast stored data is verified in the background, MiB a second; 0: not at all (default 8)\n"
 	"  --verbose           log more\n\n"
@@ -43,6 +45,8 @@ static const struct option options[] = {
 	{ "compress-after", required_argument, NULL, 'z' },
 	{ "tls-cert", required_argument, NULL, 'C' },
 	{ "tls-key", required_argument, NULL, 'K' },
+	{ "root-key", required_argument, NULL, 'k' },
+	{ "root-key-passphrase-file", required_argument, NULL, 'p' },
 	{ "scrub-rate", required_argument, NULL, 's' },
 	{ "verbose", no_argument, NULL, 'v' },
 	{ "help", no_argument, NULL, 'h' },
@@ -110,6 +114,12 @@ static int read_option(int option, struct amid_config *config, const char **regi
 		return 0;
 	case 'K':
 		config->tls_key = optarg;
+		return 0;
+	case 'k':
+		config->root_key = optarg;
+		return 0;
+	case 'p':
+		config->root_key_passphrase = optarg;
 		return 0;
 	case 's':
 		if (text_parse_int64(optarg, &rate) || rate < 0 || rate > SCRUB_RATE_MAX)
@@ -187,6 +197,9 @@ int command_serve(int argc, char **argv)
 		return wrong_use("an argument", argv[optind]);
 	if (!config.tls_certificate != !config.tls_key)
 		return options_fail("serve", 2, "--tls-cert and --tls-key go together");
+	if (config.root_key && config.root_key_passphrase)
+		return options_fail(
+			"serve", 2, "--root-key and --root-key-passphrase-file exclude each other");
 	size_t count;
 	config.regions = (const char *const *)text_split(arena, regions, ',', &count);
 	for (size_t i = 0; i < count; i++)

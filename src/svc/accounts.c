@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "svc/network.h"
+#include "svc/secret.h"
 #include "base/banned.h"
 
 /* A key id as AWS forms it: AKIA and 16 letters or digits. */
@@ -40,6 +41,37 @@ static int write_credentials(struct amid *amid, const char *file, const char *ke
 	return file_replace(path, text, strlen(text), 0600, err);
 }
 
+/* In the record the secret is sealed, in its file it is not. */
+static int seal_secret(struct amid *amid, struct access_key_record *key, const char *secret,
+	struct arena *arena, struct error *err)
+{
+	const char *purpose = arena_printf(arena, "access-key:%s", key->record.id);
+	char *sealed;
+	if (secret_seal(amid, purpose, secret, strlen(secret), arena, &sealed, err))
+		return -1;
+	key->sealed_secret = sealed;
+	key->secret = NULL;
+	return 0;
+}
+
+/* Keys of a version that did not seal. */
+static int seal_old_secrets(struct amid *amid, struct arena *arena, struct error *err)
+{
+	struct meta_rows rows;
+	struct meta_batch *batch = meta_batch_create(amid->meta, arena);
+	if (meta_list(amid->meta, &record_access_key, &(struct meta_query){ 0 }, arena, &rows, err))
+		return -1;
+	for (size_t i = 0; i < rows.count; i++) {
+		struct access_key_record *key = rows.items[i];
+		if (!key->secret)
+			continue;
+		if (seal_secret(amid, key, key->secret, arena, err))
+			return -1;
+		meta_batch_put(batch, &record_access_key, key);
+	}
+	return meta_commit(amid->meta, batch, err);
+}
+
 /* The account with its root key; the credentials file comes first, so that a crash in between leaves no account that nobody can use. */
 static int create_account(struct amid *amid, const char *id, const char *name, const char *alias,
 	const char *credentials_file, struct error *err)
@@ -53,14 +85,15 @@ static int create_account(struct amid *amid, const char *id, const char *name, c
 		.created = some_timestamp(clock_now_ms()) };
 	struct access_key_record key = {
 		.record = { .account = id, .region = "", .id = random_key_id(arena) },
-		.secret = text_base64(arena, random, sizeof random),
 		.principal_arn = arena_printf(arena, "arn:aws:iam::%s:root", id),
 		.principal_id = id,
 		.status = "Active",
 		.created = account.created
 	};
+	const char *secret = text_base64(arena, random, sizeof random);
 	if (credentials_file &&
-		write_credentials(amid, credentials_file, key.record.id, key.secret, arena, err))
+		(seal_secret(amid, &key, secret, arena, err) ||
+			write_credentials(amid, credentials_file, key.record.id, secret, arena, err)))
 		return -1;
 	struct meta_batch *batch = meta_batch_create(amid->meta, arena);
 	meta_batch_put(batch, &record_account, &account);
@@ -99,7 +132,7 @@ int accounts_prepare(struct amid *amid, bool *first_start, struct error *err)
 {
 	struct arena *arena ARENA_SCOPED = arena_create();
 	struct meta_rows rows;
-	if (list_accounts(amid, arena, &rows, err))
+	if (list_accounts(amid, arena, &rows, err) || seal_old_secrets(amid, arena, err))
 		return -1;
 	*first_start = !has_account(&rows, ACCOUNT_PLATFORM);
 	/* the platform's account comes last: while it is missing, the first start is not over */
@@ -125,7 +158,12 @@ int accounts_lookup(void *context, const char *access_key_id, const char *sessio
 		return -1;
 	if (!key || session_token || strcmp(key->status, "Active") != 0)
 		return error_set(err, ERROR_NOT_FOUND, "no active access key %s", access_key_id);
-	*identity = (struct door_identity){ .secret = key->secret,
+	void *secret;
+	size_t size;
+	if (secret_open(amid, arena_printf(arena, "access-key:%s", access_key_id),
+		    key->sealed_secret ? key->sealed_secret : "", arena, &secret, &size, err))
+		return -1;
+	*identity = (struct door_identity){ .secret = secret,
 		.principal = { .type = PRINCIPAL_ROOT,
 			.account = key->record.account,
 			.arn = key->principal_arn,

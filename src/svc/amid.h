@@ -28,7 +28,9 @@ struct amid_config {
 	bool io_unlimited; /* disks are not held to the IOPS and throughput of their volumes' types */
 	const char *
 		reserve; /* what is left free on the disk, as space_parse_reserve takes it; NULL: the default */
-	int64_t compress_after_ms; /* cold blocks are compressed after so long; 0: never */
+	const char *root_key;            /* a file; NULL: DATA/root-key, or ... */
+	const char *root_key_passphrase; /* ... a file with a passphrase, if that is not NULL */
+	int64_t compress_after_ms;       /* cold blocks are compressed after so long; 0: never */
 };
 
 /* A region has a store of its own; nothing is shared between regions but the accounts. */
@@ -53,6 +55,7 @@ enum { AMID_OFFLINE_LOCKS = 16 };
 struct amid {
 	const struct amid_config *config;
 	struct meta *meta;
+	struct secrets *secrets; /* what sealed things in the metadata are opened with: src/svc/secret.h */
 	struct amid_region *regions;
 	unsigned region_count;
 	struct compute *compute;

@@ -1,5 +1,5 @@
 /*
- * The server. Order of opening: lock of the data folder, metadata, accounts, stores, networks, machines, uploads, controllers, door; closing is the reverse. Nothing is answered before everything is open.
+ * The server. Order of opening: lock of the data folder, metadata, secrets, accounts, stores, networks, machines, uploads, controllers, door; closing is the reverse. Nothing is answered before everything is open.
  */
 #include "svc/server.h"
 
@@ -13,6 +13,7 @@
 
 #include "api/ebs.h"
 #include "api/ec2.h"
+#include "api/kms.h"
 #include "api/rbin.h"
 #include "api/sts.h"
 #include "aws/door.h"
@@ -25,6 +26,7 @@
 #include "svc/extra.h"
 #include "svc/imds/imds.h"
 #include "svc/scrub.h"
+#include "svc/secret.h"
 #include "base/banned.h"
 
 struct server {
@@ -35,8 +37,8 @@ struct server {
 	bool first_start;
 };
 
-static const struct service *const services[] = { &ec2_service, &ebs_service, &rbin_service, &sts_service,
-	NULL };
+static const struct service *const services[] = { &ec2_service, &ebs_service, &kms_service, &rbin_service,
+	&sts_service, NULL };
 
 static int lock_data(struct server *server, struct error *err)
 {
@@ -159,6 +161,14 @@ static int open_network(struct server *server, struct error *err)
 	return net_open(strrchr(amid->runtime_folder, '-') + 1, &callbacks, &amid->net, err);
 }
 
+static int open_secrets(struct amid *amid, struct error *err)
+{
+	struct secrets_config config = { .data = amid->config->data,
+		.root_key = amid->config->root_key,
+		.passphrase = amid->config->root_key_passphrase };
+	return secrets_open(&config, amid->meta, &amid->secrets, err);
+}
+
 static int open_parts(struct server *server, struct error *err)
 {
 	struct amid *amid = &server->amid;
@@ -168,8 +178,8 @@ static int open_parts(struct server *server, struct error *err)
 		pthread_mutex_init(&amid->offline_locks[i], NULL);
 	if (lock_data(server, err) || load_token_key(server, err) || make_runtime_folder(server, err) ||
 		meta_open(arena_printf(server->arena, "%s/meta.db", data), &amid->meta, err) ||
-		open_regions(server, err) || accounts_prepare(amid, &server->first_start, err) ||
-		open_network(server, err))
+		open_secrets(amid, err) || open_regions(server, err) ||
+		accounts_prepare(amid, &server->first_start, err) || open_network(server, err))
 		return -1;
 	char *state_folder = arena_printf(server->arena, "%s/compute", data);
 	char *machines = arena_printf(server->arena, "%s/m", amid->runtime_folder);
@@ -257,6 +267,7 @@ void server_close(struct server *server)
 	for (unsigned i = 0; i < amid->region_count; i++)
 		store_close(amid->regions[i].store);
 	meta_close(amid->meta);
+	secrets_close(amid->secrets);
 	if (amid->runtime_folder)
 		remove_empty_runtime_folder(amid->runtime_folder);
 	if (server->lock_fd >= 0)

@@ -9,6 +9,7 @@
 
 #include "api/ebs.h"
 #include "api/ec2.h"
+#include "api/kms.h"
 #include "api/rbin.h"
 #include "api/sts.h"
 #include "aws/codec.h"
@@ -406,6 +407,87 @@ static void rest_json_answers_headers_and_payload(void **state)
 	buffer_free(&response.body);
 }
 
+static int post_json(struct exchange *exchange, const char *target, const char *json)
+{
+	struct http_header *header = arena_alloc(exchange->arena, sizeof *header);
+	*header = (struct http_header){ "X-Amz-Target", target };
+	exchange->http = (struct http_request){ .method = "POST",
+		.path = "/",
+		.query = "",
+		.headers = header,
+		.header_count = target ? 1 : 0,
+		.body = json,
+		.body_size = strlen(json) };
+	return receive(exchange, &kms_service);
+}
+
+static void json_takes_the_operation_from_the_target_and_the_members_from_the_body(void **state)
+{
+	struct arena *arena ARENA_SCOPED = arena_create();
+	struct exchange exchange = { .arena = arena };
+	struct http_response response;
+	assert_int_equal(post_json(&exchange, "TrentService.GenerateRandom",
+				 "{\"NumberOfBytes\":3,\"Colour\":{\"a\":[1,null]}}"),
+		0);
+	const struct kms_GenerateRandomRequest *input = exchange.input;
+	assert_int_equal(input->number_of_bytes.value, 3);
+	assert_int_equal(post_json(&exchange, "TrentService.GenerateRandom", ""), 0);
+	struct kms_GenerateRandomResponse result = { .plaintext = { (const uint8_t *)"\0x", 2 } };
+	answer(&exchange, &kms_service, &result, &response);
+	assert_int_equal(response.status, 200);
+	assert_string_equal(response.content_type, "application/x-amz-json-1.1");
+	assert_string_equal(response.body.data, "{\"Plaintext\":\"AHg=\"}");
+	buffer_free(&response.body);
+}
+
+static void json_refuses(void **state)
+{
+	static const struct {
+		const char *target, *body;
+		enum error_code code;
+		const char *message;
+	} cases[] = { { NULL, "{}", ERROR_UNKNOWN_OPERATION, "X-Amz-Target" },
+		{ "", "{}", ERROR_UNKNOWN_OPERATION, "" },
+		{ "TrentService", "{}", ERROR_UNKNOWN_OPERATION, "TrentService" },
+		{ "TrentService.", "{}", ERROR_UNKNOWN_OPERATION, "no operation" },
+		{ "TrentServices.GenerateRandom", "{}", ERROR_UNKNOWN_OPERATION, "TrentServices" },
+		{ "GenerateRandom", "{}", ERROR_UNKNOWN_OPERATION, "GenerateRandom" },
+		{ "TrentService.Generate", "{}", ERROR_UNKNOWN_OPERATION, "There is no operation" },
+		{ "TrentService.CreateCustomKeyStore", "{}", ERROR_UNKNOWN_OPERATION, "not implemented" },
+		{ "TrentService.GenerateRandom", "{\"NumberOfBytes\":0}", ERROR_VALIDATION,
+			"between 1 and 1024" },
+		{ "TrentService.GenerateRandom", "{\"NumberOfBytes\":\"1\"}", ERROR_SERIALIZATION,
+			"'NumberOfBytes'" },
+		{ "TrentService.GenerateRandom", "[]", ERROR_SERIALIZATION, "object" } };
+	struct arena *arena ARENA_SCOPED = arena_create();
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct exchange exchange = { .arena = arena };
+		assert_int_equal(post_json(&exchange, cases[i].target, cases[i].body), -1);
+		if (exchange.err.code != cases[i].code || !strstr(exchange.err.message, cases[i].message))
+			fail_msg("%zu: %s: %s", i, error_aws_code(exchange.err.code), exchange.err.message);
+	}
+}
+
+static void json_errors_of_the_client_are_all_400(void **state)
+{
+	struct arena *arena ARENA_SCOPED = arena_create();
+	struct http_response response = { 0 };
+	struct error err;
+	error_set(&err, ERROR_ACCESS_DENIED, "a \"b\"");
+	codec_of(PROTOCOL_JSON)->encode_error(&kms_service, &err, ID, arena, &response);
+	assert_int_equal(response.status, 400);
+	assert_string_equal(response.headers[0].name, "x-amzn-ErrorType");
+	assert_string_equal(response.headers[0].value, "AccessDeniedException");
+	assert_string_equal(
+		response.body.data, "{\"__type\":\"AccessDeniedException\",\"message\":\"a \\\"b\\\"\"}");
+	buffer_free(&response.body);
+	response = (struct http_response){ 0 };
+	error_set(&err, ERROR_UNAVAILABLE, "later");
+	codec_of(PROTOCOL_JSON)->encode_error(&kms_service, &err, ID, arena, &response);
+	assert_int_equal(response.status, 503);
+	buffer_free(&response.body);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -423,6 +505,9 @@ int main(void)
 		cmocka_unit_test(rest_json_refuses),
 		cmocka_unit_test(rest_json_ignores_unknown_members),
 		cmocka_unit_test(rest_json_answers_headers_and_payload),
+		cmocka_unit_test(json_takes_the_operation_from_the_target_and_the_members_from_the_body),
+		cmocka_unit_test(json_refuses),
+		cmocka_unit_test(json_errors_of_the_client_are_all_400),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -79,6 +79,9 @@ class Generator:
         count = self.random.randint(1, 3)
         return [self.value(shape.member, depth + 1, outside) for _ in range(count)]
 
+    def map(self, shape, depth, outside):
+        return {self.string(shape.key, depth, outside): self.value(shape.value, depth + 1) for _ in range(self.random.randint(1, 3))}
+
     def string(self, shape, depth, outside):
         if shape.enum:
             return self.random.choice(shape.enum)
@@ -124,6 +127,8 @@ def as_json(value, shape, request):
         return found
     if shape.type_name == 'list':
         return [as_json(item, shape.member, request) for item in value]
+    if shape.type_name == 'map':
+        return {key: as_json(item, shape.value, request) for key, item in value.items()}
     if shape.type_name == 'timestamp':
         return int(value.timestamp())
     if shape.type_name == 'blob':

@@ -1,6 +1,7 @@
 #include "handlers.h"
 
 #include "base/file.h"
+#include "svc/secret.h"
 
 static const char *const region_names[] = { "us-east-1", "us-west-2", NULL };
 
@@ -27,6 +28,8 @@ int scene_setup(void **state)
 		.config = &s->config, .meta = s->meta, .regions = s->regions, .region_count = 2
 	};
 	memset(s->amid.token_key, 7, sizeof s->amid.token_key);
+	if (secrets_open(&(struct secrets_config){ .data = s->folder }, s->meta, &s->amid.secrets, &s->err))
+		fail_msg("%s", s->err.message);
 	s->call = (struct call){
 		.amid = &s->amid,
 		.arena = s->arena,
@@ -42,9 +45,11 @@ int scene_setup(void **state)
 int scene_teardown(void **state)
 {
 	struct scene *s = *state;
-	static const char *const files[] = { "meta.db", "meta.db-wal", "meta.db-shm", "meta.db-lock" };
+	static const char *const files[] = { "meta.db", "meta.db-wal", "meta.db-shm", "meta.db-lock",
+		"root-key" };
 	char path[128];
 
+	secrets_close(s->amid.secrets);
 	meta_close(s->meta);
 	for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
 		snprintf(path, sizeof path, "%s/%s", s->folder, files[i]);

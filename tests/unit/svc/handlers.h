@@ -19,7 +19,7 @@ struct scene {
 	struct meta *meta;
 	struct amid_config config;
 	struct amid_region regions[2]; /* us-east-1, us-west-2 */
-	struct amid amid;
+	struct amid amid;              /* with secrets, under a root key in the folder */
 	struct operation operation;
 	struct call call; /* of account 111111111111 in us-east-1, unless a test changes it */
 	struct error err;
