@@ -56,6 +56,7 @@ struct amid {
 	const struct amid_config *config;
 	struct meta *meta;
 	struct secrets *secrets; /* what sealed things in the metadata are opened with: src/svc/secret.h */
+	struct key_ring *key_ring; /* data keys of encrypted disks in use: src/svc/key_ring.h */
 	struct amid_region *regions;
 	unsigned region_count;
 	struct compute *compute;

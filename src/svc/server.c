@@ -25,6 +25,7 @@
 #include "svc/ebs/upload.h"
 #include "svc/extra.h"
 #include "svc/imds/imds.h"
+#include "svc/key_ring.h"
 #include "svc/scrub.h"
 #include "svc/secret.h"
 #include "base/banned.h"
@@ -178,7 +179,7 @@ static int open_parts(struct server *server, struct error *err)
 		pthread_mutex_init(&amid->offline_locks[i], NULL);
 	if (lock_data(server, err) || load_token_key(server, err) || make_runtime_folder(server, err) ||
 		meta_open(arena_printf(server->arena, "%s/meta.db", data), &amid->meta, err) ||
-		open_secrets(amid, err) || open_regions(server, err) ||
+		open_secrets(amid, err) || !(amid->key_ring = key_ring_create()) || open_regions(server, err) ||
 		accounts_prepare(amid, &server->first_start, err) || open_network(server, err))
 		return -1;
 	char *state_folder = arena_printf(server->arena, "%s/compute", data);
@@ -267,6 +268,7 @@ void server_close(struct server *server)
 	for (unsigned i = 0; i < amid->region_count; i++)
 		store_close(amid->regions[i].store);
 	meta_close(amid->meta);
+	key_ring_destroy(amid->key_ring);
 	secrets_close(amid->secrets);
 	if (amid->runtime_folder)
 		remove_empty_runtime_folder(amid->runtime_folder);
