@@ -144,9 +144,17 @@ char *data_key_reason(struct arena *arena, const struct error *err)
 	return arena_printf(arena, "%s%s", code, err->message);
 }
 
-void data_key_retire(struct amid *amid, const struct record_data_key *data_key)
+void data_key_retire(struct amid *amid, const char *grant)
 {
 	struct error err;
-	if (data_key && data_key->grant && keys_retire_grant(amid, data_key->grant, &err))
-		log_warning("grant-not-retired", "grant=%s error=\"%s\"", data_key->grant, err.message);
+	if (grant && keys_retire_grant(amid, grant, &err))
+		log_warning("grant-not-retired", "grant=%s error=\"%s\"", grant, err.message);
+}
+
+const char *data_key_take_grant(struct record_data_key *data_key)
+{
+	const char *grant = data_key ? data_key->grant : NULL;
+	if (data_key)
+		data_key->grant = NULL;
+	return grant;
 }

@@ -30,5 +30,9 @@ void key_ring_drop(struct amid *amid, const char *disk);
 bool data_key_is_refused(const struct error *err);
 /* Why an instance or volume cannot be had, as StateReason says it: "Client.InvalidKMSKey.InvalidState: ...". */
 char *data_key_reason(struct arena *arena, const struct error *err);
-/* The disk is gone, or needs the key no more: the grant is retired. Fine with NULL. What fails is logged. */
-void data_key_retire(struct amid *amid, const struct record_data_key *data_key);
+/*
+ * The disk is gone, or needs the key no more: the grant that its record had is retired. Only when the record without it is committed: a commit that failed is made again, with the key. Fine with NULL. What fails is logged.
+ */
+void data_key_retire(struct amid *amid, const char *grant);
+/* Takes the grant out of the record's data key (which may be NULL), for data_key_retire. */
+const char *data_key_take_grant(struct record_data_key *data_key);

@@ -13,7 +13,7 @@ int keys_resolve(struct call *call, const char *key, struct key_description *d, 
 		.aws_managed = !key, .symmetric = true };
 	if (key && !strstr(key, "1234abcd"))
 		return error_set(err, ERROR_KMS_NOT_FOUND, "Key '%s' does not exist", key);
-	d->id = key ? "1234abcd-12ab-34cd-56ef-1234567890ab" : "0000abcd-12ab-34cd-56ef-1234567890ab";
+	d->id = key ? strrchr(key, '/') ? strrchr(key, '/') + 1 : key : "0000abcd-12ab-34cd-56ef-1234567890ab";
 	d->arn = arena_printf(call->arena, "arn:aws:kms:%s:%s:key/%s", call->region, call->account, d->id);
 	return 0;
 }

@@ -25,13 +25,18 @@ struct twin_view {
 	struct amid_region *region;
 	struct arena *arena;
 	struct twin_record *twin;
+	const char *retired[2]; /* grants that the record has no more, once it is committed */
 };
 
 static int commit(struct twin_view *view, struct error *err)
 {
 	struct meta_batch *batch = meta_batch_create(view->amid->meta, view->arena);
 	meta_batch_put(batch, &record_twin, view->twin);
-	return meta_commit(view->amid->meta, batch, err);
+	if (meta_commit(view->amid->meta, batch, err))
+		return -1;
+	for (unsigned i = 0; i < 2; i++)
+		data_key_retire(view->amid, view->retired[i]);
+	return 0;
 }
 
 static int list_waiting(struct twin_view *view, struct meta_rows *rows, struct error *err)
@@ -60,12 +65,11 @@ static int wake_waiting(struct twin_view *view, struct error *err)
 	return meta_commit(view->amid->meta, batch, err);
 }
 
-static void retire_grants(struct twin_view *view)
+/* Volumes have grants of their own. */
+static void drop_grants(struct twin_view *view)
 {
-	data_key_retire(view->amid, view->twin->data_key);
-	data_key_retire(view->amid, view->twin->source_key);
-	if (view->twin->data_key)
-		view->twin->data_key->grant = NULL;
+	view->retired[0] = data_key_take_grant(view->twin->data_key);
+	view->retired[1] = data_key_take_grant(view->twin->source_key);
 	view->twin->source_key = NULL;
 }
 
@@ -76,7 +80,7 @@ static int fail_twin(struct twin_view *view, const struct error *why, struct err
 	twin->state = "error";
 	twin->state_message = data_key_reason(view->arena, why);
 	twin->key = twin->source_root = twin->root = NULL; /* what has come may be collected */
-	retire_grants(view);
+	drop_grants(view);
 	return commit(view, err);
 }
 
@@ -90,7 +94,7 @@ static int complete_twin(struct twin_view *view, const struct recode_step *step,
 	twin->plain_root = arena_strdup(view->arena, text_hex(plain.bytes, DIGEST_SIZE, hex));
 	twin->state = "completed";
 	twin->source_root = NULL;
-	retire_grants(view);
+	drop_grants(view);
 	log_info("twin-completed", "twin=%s key=%s ms=%lld", twin->record.id, twin->kms_key,
 		(long long)(clock_now_ms() - twin->created.ms));
 	return 0;

@@ -211,7 +211,7 @@ static int remove_volume(struct volume_view *view, struct error *err)
 	meta_batch_delete(batch, &record_volume, view->volume);
 	if (meta_commit(view->amid->meta, batch, err))
 		return -1;
-	data_key_retire(view->amid, view->volume->data_key);
+	data_key_retire(view->amid, data_key_take_grant(view->volume->data_key));
 	return 0;
 }
 

@@ -101,7 +101,7 @@ static int share_source(struct call *call, const struct snapshot_record *source,
 	if (twin->record.version == 0)
 		twin->source_key = shared;
 	else if (strcmp(twin->state, "completed") == 0)
-		data_key_retire(call->amid, shared);
+		data_key_retire(call->amid, shared->grant);
 	return 0;
 }
 

@@ -4,7 +4,9 @@
  */
 #include <string.h>
 
+#include "svc/ec2/encryption.h"
 #include "svc/ec2/snapshots.h"
+#include "svc/key_ring.h"
 #include "base/banned.h"
 
 enum { COPIES_MAX = 20 /* under way, for an account and a region, as AWS has it */ };
@@ -12,13 +14,10 @@ enum { COPIES_MAX = 20 /* under way, for an account and a region, as AWS has it 
 static int check_request(struct call *call, const struct ec2_CopySnapshotRequest *request, struct error *err)
 {
 	/* PresignedUrl is how other regions of AWS are told who asks; here the call itself does */
-	static const char *const refused[] = { "DestinationOutpostArn", "KmsKeyId",
+	static const char *const refused[] = { "DestinationOutpostArn",
 		"CompletionDurationMinutes", "DestinationAvailabilityZone", NULL };
 	if (ec2_refuse_members(call, request, refused, err))
 		return -1;
-	if (boolean_or(request->encrypted, false))
-		return error_set(err, ERROR_UNSUPPORTED_OPERATION,
-			"The parameter Encrypted of CopySnapshot is not supported by this endpoint.");
 	if (!amid_find_region(call->amid, request->source_region))
 		return error_set(err, ERROR_INVALID_PARAMETER_VALUE,
 			"Value (%.64s) for parameter sourceRegion is invalid. There is no such region.",
@@ -46,6 +45,59 @@ static int check_limit(struct call *call, struct error *err)
 	return error_set(err, ERROR_RESOURCE_LIMIT,
 		"%d snapshots are being copied to %s already; at most that many can be at a time.",
 		COPIES_MAX, call->region);
+}
+
+/* The copy cannot be made: as with EBS, that shows when it is looked at. */
+static int refuse_copy(struct call *call, struct snapshot_record *snapshot, const char *why)
+{
+	snapshot->state = "error";
+	snapshot->state_message = arena_printf(call->arena, "Given key ID is not accessible. %s", why);
+	snapshot->root = NULL;
+	snapshot->copy = NULL;
+	return 0;
+}
+
+/* Keys and grants for the copy's controller. Within a region, and under the key that the source has, nothing is encrypted anew. */
+static int prepare_keys(struct call *call, const struct snapshot_record *source, const char *kms_key,
+	struct snapshot_record *snapshot, struct error *err)
+{
+	bool sealed = boolean_or(source->encrypted, false);
+	if (sealed && strcmp(source->record.account, call->account) == 0 && snapshot->root &&
+		text_equal(source->kms_key, kms_key)) {
+		snapshot->plain_root = source->plain_root;
+		return encryption_share_key(
+			call, source->data_key, snapshot->record.id, &snapshot->data_key, err);
+	}
+	snapshot->copy->reencrypt = some_boolean(true);
+	snapshot->root = NULL;
+	if (encryption_make_key(call, kms_key, snapshot->record.id, &snapshot->data_key, err))
+		return -1;
+	return sealed ? encryption_share_key(call, source->data_key, snapshot->record.id,
+				&snapshot->copy->source_key, err)
+		      : 0;
+}
+
+static int encrypt(struct call *call, const struct ec2_CopySnapshotRequest *request,
+	const struct snapshot_record *source, struct snapshot_record *snapshot, struct error *err)
+{
+	struct encryption encryption;
+	bool sealed = boolean_or(source->encrypted, false);
+	if (sealed && request->encrypted.set && !request->encrypted.value)
+		return error_set(err, ERROR_INVALID_PARAMETER_VALUE,
+			"Value (false) for parameter encrypted is invalid. The copy of an encrypted snapshot is encrypted.");
+	/* the source does not count: without a key named, the copy is under the account's default one */
+	if (encryption_choose(call, sealed ? some_boolean(true) : request->encrypted, request->kms_key_id,
+		    NULL, &encryption, err))
+		return -1;
+	if (!encryption.wanted)
+		return 0;
+	snapshot->encrypted = some_boolean(true);
+	snapshot->kms_key = encryption.kms_key;
+	if (encryption.refusal)
+		return refuse_copy(call, snapshot, encryption.refusal);
+	if (prepare_keys(call, source, encryption.kms_key, snapshot, err))
+		return data_key_is_refused(err) ? refuse_copy(call, snapshot, err->message) : -1;
+	return 0;
 }
 
 int ec2_copy_snapshot(struct call *call, const struct ec2_CopySnapshotRequest *request,
@@ -77,6 +129,8 @@ int ec2_copy_snapshot(struct call *call, const struct ec2_CopySnapshotRequest *r
 		.copy = &copy,
 		.tags = tags,
 	};
+	if (encrypt(call, request, source, &snapshot, err))
+		return -1;
 	snapshot_set_attended(&snapshot);
 	struct meta_batch *batch = meta_batch_create(call->amid->meta, call->arena);
 	meta_batch_expect(batch, &record_snapshot, source); /* it keeps its blocks until this one does */

@@ -8,6 +8,7 @@
 #include "svc/ec2/snapshot_public_access.h"
 #include "svc/ec2/volumes.h"
 #include "svc/freeze.h"
+#include "svc/key_ring.h"
 #include "base/banned.h"
 
 static const char *const taggable[] = { "snapshot", NULL };
@@ -324,6 +325,11 @@ int ec2_delete_snapshot(struct call *call, const struct ec2_DeleteSnapshotReques
 	struct meta_batch *batch = meta_batch_create(call->amid->meta, call->arena);
 	if (recycle_snapshot(call, snapshot, batch, err) || meta_commit(call->amid->meta, batch, err))
 		return -1;
+	/* one that was being written or copied needs its keys no more */
+	if (!snapshot->recycled) {
+		data_key_retire(call->amid, data_key_take_grant(snapshot->data_key));
+		data_key_retire(call->amid, snapshot->copy ? data_key_take_grant(snapshot->copy->source_key) : NULL);
+	}
 	if (snapshot->copy) /* the region that it was to come from keeps its tree no more */
 		work_enqueue(call->amid->work, "collect", snapshot->copy->region);
 	return 0;
