@@ -10,6 +10,7 @@
 #include "aws/idempotency.h"
 #include "svc/control/internal.h"
 #include "svc/control/server_watch.h"
+#include "svc/keys.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "base/banned.h"
@@ -36,6 +37,7 @@ static const struct work_kind kinds[] = {
 	{ "collect", control_collect },
 	{ "upkeep", control_upkeep },
 	{ "warm", control_warm },
+	{ "kms_key", keys_control },
 	{ "client_tokens", sweep_client_tokens },
 	{ NULL, NULL },
 };
@@ -108,7 +110,8 @@ static int scan_folder(
 
 int control_look_again(struct amid *amid, struct error *err)
 {
-	const struct record_kind *scanned[] = { &record_instance, &record_volume, &record_image, &record_twin };
+	const struct record_kind *scanned[] = { &record_instance, &record_volume, &record_image, &record_twin,
+		&record_kms_key };
 	for (size_t i = 0; i < sizeof scanned / sizeof *scanned; i++)
 		if (scan(amid, scanned[i], (struct meta_query){ 0 }, err))
 			return -1;
