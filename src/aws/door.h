@@ -30,6 +30,10 @@ struct door_identity {
 typedef int door_lookup(void *context, const char *access_key_id, const char *session_token,
 	struct arena *arena, struct door_identity *identity, struct error *err);
 
+/* Told of every signature that was found right, once the look-up's context knows whose it is; must be quick. */
+typedef void door_used(
+	void *context, const struct principal *principal, const char *service, const char *region);
+
 /*
  * Answers a request below "/_amid/", which is not AWS's. `call` has no operation, and no account (NULL) if the request is not signed and auth_any is off: it must then refuse whatever is not for
  * everybody. On -1 the error is sent as JSON.
@@ -46,6 +50,7 @@ struct door_config {
 	const struct service *const *services; /* NULL-terminated */
 	door_lookup *lookup;
 	void *lookup_context;
+	door_used *used;   /* of the same context; may be NULL */
 	door_extra *extra; /* may be NULL */
 	void *extra_context;
 	struct http_limits

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "store/scrub.h"
 #include "svc/accounts.h"
+#include "svc/accounts_answer.h"
 #include "svc/amid.h"
 #include "base/text.h"
 #include "svc/control/control.h"
@@ -130,6 +131,13 @@ int extra_answer(void *context, struct call *call, const struct http_request *ht
 		return answer_status(amid, call, response, err);
 	if (get && text_starts_with(http->path, SHOW))
 		return answer_show(call, http->path + strlen(SHOW), response, err);
+	if ((get || post) && strcmp(http->path, "/_amid/accounts") == 0) {
+		json_t *answer;
+		if (accounts_answer(call, http, &answer, err))
+			return -1;
+		answer_json(response, answer);
+		return 0;
+	}
 	if (post && strcmp(http->path, "/_amid/du") == 0) {
 		json_t *answer;
 		if (du_answer(call, http, &answer, err))

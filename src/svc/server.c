@@ -24,8 +24,10 @@
 #include "svc/control/control.h"
 #include "svc/ebs/upload.h"
 #include "svc/extra.h"
+#include "svc/identity_cache.h"
 #include "svc/imds/imds.h"
 #include "svc/key_ring.h"
+#include "svc/last_use.h"
 #include "svc/scrub.h"
 #include "svc/secret.h"
 #include "base/banned.h"
@@ -179,9 +181,12 @@ static int open_parts(struct server *server, struct error *err)
 		pthread_mutex_init(&amid->offline_locks[i], NULL);
 	if (lock_data(server, err) || load_token_key(server, err) || make_runtime_folder(server, err) ||
 		meta_open(arena_printf(server->arena, "%s/meta.db", data), &amid->meta, err) ||
-		open_secrets(amid, err) || !(amid->key_ring = key_ring_create()) || open_regions(server, err) ||
-		accounts_prepare(amid, &server->first_start, err) || open_network(server, err))
+		open_secrets(amid, err) || open_regions(server, err) ||
+		accounts_prepare(amid, &server->first_start, err) ||
+		last_use_open(amid->meta, &amid->last_uses, err) || open_network(server, err))
 		return -1;
+	amid->identities = identity_cache_create();
+	amid->key_ring = key_ring_create();
 	char *state_folder = arena_printf(server->arena, "%s/compute", data);
 	char *machines = arena_printf(server->arena, "%s/m", amid->runtime_folder);
 	if (file_make_folder(state_folder, 0700, err) ||
@@ -208,6 +213,7 @@ static int open_door(struct server *server, struct error *err)
 		.services = services,
 		.lookup = accounts_lookup,
 		.lookup_context = &server->amid,
+		.used = accounts_note_use,
 		.extra = extra_answer,
 		.extra_context = &server->amid,
 	};
@@ -267,9 +273,11 @@ void server_close(struct server *server)
 	imds_close(amid->imds);
 	for (unsigned i = 0; i < amid->region_count; i++)
 		store_close(amid->regions[i].store);
+	last_use_close(amid->last_uses);
 	meta_close(amid->meta);
 	key_ring_destroy(amid->key_ring);
 	secrets_close(amid->secrets);
+	identity_cache_destroy(amid->identities);
 	if (amid->runtime_folder)
 		remove_empty_runtime_folder(amid->runtime_folder);
 	if (server->lock_fd >= 0)
