@@ -33,6 +33,7 @@ static const struct work_kind kinds[] = {
 	{ "snapshot", control_snapshot },
 	{ "image", control_image },
 	{ "root_replacement", control_root_replacement },
+	{ "twin", control_twin },
 	{ "security_group", control_security_group },
 	{ "vpc", control_vpc },
 	{ "collect", control_collect },
@@ -113,7 +114,7 @@ static int scan_folder(
 
 int control_look_again(struct amid *amid, struct error *err)
 {
-	const struct record_kind *scanned[] = { &record_instance, &record_volume, &record_image,
+	const struct record_kind *scanned[] = { &record_instance, &record_volume, &record_image, &record_twin,
 		&record_kms_key };
 	for (size_t i = 0; i < sizeof scanned / sizeof *scanned; i++)
 		if (scan(amid, scanned[i], (struct meta_query){ 0 }, err))
