@@ -138,7 +138,6 @@ static void without_a_key_it_is_the_account_s_own(void **state)
 	uint8_t plain[KEYS_DATA_KEY_SIZE], opened[KEYS_DATA_KEY_SIZE];
 	struct key_description key, again;
 	char *grant;
-	be_root(s);
 	assert_int_equal(keys_resolve(&s->call, NULL, &key, &s->err), 0);
 	assert_true(key.aws_managed && key.symmetric && key.state == KEYS_ENABLED);
 	assert_int_equal(keys_resolve(&s->call, "alias/aws/ebs", &again, &s->err), 0);
