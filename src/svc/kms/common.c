@@ -171,7 +171,6 @@ static void add_algorithms(
 struct kms_KeyMetadata *kms_metadata(struct call *call, const struct kms_key_record *record)
 {
 	struct kms_KeyMetadata *made = arena_alloc(call->arena, sizeof *made);
-	bool waiting = strcmp(record->state, KMS_PENDING_REPLICA_DELETION) == 0;
 	*made = (struct kms_KeyMetadata){
 		.aws_account_id = record->record.account,
 		.key_id = record->record.id,
@@ -181,7 +180,7 @@ struct kms_KeyMetadata *kms_metadata(struct call *call, const struct kms_key_rec
 		.description = record->description ? record->description : "",
 		.key_usage = record->usage,
 		.key_state = record->state,
-		.deletion_date = waiting ? (struct shape_timestamp){ 0 } : record->deletion_date,
+		.deletion_date = record->deletion_date,
 		.origin = "AWS_KMS",
 		.key_manager = record->service ? "AWS" : "CUSTOMER",
 		.customer_master_key_spec = record->spec,
@@ -189,12 +188,13 @@ struct kms_KeyMetadata *kms_metadata(struct call *call, const struct kms_key_rec
 		.multi_region = some_boolean(boolean_or(record->multi_region, false)),
 		.multi_region_configuration =
 			boolean_or(record->multi_region, false) ? multi_region(call, record) : NULL,
-		.pending_deletion_window_in_days =
-			waiting ? record->deletion_days : (struct shape_integer){ 0 },
 		.current_key_material_id = kms_is_symmetric(record)
 			? record->materials.items[record->materials.count - 1].id
 			: NULL,
 	};
+	/* while it waits for its replicas it has no date yet, but days */
+	if (strcmp(record->state, KMS_PENDING_REPLICA_DELETION) == 0)
+		made->pending_deletion_window_in_days = record->deletion_days;
 	add_algorithms(call, record, made);
 	return made;
 }

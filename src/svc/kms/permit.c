@@ -145,8 +145,9 @@ static int find_grants(
 	const char *const names[] = { caller->arn, caller->issuer_arn, root };
 	*grants = (struct kms_grants){ 0 };
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-		bool asked = !names[i] || (i > 0 && strcmp(names[i], caller->arn) == 0);
-		if (!asked && kms_grants_add(call->amid, key->record, names[i], call->arena, grants, err))
+		if (!names[i] || (i > 0 && text_equal(names[i], caller->arn)))
+			continue;
+		if (kms_grants_add(call->amid, key->record, names[i], call->arena, grants, err))
 			return -1;
 	}
 	return 0;
