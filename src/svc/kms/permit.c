@@ -86,10 +86,13 @@ static void add_grant(
 		(const char *const *)grant->operations.items, grant->operations.count);
 	kms_condition(arena, conditions, "kms:GranteePrincipal", grant->grantee);
 	kms_condition(arena, conditions, "kms:RetiringPrincipal", grant->retiring);
+	const char **types = arena_alloc_array(arena, 2, sizeof *types);
+	size_t count = 0;
 	if (grant->has_equals.set)
-		kms_condition(arena, conditions, "kms:GrantConstraintType", "EncryptionContextEquals");
+		types[count++] = "EncryptionContextEquals";
 	if (grant->has_subset.set)
-		kms_condition(arena, conditions, "kms:GrantConstraintType", "EncryptionContextSubset");
+		types[count++] = "EncryptionContextSubset";
+	kms_condition_list(arena, conditions, "kms:GrantConstraintType", types, count);
 }
 
 static int collect_conditions(struct call *call, const struct kms_key *key, const struct kms_use *use,
