@@ -104,7 +104,7 @@ static int check_one_of(struct compiler *compiler, json_t *object, const char *n
 /* Statements whose Condition is {"OPERATOR": {"KEY": VALUES, ...}, ...}: all of them must hold. */
 static int compile_conditions(struct compiler *compiler, json_t *element, struct statement *statement)
 {
-	const char *operator_name, *key;
+	const char *operator_name, *key = NULL;
 	json_t *keys, *values;
 	if (!element)
 		return 0;

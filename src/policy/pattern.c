@@ -103,6 +103,7 @@ static int read_tokens(struct builder *builder, const char *at, const char *end)
 {
 	bool variables = (builder->flags & PATTERN_VARIABLES) && builder->compiler->variables;
 	unsigned colons_before = builder->flags & PATTERN_ARN ? 5 : 0;
+	bool braces = false; /* in a ${...} that stands where it is no variable: its colons part nothing */
 	while (at < end) {
 		if (variables && !colons_before && *at == '$' && at + 1 < end && at[1] == '{') {
 			at = read_variable(builder, at, end);
@@ -118,7 +119,8 @@ static int read_tokens(struct builder *builder, const char *at, const char *end)
 			add_token(builder, TOKEN_QUESTION);
 		} else {
 			add_char(builder, *at);
-			colons_before -= colons_before && *at == ':';
+			braces = *at == '{' || (braces && *at != '}');
+			colons_before -= colons_before && *at == ':' && !braces;
 		}
 		at++;
 	}

@@ -66,7 +66,7 @@ static int read_aws(struct compiler *compiler, const char *text, struct named_pr
 			principal->kind = NAMED_ARN;
 			return 0;
 		}
-	return compile_refuse(compiler, "Invalid principal in policy.", "\"AWS\":\"%.120s\"", text);
+	return compile_refuse(compiler, "Invalid principal in policy:", "\"AWS\":\"%.120s\"", text);
 }
 
 /* A service's or a provider's name. */
@@ -75,7 +75,7 @@ static int read_name(
 {
 	if (!*text || strpbrk(text, "*? "))
 		return compile_refuse(
-			compiler, "Invalid principal in policy.", "\"%s\":\"%.120s\"", type, text);
+			compiler, "Invalid principal in policy:", "\"%s\":\"%.120s\"", type, text);
 	principal->text = arena_strdup(compiler->arena, text);
 	principal->kind = strcmp(type, "Service") == 0 ? NAMED_SERVICE
 		: strcmp(type, "Federated") == 0       ? NAMED_FEDERATED
@@ -115,7 +115,7 @@ static int read_principals(struct compiler *compiler, json_t *element, struct st
 				"a role's is {\"AWS\": \"*\"}");
 		ARENA_APPEND(compiler->arena, principals, count)->kind = NAMED_ANYONE;
 	} else if (!json_is_object(element)) {
-		return compile_refuse(compiler, text ? "Invalid principal in policy." : SYNTAX_ERRORS,
+		return compile_refuse(compiler, text ? "Invalid principal in policy:" : SYNTAX_ERRORS,
 			"Principal is neither \"*\" nor an object");
 	} else {
 		json_object_foreach(element, type, names)
