@@ -202,7 +202,7 @@ static void weigh_allows(struct evaluation *evaluation)
 	const struct policy_caller *caller = &request->caller;
 	struct policy_match match = { 0 };
 	enum grade grade = search(evaluation, &set->resource, false, POLICY_SOURCE_RESOURCE, &match);
-	bool has_account = caller->account && caller->type != POLICY_CALLER_SERVICE;
+	bool has_account = principal_has_account(caller);
 	bool same_account = has_account &&
 		(!request->resource_account || strcmp(request->resource_account, caller->account) == 0);
 	bool enough = !has_account || (same_account && grade == GRADE_SELF);

@@ -45,8 +45,9 @@ enum policy_caller_type {
 };
 struct policy_caller {
 	enum policy_caller_type type;
-	const char *account; /* 12 digits; NULL: a service, anonymous */
-	const char *arn;     /* of the user, root, or assumed-role session */
+	const char *
+		account; /* 12 digits; not looked at for services, web identities and anonymous callers, which are of none */
+	const char *arn; /* of the user, root, or assumed-role session */
 	const char *
 		id; /* its unique id: a user's AIDA..., a role's AROA... without the session's name; what a Principal that named it has become */
 	const char *issuer_arn; /* the role (arn:aws:iam::A:role/...) behind a session; else NULL */

@@ -144,6 +144,8 @@ enum grade {
 	GRADE_ISSUER,  /* the role or user behind its session: within boundary and session policies */
 	GRADE_SELF,    /* itself, or anyone */
 };
+/* Users, roles and root are of an account; services, web identities and everybody else are of none, even when they act on behalf of one. */
+bool principal_has_account(const struct policy_caller *caller);
 struct statement;
 int principal_compile(struct compiler *compiler, json_t *element, struct statement *statement);
 enum grade principal_match(

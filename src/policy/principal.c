@@ -179,6 +179,12 @@ static enum grade match_arn(const char *named, const struct policy_caller *calle
 	return caller->issuer_arn && strcmp(named, caller->issuer_arn) == 0 ? GRADE_ISSUER : GRADE_NONE;
 }
 
+bool principal_has_account(const struct policy_caller *caller)
+{
+	return caller->account && caller->type != POLICY_CALLER_SERVICE &&
+		caller->type != POLICY_CALLER_WEB_IDENTITY && caller->type != POLICY_CALLER_ANONYMOUS;
+}
+
 static enum grade match_one(const struct named_principal *named, const struct policy_caller *caller)
 {
 	bool matches = false;
@@ -187,7 +193,7 @@ static enum grade match_one(const struct named_principal *named, const struct po
 		matches = true;
 		break;
 	case NAMED_ACCOUNT:
-		if (!caller->account || strcmp(named->text, caller->account) != 0)
+		if (!principal_has_account(caller) || strcmp(named->text, caller->account) != 0)
 			return GRADE_NONE;
 		return caller->type == POLICY_CALLER_ROOT ? GRADE_SELF : GRADE_ACCOUNT;
 	case NAMED_ARN:
@@ -216,7 +222,7 @@ static enum grade match_one(const struct named_principal *named, const struct po
 static bool is_exempt(
 	const struct statement *statement, const struct policy_caller *caller, bool has_boundary)
 {
-	bool account = !caller->account, issuer = !caller->issuer_arn,
+	bool account = !principal_has_account(caller), issuer = !caller->issuer_arn,
 	     self = caller->type == POLICY_CALLER_ROOT;
 	if (has_boundary)
 		return false;
