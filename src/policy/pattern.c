@@ -265,6 +265,9 @@ static bool match_tokens(
 bool pattern_match(const struct pattern *pattern, const struct scope *scope, const char *text, size_t length,
 	bool *unresolved)
 {
+	/* most that is compared differs at once */
+	if (pattern->length && !pattern->fold && (length < pattern->length || *text != *pattern->text))
+		return false;
 	switch (pattern->kind) {
 	case PATTERN_ALL:
 		return true;
@@ -273,7 +276,7 @@ bool pattern_match(const struct pattern *pattern, const struct scope *scope, con
 			(pattern->fold ? strncasecmp(text, pattern->text, length) == 0
 				       : memcmp(text, pattern->text, length) == 0);
 	case PATTERN_PREFIX:
-		return length >= pattern->length && memcmp(text, pattern->text, pattern->length) == 0;
+		return memcmp(text, pattern->text, pattern->length) == 0;
 	case PATTERN_GENERAL:
 		break;
 	}

@@ -25,7 +25,8 @@ static bool is_unique_id(const char *text)
 	for (size_t i = 0; i < length; i++)
 		if (!isupper((unsigned char)text[i]) && !isdigit((unsigned char)text[i]))
 			return false;
-	return length >= 16 && length <= 128 && *text == 'A';
+	return length >= 16 && length <= 128 &&
+		(text_starts_with(text, "AIDA") || text_starts_with(text, "AROA"));
 }
 
 /* "arn:PARTITION:iam::ACCOUNT:REST" or its like of sts: the REST, and where the account stands; NULL: something else. */

@@ -3,7 +3,7 @@
  *
  *	bench-policy
  *
- * Prints lines "name value unit", medians of 40 rounds. The policies are like those that people write: five statements each, lists of actions and ARNs, conditions on tags, addresses and dates, variables.
+ * Prints lines "name value unit", medians of 40 rounds, processor time. The policies are like those that people write: five statements each, lists of actions and ARNs, conditions on tags, addresses and dates, variables.
  * The request has 30 context keys.
  */
 #include <stdio.h>
@@ -32,7 +32,7 @@ static const char last_statement[] =
 static double now_us(void)
 {
 	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC, &now);
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now); /* others' load is not what is measured */
 	return (double)now.tv_sec * 1e6 + (double)now.tv_nsec / 1e3;
 }
 
