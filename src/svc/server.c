@@ -14,6 +14,7 @@
 #include "api/ebs.h"
 #include "api/ec2.h"
 #include "api/kms.h"
+#include "api/organizations.h"
 #include "api/rbin.h"
 #include "api/sts.h"
 #include "aws/door.h"
@@ -39,8 +40,8 @@ struct server {
 	bool first_start;
 };
 
-static const struct service *const services[] = { &ec2_service, &ebs_service, &kms_service, &rbin_service,
-	&sts_service, NULL };
+static const struct service *const services[] = { &ec2_service, &ebs_service, &kms_service,
+	&organizations_service, &rbin_service, &sts_service, NULL };
 
 static int lock_data(struct server *server, struct error *err)
 {
