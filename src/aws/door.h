@@ -41,6 +41,11 @@ typedef void door_used(
 typedef int door_extra(void *context, struct call *call, const struct http_request *http,
 	struct http_response *response, struct error *err);
 
+/*
+ * Whether the caller may make this call, asked of every request before DryRun is answered and before its handler runs; `input` is decoded and checked. 0, or -1 with the error that the caller is answered.
+ */
+typedef int door_authorize(struct call *call, const void *input, struct error *err);
+
 struct door_config {
 	struct amid *amid;                     /* handed to handlers */
 	const char *listen;                    /* "127.0.0.1:4566"; port 0: any free one */
@@ -50,6 +55,7 @@ struct door_config {
 	const struct service *const *services; /* NULL-terminated */
 	door_lookup *lookup;
 	void *lookup_context;
+	door_authorize *authorize; /* NULL: everybody may do everything; only for tests of the door */
 	door_used *used;   /* of the same context; may be NULL */
 	door_extra *extra; /* may be NULL */
 	void *extra_context;

@@ -110,6 +110,12 @@ static void route_by_path(struct door_request *request)
 	}
 }
 
+/* They have no regions: what they are asked is signed for us-east-1, whichever regions there are here. */
+static bool is_global(const struct service *service)
+{
+	return strcmp(service->name, "iam") == 0 || strcmp(service->name, "organizations") == 0;
+}
+
 static int route_by_signature(struct door_request *request, bool extra, struct error *err)
 {
 	const struct sigv4_signature *signature = request->signature;
@@ -125,7 +131,7 @@ static int route_by_signature(struct door_request *request, bool extra, struct e
 	if (!service)
 		return error_set(err, ERROR_UNSUPPORTED_OPERATION, "The service '%s' is not implemented.",
 			signature->service);
-	if (region)
+	if (region || (is_global(service) && strcmp(signature->region, "us-east-1") == 0))
 		return 0;
 	error_set(err, ERROR_SIGNATURE_MISMATCH,
 		"Credential should be scoped to a valid region: '%s' is not one of this "

@@ -22,8 +22,15 @@ struct chunk {
 	_Alignas(ALIGNMENT) char data[];
 };
 
+struct deferred {
+	struct deferred *next;
+	void (*release)(void *object);
+	void *object;
+};
+
 struct arena {
 	struct chunk *newest;
+	struct deferred *deferred; /* in the arena itself */
 };
 
 static void out_of_memory(size_t size)
@@ -63,6 +70,8 @@ void arena_destroy(struct arena *arena)
 {
 	if (!arena)
 		return;
+	for (struct deferred *deferred = arena->deferred; deferred; deferred = deferred->next)
+		deferred->release(deferred->object);
 	for (struct chunk *chunk = arena->newest, *next; chunk; chunk = next) {
 		next = chunk->next;
 		free(chunk);
@@ -101,6 +110,13 @@ void *arena_alloc(struct arena *arena, size_t size)
 		arena->newest = chunk;
 	}
 	return chunk->data;
+}
+
+void arena_defer(struct arena *arena, void (*release)(void *object), void *object)
+{
+	struct deferred *deferred = arena_alloc(arena, sizeof *deferred);
+	*deferred = (struct deferred){ .next = arena->deferred, .release = release, .object = object };
+	arena->deferred = deferred;
 }
 
 void *arena_alloc_array(struct arena *arena, size_t count, size_t size)

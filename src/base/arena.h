@@ -15,6 +15,8 @@ struct arena;
 struct arena *arena_create(void);
 /* Frees everything allocated from it. NULL is legal. */
 void arena_destroy(struct arena *arena);
+/* Has `release(object)` called when the arena is destroyed, before its memory goes; the newest first. For counted objects that what lies in the arena refers to. */
+void arena_defer(struct arena *arena, void (*release)(void *object), void *object);
 /* Zeroed memory, aligned for any type. */
 void *arena_alloc(struct arena *arena, size_t size) __attribute__((returns_nonnull, malloc));
 /* count * size, zeroed; ends the process if the product overflows. */

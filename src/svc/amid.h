@@ -58,6 +58,7 @@ enum { AMID_OFFLINE_LOCKS = 16 };
 struct amid {
 	const struct amid_config *config;
 	struct meta *meta;
+	struct iam_policies *iam_policies; /* compiled policies of principals: src/svc/iam_policies.h */
 	struct secrets *secrets; /* what sealed things in the metadata are opened with: src/svc/secret.h */
 	struct amid_region *regions;
 	unsigned region_count;

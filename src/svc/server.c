@@ -13,6 +13,7 @@
 
 #include "api/ebs.h"
 #include "api/ec2.h"
+#include "api/iam.h"
 #include "api/kms.h"
 #include "api/organizations.h"
 #include "api/rbin.h"
@@ -22,10 +23,12 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "svc/accounts.h"
+#include "svc/authorize/authorize.h"
 #include "svc/control/control.h"
 #include "svc/ebs/upload.h"
 #include "svc/extra.h"
 #include "svc/identity_cache.h"
+#include "svc/iam_policies.h"
 #include "svc/imds/imds.h"
 #include "svc/last_use.h"
 #include "svc/scrub.h"
@@ -40,7 +43,7 @@ struct server {
 	bool first_start;
 };
 
-static const struct service *const services[] = { &ec2_service, &ebs_service, &kms_service,
+static const struct service *const services[] = { &ec2_service, &ebs_service, &iam_service, &kms_service,
 	&organizations_service, &rbin_service, &sts_service, NULL };
 
 static int lock_data(struct server *server, struct error *err)
@@ -176,6 +179,7 @@ static int open_parts(struct server *server, struct error *err)
 {
 	struct amid *amid = &server->amid;
 	const char *data = amid->config->data;
+	amid->iam_policies = iam_policies_open();
 	pthread_mutex_init(&amid->network_lock, NULL);
 	for (unsigned i = 0; i < AMID_OFFLINE_LOCKS; i++)
 		pthread_mutex_init(&amid->offline_locks[i], NULL);
@@ -212,6 +216,7 @@ static int open_door(struct server *server, struct error *err)
 		.services = services,
 		.lookup = accounts_lookup,
 		.lookup_context = &server->amid,
+		.authorize = authorize_call,
 		.used = accounts_note_use,
 		.extra = extra_answer,
 		.extra_context = &server->amid,
@@ -274,6 +279,7 @@ void server_close(struct server *server)
 		store_close(amid->regions[i].store);
 	last_use_close(amid->last_uses);
 	meta_close(amid->meta);
+	iam_policies_close(amid->iam_policies);
 	secrets_close(amid->secrets);
 	identity_cache_destroy(amid->identities);
 	if (amid->runtime_folder)

@@ -11,6 +11,7 @@
 #include "svc/control/internal.h"
 #include "svc/control/server_watch.h"
 #include "svc/identity_cache.h"
+#include "svc/iam_policies.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "base/banned.h"
@@ -52,6 +53,7 @@ static void on_change(void *context, const struct meta_change *change)
 {
 	struct amid *amid = context;
 	identity_cache_note_change(amid->identities, change);
+	iam_policies_note(amid->iam_policies, change);
 	if (!change->deleted || strcmp(change->kind, "vpc") == 0)
 		enqueue(amid, change->kind, change->id);
 	control_note_lost(amid, change);
