@@ -56,8 +56,7 @@ static int answer_operation(struct door_request *request, struct http_response *
 		return -1;
 	request->call.operation = codec_request->operation;
 	request->call.service = request->service;
-	const struct door_config *config = &request->door->config;
-	if (config->authorize && config->authorize(&request->call, input, err) < 0)
+	if (request->door->config.authorize(&request->call, input, err) < 0)
 		return -1;
 	if (codec_wants_dry_run(codec_request->operation, input))
 		return error_set(err, ERROR_DRY_RUN, "Request would have succeeded, but DryRun flag is set.");
@@ -209,7 +208,7 @@ static int start(struct door *door, struct error *err)
 
 int door_open(const struct door_config *config, struct door **door, struct error *err)
 {
-	assert(config->regions[0] && config->lookup);
+	assert(config->regions[0] && config->lookup && config->authorize);
 	struct door *made = memory_alloc(sizeof *made);
 	*made = (struct door){ .config = *config };
 	take_default(&made->config.limits);
