@@ -17,7 +17,8 @@ int organizations_path(struct amid *amid, const char *account_id, struct arena *
 		return -1;
 	if (!account || !account->organization)
 		return 0;
-	if (meta_get_any(amid->meta, &record_organization, NULL, account->organization, arena, &organization, err))
+	if (meta_get_any(
+		    amid->meta, &record_organization, NULL, account->organization, arena, &organization, err))
 		return -1;
 	if (!organization)
 		return error_set(err, ERROR_INTERNAL, "account %s is in organization %s, which is not there",

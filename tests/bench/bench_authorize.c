@@ -125,9 +125,9 @@ static void run(struct amid *amid)
 		.id = "AIDABENCH",
 		.user_name = "bench" };
 	const struct ec2_DescribeRegionsRequest describe = { 0 };
-	const struct ec2_RunInstancesRequest launch = { .image_id = IMAGE,
-		.min_count = some_integer(1),
-		.max_count = some_integer(1) };
+	const struct ec2_RunInstancesRequest launch = {
+		.image_id = IMAGE, .min_count = some_integer(1), .max_count = some_integer(1)
+	};
 	measure(amid, "DescribeRegions, root", &root, "DescribeRegions", &describe);
 	measure(amid, "DescribeRegions, user of 20 policies", &user, "DescribeRegions", &describe);
 	measure(amid, "RunInstances (7 resources), root", &root, "RunInstances", &launch);

@@ -17,7 +17,7 @@
 
 struct explanation {
 	struct call *asked_by;
-	bool is_operator;  /* who asks */
+	bool is_operator;   /* who asks */
 	struct call launch; /* as the principal would make it */
 	const struct principal *principal;
 	const char *image_id;
@@ -56,10 +56,10 @@ static int check_exists(struct explanation *about, const char **why, struct erro
 		return -1;
 	*why = shown ? arena_printf(call->arena, "%s is in the recycle bin of account %s", about->image_id,
 			       about->image->record.account)
-		: elsewhere
-		? arena_printf(call->arena, "%s is in %s, not in %s", about->image_id, elsewhere, call->region)
-		: arena_printf(call->arena, "there is no %s in %s that account %s may see", about->image_id,
-			  call->region, call->account);
+		: elsewhere ? arena_printf(call->arena, "%s is in %s, not in %s", about->image_id, elsewhere,
+				      call->region)
+			    : arena_printf(call->arena, "there is no %s in %s that account %s may see",
+				      about->image_id, call->region, call->account);
 	return 0;
 }
 
@@ -88,8 +88,8 @@ static int check_snapshots(struct explanation *about, const char **why, struct e
 		struct error unusable;
 		if (!id)
 			continue;
-		if (meta_get_any(
-			    call->amid->meta, &record_snapshot, call->region, id, call->arena, &snapshot, err))
+		if (meta_get_any(call->amid->meta, &record_snapshot, call->region, id, call->arena, &snapshot,
+			    err))
 			return -1;
 		if (!snapshot || snapshot_is_recycled(snapshot))
 			*why = arena_printf(call->arena, "its snapshot %s is gone", id);
@@ -135,12 +135,11 @@ static const struct gate {
 	const char *name;
 	int (*check)(struct explanation *about, const char **why, struct error *err);
 } gates[] = {
-	{ "image exists here", check_exists },
-	{ "image state", check_state },
-	{ "launch permission", check_launch_permission },
-	{ "snapshots", check_snapshots },
+	{ "image exists here", check_exists }, { "image state", check_state },
+	{ "launch permission", check_launch_permission }, { "snapshots", check_snapshots },
 	{ "IAM policies", check_identity },
-	{ "organization policies", check_organization }, /* behind IAM's: what is refused only with them, they refuse */
+	{ "organization policies",
+		check_organization }, /* behind IAM's: what is refused only with them, they refuse */
 };
 
 /* ---- the answer ---- */
@@ -160,9 +159,9 @@ static json_t *pass_gates(struct explanation *about, const char **mend, struct e
 			*mend = gates[i].name;
 		json_array_append_new(list,
 			json_pack("{s:s, s:s, s:s?}", "gate", gates[i].name, "result",
-				!reached ? "not reached"
-					: why    ? "failed"
-						 : "passed",
+				!reached      ? "not reached"
+					: why ? "failed"
+					      : "passed",
 				"detail", why));
 	}
 	return list;
@@ -173,7 +172,8 @@ static int check_asker(struct explanation *about, struct error *err)
 	struct call *call = about->asked_by;
 	const struct authorize_request asked = {
 		.action = "iam:SimulatePrincipalPolicy",
-		.resource = about->principal->issuer_arn ? about->principal->issuer_arn : about->principal->arn,
+		.resource =
+			about->principal->issuer_arn ? about->principal->issuer_arn : about->principal->arn,
 	};
 	if (authorize_is_operator(call, &about->is_operator, err))
 		return -1;
@@ -205,9 +205,10 @@ static int prepare(struct explanation *about, const char *image, const char *arn
 {
 	struct call *call = about->asked_by;
 	if (!image || !arn || ec2_check_id(image, "ami", ERROR_AMI_ID_MALFORMED, err))
-		return image && arn ? -1
-				    : error_set(err, ERROR_INVALID_PARAMETER_VALUE,
-					      "The body must be {\"image\":\"ami-...\",\"principal\":\"arn:...\"}.");
+		return image && arn
+			? -1
+			: error_set(err, ERROR_INVALID_PARAMETER_VALUE,
+				  "The body must be {\"image\":\"ami-...\",\"principal\":\"arn:...\"}.");
 	if (region && !amid_find_region(call->amid, region))
 		return error_set(
 			err, ERROR_INVALID_PARAMETER_VALUE, "The region %.64s is not served here.", region);
@@ -236,6 +237,7 @@ int explain_answer(struct call *call, const struct http_request *http, json_t **
 	for (size_t i = 0; i < 4; i++)
 		texts[i] = arena_strdup(call->arena, json_string_value(json_object_get(body, names[i])));
 	json_decref(body);
-	return prepare(&about, texts[0], texts[1], texts[2], texts[3], err) || explain(&about, result, err) ? -1
-													   : 0;
+	return prepare(&about, texts[0], texts[1], texts[2], texts[3], err) || explain(&about, result, err)
+		? -1
+		: 0;
 }

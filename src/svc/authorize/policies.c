@@ -52,8 +52,7 @@ static int add_organization_policy(struct amid *amid, const char *id, struct are
 		return -1;
 	if (!record)
 		return error_set(err, ERROR_INTERNAL, "there is no service control policy %s", id);
-	if (iam_policies_compile(
-		    amid->iam_policies, POLICY_ORGANIZATION, record->document, &policy, err))
+	if (iam_policies_compile(amid->iam_policies, POLICY_ORGANIZATION, record->document, &policy, err))
 		return error_prefix(err, "service control policy %s", id);
 	const struct policy_named named = { policy, id };
 	append(&governing->owned, &named, arena);
@@ -73,8 +72,8 @@ static int collect_organization(struct amid *amid, const char *account, struct a
 	struct policy_list *lists = arena_alloc_array(arena, path.level_count, sizeof *lists);
 	for (size_t i = 0; i < path.level_count; i++) {
 		for (size_t j = 0; j < path.levels[i].policies.count; j++)
-			if (add_organization_policy(amid, path.levels[i].policies.items[j], arena, governing,
-				    &lists[i], err))
+			if (add_organization_policy(
+				    amid, path.levels[i].policies.items[j], arena, governing, &lists[i], err))
 				return -1;
 		governing_add_keys(governing, &lists[i], arena);
 	}

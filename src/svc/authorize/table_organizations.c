@@ -8,8 +8,8 @@
 #include "base/text.h"
 #include "base/banned.h"
 
-static const char *const members[] = { "AccountId", "OrganizationalUnitId", "PolicyId", "TargetId", "ParentId",
-	"ChildId", "RootId", "SourceParentId", "DestinationParentId", "ResourceId" };
+static const char *const members[] = { "AccountId", "OrganizationalUnitId", "PolicyId", "TargetId",
+	"ParentId", "ChildId", "RootId", "SourceParentId", "DestinationParentId", "ResourceId" };
 
 static const char *make_arn(struct call *call, const struct organization_path *path, const char *id)
 {
@@ -17,8 +17,8 @@ static const char *make_arn(struct call *call, const struct organization_path *p
 		: text_starts_with(id, "r-")           ? "root"
 		: text_starts_with(id, "p-")           ? "policy"
 						       : "account";
-	return arena_printf(call->arena, "arn:aws:organizations::%s:%s/%s/%s%s", path->management_account, type,
-		path->id, strcmp(type, "policy") == 0 ? "service_control_policy/" : "", id);
+	return arena_printf(call->arena, "arn:aws:organizations::%s:%s/%s/%s%s", path->management_account,
+		type, path->id, strcmp(type, "policy") == 0 ? "service_control_policy/" : "", id);
 }
 
 static int find_named(struct target_list *list, struct error *err)
@@ -77,6 +77,5 @@ static const struct table_row rows[] = {
 	ROW(UpdatePolicy, NAMED),
 };
 
-const struct table table_organizations = {
-	"organizations", "organizations", rows, sizeof rows / sizeof *rows
-};
+const struct table table_organizations = { "organizations", "organizations", rows,
+	sizeof rows / sizeof *rows };

@@ -31,7 +31,8 @@ static void rows_are_in_order(void **state)
 		&table_kms, &table_organizations };
 	for (size_t i = 0; i < sizeof tables / sizeof *tables; i++)
 		for (size_t j = 1; j < tables[i]->count; j++)
-			assert_true(strcmp(tables[i]->rows[j - 1].operation, tables[i]->rows[j].operation) < 0);
+			assert_true(
+				strcmp(tables[i]->rows[j - 1].operation, tables[i]->rows[j].operation) < 0);
 }
 
 /* Whether a path is one of the shape's; lists are passed through. */
