@@ -187,6 +187,15 @@ def iam_server(tmp_path_factory):
 
 
 @pytest.fixture
+def own_iam_server(tmp_path):
+    """One of the test's own that checks signatures."""
+    server = Server(tmp_path / "data", auth="iam")
+    yield server
+    server.stop()
+    server.remove()
+
+
+@pytest.fixture
 def endpoint(server):
     return server.endpoint
 

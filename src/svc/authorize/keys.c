@@ -214,16 +214,8 @@ static int add_organization(
 		return 0;
 	if (organizations_path(asking->amid, account, asking->arena, &found, err))
 		return -1;
-	if (!found.id)
-		return 0;
-	if (!path) {
-		add(asking, values, found.id);
-		return 0;
-	}
-	char *text = arena_printf(asking->arena, "%s/", found.id);
-	for (size_t i = 0; i + 1 < found.level_count; i++)
-		text = arena_printf(asking->arena, "%s%s/", text, found.levels[i].id);
-	add(asking, values, text);
+	if (found.organization)
+		add(asking, values, path ? found.path : found.organization);
 	return 0;
 }
 

@@ -276,6 +276,7 @@ static void put_organization(struct scene *s, const char *statements)
 {
 	struct organization_record organization = { .record = { "999999999999", "", "o-1234567890" },
 		.root = "r-abcd",
+		.policies_enabled = some_boolean(true),
 		.root_policies = STRINGS("p-everything") };
 	struct account_record account = { .record = { "", "", s->call.account },
 		.name = "member",
@@ -283,7 +284,6 @@ static void put_organization(struct scene *s, const char *statements)
 		.unit = "ou-abcd-12345678" };
 	struct organization_unit_record unit = { .record = { "999999999999", "", "ou-abcd-12345678" },
 		.organization = "o-1234567890",
-		.parent = "r-abcd",
 		.policies = STRINGS("p-unit") };
 	struct organization_policy_record everything = { .record = { "999999999999", "", "p-everything" },
 		.document = "{\"Version\":\"2012-10-17\",\"Statement\":[" ALLOW("*", "*") "]}" };

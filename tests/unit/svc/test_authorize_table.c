@@ -4,12 +4,13 @@
 #include "api/ebs.h"
 #include "api/iam.h"
 #include "api/kms.h"
+#include "api/organizations.h"
 #include "api/rbin.h"
 #include "api/sts.h"
 #include "svc/authorize/internal.h"
 
 static const struct service *const services[] = { &ec2_service, &ebs_service, &rbin_service, &sts_service,
-	&kms_service, &iam_service };
+	&kms_service, &iam_service, &organizations_service };
 
 static void every_operation_has_a_row(void **state)
 {
