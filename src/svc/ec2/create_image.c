@@ -69,7 +69,7 @@ static int check_device(
 			"Volume of size %lldGB is smaller than volume '%s' of device %s, expect size>= %lldGB",
 			(long long)device->size_gib.value, volume->record.id, device->device,
 			(long long)volume->size_gib.value);
-	if (device->snapshot && snapshot_find_completed(creation->call, device->snapshot, &snapshot, err))
+	if (device->snapshot && snapshot_find_usable(creation->call, device->snapshot, &snapshot, err))
 		return -1;
 	return block_device_complete(creation->call, device, snapshot, err);
 }
