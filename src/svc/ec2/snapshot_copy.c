@@ -14,8 +14,8 @@ enum { COPIES_MAX = 20 /* under way, for an account and a region, as AWS has it 
 static int check_request(struct call *call, const struct ec2_CopySnapshotRequest *request, struct error *err)
 {
 	/* PresignedUrl is how other regions of AWS are told who asks; here the call itself does */
-	static const char *const refused[] = { "DestinationOutpostArn",
-		"CompletionDurationMinutes", "DestinationAvailabilityZone", NULL };
+	static const char *const refused[] = { "DestinationOutpostArn", "CompletionDurationMinutes",
+		"DestinationAvailabilityZone", NULL };
 	if (ec2_refuse_members(call, request, refused, err))
 		return -1;
 	if (!amid_find_region(call->amid, request->source_region))
@@ -72,8 +72,8 @@ static int prepare_keys(struct call *call, const struct snapshot_record *source,
 	snapshot->root = NULL;
 	if (encryption_make_key(call, kms_key, snapshot->record.id, &snapshot->data_key, err))
 		return -1;
-	return sealed ? encryption_share_key(call, source->data_key, snapshot->record.id,
-				&snapshot->copy->source_key, err)
+	return sealed ? encryption_share_key(
+				call, source->data_key, snapshot->record.id, &snapshot->copy->source_key, err)
 		      : 0;
 }
 
