@@ -19,6 +19,7 @@ static const struct command commands[] = {
 	{ "status", command_status, "show what a server holds" },
 	{ "show", command_show, "show a snapshot or an image: root digest, blocks, parents" },
 	{ "du", command_du, "show what images and snapshots take" },
+	{ "explain", command_explain, "why somebody may not launch an image" },
 	{ "scrub", command_scrub, "verify a running server's data; tell what is damaged" },
 	{ "fsck", command_fsck, "check a data folder that no server uses" },
 };

@@ -73,7 +73,7 @@ static int check_device(
 		return error_set(err, ERROR_BLOCK_DEVICE_MAPPING,
 			"the encrypted flag cannot be specified since device %s holds a volume, which is not encrypted.",
 			device->device);
-	if (device->snapshot && snapshot_find_completed(creation->call, device->snapshot, &snapshot, err))
+	if (device->snapshot && snapshot_find_usable(creation->call, device->snapshot, &snapshot, err))
 		return -1;
 	return block_device_complete(creation->call, device, snapshot, err);
 }

@@ -19,7 +19,7 @@ static int complete_devices(
 	for (size_t i = 0; i < devices->count; i++) {
 		struct record_image_block_device *device = &devices->items[i];
 		struct snapshot_record *snapshot = NULL;
-		if (device->snapshot && snapshot_find_completed(call, device->snapshot, &snapshot, err))
+		if (device->snapshot && snapshot_find_usable(call, device->snapshot, &snapshot, err))
 			return -1;
 		if (block_device_complete(call, device, snapshot, err))
 			return -1;

@@ -10,8 +10,8 @@
 #include "svc/ec2/images.h"
 #include "svc/ec2/instances.h"
 #include "svc/ec2/placement.h"
+#include "svc/ec2/snapshots.h"
 #include "svc/instance_types.h"
-#include "svc/snapshot_state.h"
 #include "base/banned.h"
 
 enum { INSTANCES_MAX = 500, USER_DATA_MAX = 16384 };
@@ -151,7 +151,7 @@ static int choose_metadata_options(struct launch *launch, struct error *err)
 	return 0;
 }
 
-/* The snapshot of a mapping: the image's own are there for whoever may launch the image; others must be the caller's. */
+/* The snapshot of a mapping: the image's own are there for whoever may launch the image, others for whom they are shared with. */
 static int find_snapshot(struct launch *launch, const struct record_image_block_device *device,
 	struct snapshot_record **snapshot, struct error *err)
 {
@@ -162,14 +162,8 @@ static int find_snapshot(struct launch *launch, const struct record_image_block_
 	bool of_image = false;
 	for (size_t i = 0; i < launch->image->block_devices.count; i++)
 		of_image |= text_equal(launch->image->block_devices.items[i].snapshot, device->snapshot);
-	if (meta_get_any(call->amid->meta, &record_snapshot, call->region, device->snapshot, call->arena,
-		    snapshot, err))
-		return -1;
-	if (!*snapshot || snapshot_is_recycled(*snapshot) ||
-		(!of_image && strcmp((*snapshot)->record.account, call->account) != 0))
-		return error_set(
-			err, ERROR_SNAPSHOT_NOT_FOUND, "The snapshot '%s' does not exist.", device->snapshot);
-	return snapshot_check_usable(*snapshot, err);
+	return of_image ? image_find_snapshot(call, launch->image, device->snapshot, snapshot, err)
+			: snapshot_find_usable(call, device->snapshot, snapshot, err);
 }
 
 static int find_origin(struct launch *launch, size_t index, struct error *err)
@@ -222,12 +216,8 @@ static int prepare(struct launch *launch, struct error *err)
 	if (!request->image_id)
 		return error_set(
 			err, ERROR_MISSING_PARAMETER, "The request must contain the parameter ImageId");
-	if (image_find(call, request->image_id, &launch->image, err))
+	if (image_find_launchable(call, request->image_id, &launch->image, err))
 		return -1;
-	if (strcmp(launch->image->state, "available") != 0)
-		return error_set(err, ERROR_AMI_ID_UNAVAILABLE,
-			"The image ID '%s' is not available: its state is %s", request->image_id,
-			launch->image->state);
 	if (check_counts(launch, err) || choose_type(launch, err) || find_key(launch, err) ||
 		check_user_data(launch, err) || choose_metadata_options(launch, err) ||
 		prepare_devices(launch, err) || placement_choose(call, request, &launch->placement, err))

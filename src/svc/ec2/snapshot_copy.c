@@ -2,6 +2,8 @@
  * CopySnapshot: within a region the new snapshot has the tree of its source at once; from another one its controller (../control/copy.c) brings the blocks that this region lacks. The record names the tree that is to come, so
  * it no longer matters what becomes of the source.
  */
+#include "svc/ec2/snapshot_copy.h"
+
 #include <string.h>
 
 #include "svc/ec2/encryption.h"
@@ -29,7 +31,7 @@ static int check_request(struct call *call, const struct ec2_CopySnapshotRequest
 	return 0;
 }
 
-static int check_limit(struct call *call, struct error *err)
+int snapshot_copy_check_limit(struct call *call, size_t count, struct error *err)
 {
 	struct meta_rows rows;
 	struct meta_query query = {
@@ -40,11 +42,11 @@ static int check_limit(struct call *call, struct error *err)
 		return -1;
 	for (size_t i = 0; i < rows.count; i++)
 		copies += ((struct snapshot_record *)rows.items[i])->copy != NULL;
-	if (copies < COPIES_MAX)
+	if (copies + count <= COPIES_MAX)
 		return 0;
 	return error_set(err, ERROR_RESOURCE_LIMIT,
-		"%d snapshots are being copied to %s already; at most that many can be at a time.",
-		COPIES_MAX, call->region);
+		"%zu snapshots are being copied to %s already; at most %d can be at a time.", copies,
+		call->region, COPIES_MAX);
 }
 
 /* The copy cannot be made: as with EBS, that shows when it is looked at. */
@@ -77,17 +79,17 @@ static int prepare_keys(struct call *call, const struct snapshot_record *source,
 		      : 0;
 }
 
-static int encrypt(struct call *call, const struct ec2_CopySnapshotRequest *request,
-	const struct snapshot_record *source, struct snapshot_record *snapshot, struct error *err)
+static int encrypt(struct call *call, const struct snapshot_record *source, struct shape_boolean encrypted,
+	const char *kms_key_id, struct snapshot_record *snapshot, struct error *err)
 {
 	struct encryption encryption;
 	bool sealed = boolean_or(source->encrypted, false);
-	if (sealed && request->encrypted.set && !request->encrypted.value)
+	if (sealed && encrypted.set && !encrypted.value)
 		return error_set(err, ERROR_INVALID_PARAMETER_VALUE,
 			"Value (false) for parameter encrypted is invalid. The copy of an encrypted snapshot is encrypted.");
 	/* the source does not count: without a key named, the copy is under the account's default one */
-	if (encryption_choose(call, sealed ? some_boolean(true) : request->encrypted, request->kms_key_id,
-		    NULL, &encryption, err))
+	if (encryption_choose(
+		    call, sealed ? some_boolean(true) : encrypted, kms_key_id, NULL, &encryption, err))
 		return -1;
 	if (!encryption.wanted)
 		return 0;
@@ -100,42 +102,47 @@ static int encrypt(struct call *call, const struct ec2_CopySnapshotRequest *requ
 	return 0;
 }
 
+int snapshot_copy_put(struct call *call, const struct snapshot_record *source, struct shape_boolean encrypted,
+	const char *kms_key_id, struct meta_batch *batch, struct snapshot_record *snapshot, struct error *err)
+{
+	const char *region = source->record.region;
+	struct record_snapshot_copy *copy = arena_alloc(call->arena, sizeof *copy);
+	*copy = (struct record_snapshot_copy){ .region = region, .root = source->root };
+	snapshot->record = (struct record){
+		.account = call->account, .region = call->region, .id = text_random_id(call->arena, "snap")
+	};
+	snapshot->state = "pending";
+	snapshot->volume_size_gib = source->volume_size_gib;
+	snapshot->started = ec2_now();
+	snapshot->root = strcmp(region, call->region) == 0 ? source->root : NULL;
+	snapshot->full_bytes = source->full_bytes;
+	snapshot->source_region = region;
+	snapshot->source_snapshot = source->record.id;
+	snapshot->copy = copy;
+	if (encrypt(call, source, encrypted, kms_key_id, snapshot, err))
+		return -1;
+	snapshot_set_attended(snapshot);
+	meta_batch_expect(batch, &record_snapshot, source); /* it keeps its blocks until this one does */
+	meta_batch_put(batch, &record_snapshot, snapshot);
+	return 0;
+}
+
 int ec2_copy_snapshot(struct call *call, const struct ec2_CopySnapshotRequest *request,
 	struct ec2_CopySnapshotResult *result, struct error *err)
 {
 	static const char *const taggable[] = { "snapshot", NULL };
 	struct snapshot_record *source;
-	struct record_tag_list tags = { 0 };
+	struct snapshot_record snapshot = { .description = request->description };
 	if (check_request(call, request, err) ||
 		snapshot_find_visible(
 			call, request->source_region, request->source_snapshot_id, &source, err) ||
-		snapshot_check_usable(source, err) || check_limit(call, err) ||
+		snapshot_check_usable(source, err) || snapshot_copy_check_limit(call, 1, err) ||
 		ec2_tags_from_specifications(
-			call, &request->tag_specifications, "snapshot", taggable, &tags, err))
+			call, &request->tag_specifications, "snapshot", taggable, &snapshot.tags, err))
 		return -1;
-	struct record_snapshot_copy copy = { .region = request->source_region, .root = source->root };
-	struct snapshot_record snapshot = {
-		.record = { .account = call->account,
-			.region = call->region,
-			.id = text_random_id(call->arena, "snap") },
-		.state = "pending",
-		.volume_size_gib = source->volume_size_gib,
-		.description = request->description,
-		.started = ec2_now(),
-		.root = strcmp(request->source_region, call->region) == 0 ? source->root : NULL,
-		.full_bytes = source->full_bytes,
-		.source_region = request->source_region,
-		.source_snapshot = request->source_snapshot_id,
-		.copy = &copy,
-		.tags = tags,
-	};
-	if (encrypt(call, request, source, &snapshot, err))
-		return -1;
-	snapshot_set_attended(&snapshot);
 	struct meta_batch *batch = meta_batch_create(call->amid->meta, call->arena);
-	meta_batch_expect(batch, &record_snapshot, source); /* it keeps its blocks until this one does */
-	meta_batch_put(batch, &record_snapshot, &snapshot);
-	if (meta_commit(call->amid->meta, batch, err))
+	if (snapshot_copy_put(call, source, request->encrypted, request->kms_key_id, batch, &snapshot, err) ||
+		meta_commit(call->amid->meta, batch, err))
 		return -1;
 	result->snapshot_id = snapshot.record.id;
 	result->tags = ec2_tags_result(call, &snapshot.tags);

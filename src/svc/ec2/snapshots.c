@@ -5,9 +5,9 @@
 
 #include "svc/ec2/instances.h"
 #include "svc/ec2/recycle_bin.h"
-#include "svc/ec2/snapshot_public_access.h"
 #include "svc/ec2/volumes.h"
 #include "svc/freeze.h"
+#include "svc/sharing.h"
 #include "svc/key_ring.h"
 #include "base/banned.h"
 
@@ -51,34 +51,30 @@ bool snapshot_is_shared_with(const struct snapshot_record *snapshot, const char 
 	return is_permitted(snapshot, account, NULL);
 }
 
-int snapshot_is_visible(
-	struct call *call, const struct snapshot_record *snapshot, bool *visible, struct error *err)
-{
-	*visible = false;
-	if (snapshot_is_recycled(snapshot))
-		return 0;
-	*visible = strcmp(snapshot->record.account, call->account) == 0 ||
-		snapshot_is_shared_with(snapshot, call->account);
-	if (*visible || !snapshot_is_public(snapshot))
-		return 0;
-	const char *blocked;
-	if (snapshot_public_access(call, snapshot->record.account, snapshot->record.region, &blocked, err))
-		return -1;
-	*visible = strcmp(blocked, "block-all-sharing") != 0;
-	return 0;
-}
-
 int snapshot_find_visible(struct call *call, const char *region, const char *id,
 	struct snapshot_record **snapshot, struct error *err)
 {
-	bool visible = false;
+	struct sharing *view;
+	enum sharing_way way = SHARING_NONE;
 	if (ec2_check_id(id, "snap", ERROR_SNAPSHOT_ID_MALFORMED, err) ||
 		meta_get_any(call->amid->meta, &record_snapshot, region, id, call->arena, snapshot, err) ||
-		(*snapshot && snapshot_is_visible(call, *snapshot, &visible, err)))
+		(*snapshot &&
+			(sharing_open(call->amid, call->account, (*snapshot)->record.region, call->arena,
+				 &view, err) ||
+				sharing_snapshot_way(view, *snapshot, &way, err))))
 		return -1;
-	if (!visible)
+	if (way == SHARING_NONE)
 		return error_set(err, ERROR_SNAPSHOT_NOT_FOUND, "The snapshot '%s' does not exist.", id);
 	return 0;
+}
+
+int snapshot_find_usable(
+	struct call *call, const char *id, struct snapshot_record **snapshot, struct error *err)
+{
+	return snapshot_find_visible(call, call->region, id, snapshot, err) ||
+			snapshot_check_usable(*snapshot, err)
+		? -1
+		: 0;
 }
 
 int snapshot_keep_all(struct call *call, const struct record_image_block_device *devices, size_t count,
@@ -91,9 +87,12 @@ int snapshot_keep_all(struct call *call, const struct record_image_block_device 
 			seen |= text_equal(devices[j].snapshot, devices[i].snapshot);
 		if (!devices[i].snapshot || seen)
 			continue;
-		if (snapshot_find_completed(call, devices[i].snapshot, &snapshot, err))
+		if (snapshot_find_usable(call, devices[i].snapshot, &snapshot, err))
 			return -1;
-		meta_batch_put(batch, &record_snapshot, snapshot);
+		if (strcmp(snapshot->record.account, call->account) == 0)
+			meta_batch_put(batch, &record_snapshot, snapshot);
+		else
+			meta_batch_expect(batch, &record_snapshot, snapshot);
 	}
 	return 0;
 }
@@ -102,7 +101,9 @@ int snapshot_find_user(struct call *call, const char *snapshot_id, const char *e
 	struct image_record **image, struct error *err)
 {
 	struct meta_rows rows;
-	struct meta_query query = { .region = call->region, .index = "snapshot", .value = snapshot_id };
+	struct meta_query query = {
+		.account = call->account, .region = call->region, .index = "snapshot", .value = snapshot_id
+	};
 	*image = NULL;
 	if (meta_list(call->amid->meta, &record_image, &query, call->arena, &rows, err))
 		return -1;

@@ -94,7 +94,7 @@ static int check_create(struct call *call, const struct ec2_CreateVolumeRequest 
 		return error_set(err, ERROR_MISSING_PARAMETER,
 			"The request must contain the parameter size or snapshotId");
 	*snapshot = NULL;
-	if (request->snapshot_id && snapshot_find_completed(call, request->snapshot_id, snapshot, err))
+	if (request->snapshot_id && snapshot_find_usable(call, request->snapshot_id, snapshot, err))
 		return -1;
 	volume->size_gib = request->size.set ? request->size : (*snapshot)->volume_size_gib;
 	if (*snapshot && volume->size_gib.value < (*snapshot)->volume_size_gib.value)

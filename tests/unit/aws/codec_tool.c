@@ -12,6 +12,7 @@
 
 #include "api/ebs.h"
 #include "api/ec2.h"
+#include "api/iam.h"
 #include "api/kms.h"
 #include "api/rbin.h"
 #include "api/sts.h"
@@ -23,7 +24,7 @@
 
 static const struct service *find_service(const char *name)
 {
-	static const struct service *const services[] = { &ebs_service, &ec2_service, &kms_service,
+	static const struct service *const services[] = { &ebs_service, &ec2_service, &iam_service, &kms_service,
 		&rbin_service, &sts_service };
 	for (size_t i = 0; i < sizeof services / sizeof *services; i++) {
 		if (strcmp(services[i]->name, name) == 0)

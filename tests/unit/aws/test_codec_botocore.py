@@ -162,6 +162,8 @@ class Service:
 
     def request(self, operation):
         shape = operation.input_shape
+        if shape is None:
+            return
         params = self.generator.value(shape)
         request = self.serializer.serialize_to_request(params, operation)
         body, query = request['body'], request.get('query_string') or ''
