@@ -33,6 +33,8 @@ void store_close(struct store *store); /* NULL is legal */
  */
 int store_session_open(struct store *store, struct store_session **session, struct error *err);
 void store_session_close(struct store_session *session); /* NULL is legal */
+/* Before the first put: blocks come in a stream, and nobody is about to read them. Those that lie aligned to 4096 in memory are written past the page cache, where the file system can do that. */
+void store_session_stream(struct store_session *session);
 
 /*
  * Puts an object unless it is there already. `digest` must be the SHA-256 of the data. *added (may be NULL) gets the bytes this added on disk, 0 if it was there. Not durable

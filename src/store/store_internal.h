@@ -46,6 +46,7 @@ struct store_session {
 	struct store *store;
 	uint32_t
 		generation; /* of the time it was opened; nothing of this or a later one is collected while it is open */
+	enum packs_way way;       /* how its blocks are written */
 	struct digest_list roots; /* put or found */
 	struct store_session *next, *previous;
 };

@@ -141,8 +141,11 @@ int upload_prepare(struct uploads *uploads, struct upload *upload, struct error 
 		upload_end(uploads, upload);
 	if (upload->ended)
 		return error_set(err, ERROR_CONFLICT, "%s is no longer being written", upload->id);
-	if (!upload->session && store_session_open(upload->region->store, &upload->session, err))
-		return -1;
+	if (!upload->session) {
+		if (store_session_open(upload->region->store, &upload->session, err))
+			return -1;
+		store_session_stream(upload->session);
+	}
 	return journal_open(
 		upload_journal_path(upload->region, upload->id, arena), upload->id, &upload->journal, err);
 }
