@@ -148,22 +148,47 @@ char *keys_grantee(struct arena *arena, const char *account, const char *id)
 	return arena_printf(arena, "arn:aws:sts::%s:assumed-role/aws:ec2-infrastructure/%s", account, id);
 }
 
-int keys_grant(struct call *call, const char *wrapped, const char *resource, const char *grantee,
-	char **grant, struct error *err)
+/* The grant that a disk's key is opened by. `pair` must live as long as it. */
+static struct kms_grant_record disk_grant(
+	struct call *call, const char *resource, const char *grantee, struct record_tag *pair)
 {
 	static const char *operations[] = { "Decrypt" };
-	struct record_tag pair = { .key = EBS_CONTEXT, .value = resource };
-	struct kms_grant_record made = { .name = arena_printf(call->arena, "%s %s", grantee, resource),
+	*pair = (struct record_tag){ .key = EBS_CONTEXT, .value = resource };
+	return (struct kms_grant_record){ .name = arena_printf(call->arena, "%s %s", grantee, resource),
 		.grantee = grantee,
 		.operations = { operations, 1, true },
 		.has_subset = some_boolean(true),
-		.subset = { &pair, 1, true } };
+		.subset = { pair, 1, true } };
+}
+
+static int permit_grant(struct call *call, const char *wrapped, const struct kms_grant_record *grant,
+	struct kms_key *key, struct error *err)
+{
 	struct kms_use use = {
-		.action = "CreateGrant", .grantable = true, .through_ec2 = true, .grant = &made
+		.action = "CreateGrant", .grantable = true, .through_ec2 = true, .grant = grant
 	};
+	return find_wrapping(call->amid, wrapped, call->arena, key, err) ||
+			kms_permit(call, key, &use, err) || check_fit(key, err)
+		? -1
+		: 0;
+}
+
+int keys_check_grant(
+	struct call *call, const char *wrapped, const char *resource, const char *grantee, struct error *err)
+{
+	struct record_tag pair;
+	struct kms_grant_record wanted = disk_grant(call, resource, grantee, &pair);
 	struct kms_key key;
-	if (find_wrapping(call->amid, wrapped, call->arena, &key, err) || kms_permit(call, &key, &use, err) ||
-		check_fit(&key, err) || kms_grant_make(call, &key, &made, err))
+	return permit_grant(call, wrapped, &wanted, &key, err);
+}
+
+int keys_grant(struct call *call, const char *wrapped, const char *resource, const char *grantee,
+	char **grant, struct error *err)
+{
+	struct record_tag pair;
+	struct kms_grant_record made = disk_grant(call, resource, grantee, &pair);
+	struct kms_key key;
+	if (permit_grant(call, wrapped, &made, &key, err) || kms_grant_make(call, &key, &made, err))
 		return -1;
 	*grant = arena_printf(
 		call->arena, "%s %s %s", made.record.account, made.record.region, made.record.id);
