@@ -23,11 +23,14 @@ struct call {
 	struct amid *amid;
 	struct arena *arena; /* everything read and written for this call; gone after the answer */
 	const struct operation *operation;
+	const struct service *service; /* NULL below /_amid/ */
 	char request_id[37];
 	const char *account;               /* 12 digits */
 	const char *region;                /* "us-east-1" */
 	const struct principal *principal; /* who calls; NULL in requests below /_amid/ that are not signed */
 	const char *source_ip;
+	const char *user_agent, *referer; /* as the client says; NULL: it does not */
+	bool secure;                      /* over TLS */
 	const char *host; /* the Host that the caller addressed, "127.0.0.1:4566"; NULL: it named none */
 };
 

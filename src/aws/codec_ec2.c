@@ -28,7 +28,8 @@ static void encode_error(const struct service *service, const struct error *err,
 	response->content_type = "text/xml;charset=UTF-8";
 	buffer_append_text(body, XML_DECLARATION "<Response><Errors><Error>");
 	xml_write_element(body, "Code", error_aws_code(err->code));
-	xml_write_element(body, "Message", err->message);
+	xml_write_element(body, "Message",
+		err->detail ? arena_printf(arena, "%s %s", err->message, err->detail) : err->message);
 	buffer_append_text(body, "</Error></Errors>");
 	xml_write_element(body, "RequestID", request_id);
 	buffer_append_text(body, "</Response>");

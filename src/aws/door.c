@@ -1,5 +1,5 @@
 /*
- * The way of a request: route (door_route.c), authenticate (door_authenticate.c), find the operation, decode and check, DryRun, handler, encode. One log line a request. Holds the HTTP server; what
+ * The way of a request: route (door_route.c), authenticate (door_authenticate.c), find the operation, decode and check, authorize, DryRun, handler, encode. One log line a request. Holds the HTTP server; what
  * happens to a request happens on its connection's thread, in the arena of the exchange.
  */
 #include "aws/door.h"
@@ -55,7 +55,10 @@ static int answer_operation(struct door_request *request, struct http_response *
 		codec->decode(codec_request, &input, err) < 0)
 		return -1;
 	request->call.operation = codec_request->operation;
-	/* What the caller may do will be checked here, before DryRun tells about it. */
+	request->call.service = request->service;
+	const struct door_config *config = &request->door->config;
+	if (config->authorize && config->authorize(&request->call, input, err) < 0)
+		return -1;
 	if (codec_wants_dry_run(codec_request->operation, input))
 		return error_set(err, ERROR_DRY_RUN, "Request would have succeeded, but DryRun flag is set.");
 	if (run_handler(request, input, &output, err) < 0)
@@ -129,6 +132,9 @@ void door_serve(void *context, struct http_exchange *exchange)
 		.call = { .amid = door->config.amid,
 			.arena = exchange->arena,
 			.source_ip = exchange->peer,
+			.user_agent = http_request_header(&exchange->request, "User-Agent"),
+			.referer = http_request_header(&exchange->request, "Referer"),
+			.secure = door->certificate != NULL,
 			.host = http_request_header(&exchange->request, "Host") },
 	};
 	struct error err = { 0 };

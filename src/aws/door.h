@@ -30,12 +30,21 @@ struct door_identity {
 typedef int door_lookup(void *context, const char *access_key_id, const char *session_token,
 	struct arena *arena, struct door_identity *identity, struct error *err);
 
+/* Told of every signature that was found right, once the look-up's context knows whose it is; must be quick. */
+typedef void door_used(
+	void *context, const struct principal *principal, const char *service, const char *region);
+
 /*
  * Answers a request below "/_amid/", which is not AWS's. `call` has no operation, and no account (NULL) if the request is not signed and auth_any is off: it must then refuse whatever is not for
  * everybody. On -1 the error is sent as JSON.
  */
 typedef int door_extra(void *context, struct call *call, const struct http_request *http,
 	struct http_response *response, struct error *err);
+
+/*
+ * Whether the caller may make this call, asked of every request before DryRun is answered and before its handler runs; `input` is decoded and checked. 0, or -1 with the error that the caller is answered.
+ */
+typedef int door_authorize(struct call *call, const void *input, struct error *err);
 
 struct door_config {
 	struct amid *amid;                     /* handed to handlers */
@@ -46,6 +55,8 @@ struct door_config {
 	const struct service *const *services; /* NULL-terminated */
 	door_lookup *lookup;
 	void *lookup_context;
+	door_authorize *authorize; /* NULL: everybody may do everything; only for tests of the door */
+	door_used *used;   /* of the same context; may be NULL */
 	door_extra *extra; /* may be NULL */
 	void *extra_context;
 	struct http_limits

@@ -131,5 +131,8 @@ int door_authenticate(struct door_request *request, struct error *err)
 		return door_word_error(request, err);
 	call->account = identity->principal.account;
 	call->principal = &identity->principal;
+	if (config->used)
+		config->used(
+			config->lookup_context, call->principal, request->signature->service, call->region);
 	return 0;
 }

@@ -15,6 +15,7 @@ enum principal_type {
 
 struct principal_tag {
 	const char *key, *value;
+	bool transitive; /* handed on to the sessions that this one assumes */
 };
 
 /* Texts live as long as the call's arena. */

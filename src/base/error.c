@@ -44,6 +44,7 @@ int error_set(struct error *err, enum error_code code, const char *format, ...)
 	if (!err)
 		return -1;
 	err->code = code;
+	err->detail = NULL;
 	va_list args;
 	va_start(args, format);
 	vsnprintf(err->message, sizeof err->message, format, args);
@@ -58,6 +59,7 @@ int error_set_errno(struct error *err, int errno_value, const char *format, ...)
 	err->code = errno_value == ENOSPC || errno_value == EDQUOT ? ERROR_NO_SPACE
 		: errno_value == ENOENT                            ? ERROR_NOT_FOUND
 								   : ERROR_INTERNAL;
+	err->detail = NULL;
 	va_list args;
 	va_start(args, format);
 	vsnprintf(err->message, sizeof err->message, format, args);

@@ -13,10 +13,14 @@ enum error_code {
 	ERROR_CODE_COUNT
 };
 
-/* The caller's, fixed size, nothing to free. The message is one line of UTF-8 and never holds a secret. */
+/*
+ * The caller's, fixed size, nothing to free. The message is one line of UTF-8 and never holds a secret. `detail` is what an answer adds behind it, too long for it: a text of the call's arena; NULL: nothing. It is set after error_set,
+ * which clears it.
+ */
 struct error {
 	enum error_code code;
 	char message[512];
+	const char *detail;
 };
 
 /* Fills *err (which may be NULL) and returns -1, so that `return error_set(err, ...)` is one line. A message that is too long is cut. */

@@ -5,9 +5,11 @@
 
 int command_serve(int argc, char **argv);
 int command_quickstart(int argc, char **argv);
+int command_account(int argc, char **argv);
 int command_import(int argc, char **argv);
 int command_show(int argc, char **argv);
 int command_status(int argc, char **argv);
 int command_du(int argc, char **argv);
+int command_explain(int argc, char **argv);
 int command_scrub(int argc, char **argv);
 int command_fsck(int argc, char **argv);

@@ -14,10 +14,12 @@ struct command {
 static const struct command commands[] = {
 	{ "serve", command_serve, "run the server" },
 	{ "quickstart", command_quickstart, "build and register a Quick Start image (tiny, debian-12)" },
+	{ "account", command_account, "make accounts, list them" },
 	{ "import", command_import, "register a disk file as an image" },
 	{ "status", command_status, "show what a server holds" },
 	{ "show", command_show, "show a snapshot or an image: root digest, blocks, parents" },
 	{ "du", command_du, "show what images and snapshots take" },
+	{ "explain", command_explain, "why somebody may not launch an image" },
 	{ "scrub", command_scrub, "verify a running server's data; tell what is damaged" },
 	{ "fsck", command_fsck, "check a data folder that no server uses" },
 };

@@ -133,7 +133,7 @@ int compile_resources(struct compiler *compiler, json_t *element, bool negated, 
 		if (compiler->policy->kind != POLICY_RESOURCE && check_resource(compiler, resource) < 0)
 			return -1;
 		if (pattern_compile(compiler, resource, strlen(resource),
-			    PATTERN_WILDCARDS | PATTERN_VARIABLES, &items[i]) < 0)
+			    PATTERN_WILDCARDS | PATTERN_VARIABLES | PATTERN_ARN, &items[i]) < 0)
 			return -1;
 	}
 	*list = (struct pattern_list){ items, (uint32_t)count, negated };

@@ -223,6 +223,36 @@ static void weigh_allows(struct evaluation *evaluation)
 		conclude(evaluation, POLICY_ALLOWED, &match);
 }
 
+static void collect_list(
+	struct evaluation *evaluation, const struct policy_list *list, bool deny, enum policy_source source)
+{
+	struct policy_result *result = evaluation->result;
+	for (size_t i = 0; i < list->count; i++) {
+		const struct scope scope = { evaluation, list->items[i].policy };
+		for (uint32_t j = 0; j < scope.policy->statement_count; j++) {
+			const struct statement *statement = &scope.policy->statements[j];
+			if (statement->deny == deny && match_statement(statement, &scope))
+				*ARENA_APPEND(evaluation->arena, result->matches, result->match_count) =
+					(struct policy_match){ source, list->items[i].name, j,
+						statement->sid };
+		}
+	}
+}
+
+static void collect_matches(struct evaluation *evaluation)
+{
+	const struct policy_set *set = evaluation->set;
+	bool deny = evaluation->result->decision == POLICY_EXPLICIT_DENY;
+	for (size_t i = 0; i < set->organization_count; i++)
+		collect_list(evaluation, &set->organization[i], deny, POLICY_SOURCE_ORGANIZATION);
+	collect_list(evaluation, &set->resource, deny, POLICY_SOURCE_RESOURCE);
+	collect_list(evaluation, &set->identity, deny, POLICY_SOURCE_IDENTITY);
+	if (set->has_boundary)
+		collect_list(evaluation, &set->boundary, deny, POLICY_SOURCE_BOUNDARY);
+	if (set->has_session)
+		collect_list(evaluation, &set->session, deny, POLICY_SOURCE_SESSION);
+}
+
 void policy_evaluate(const struct policy_set *set, const struct policy_request *request, struct arena *arena,
 	struct policy_result *result)
 {
@@ -238,4 +268,6 @@ void policy_evaluate(const struct policy_set *set, const struct policy_request *
 		evaluation.hashes[i] = key_hash(request->context[i].name, strlen(request->context[i].name));
 	if (!is_denied(&evaluation) && organization_allows(&evaluation))
 		weigh_allows(&evaluation);
+	if (arena)
+		collect_matches(&evaluation);
 }

@@ -102,8 +102,9 @@ static const char *read_variable(struct builder *builder, const char *at, const 
 static int read_tokens(struct builder *builder, const char *at, const char *end)
 {
 	bool variables = (builder->flags & PATTERN_VARIABLES) && builder->compiler->variables;
+	unsigned colons_before = builder->flags & PATTERN_ARN ? 5 : 0;
 	while (at < end) {
-		if (variables && *at == '$' && at + 1 < end && at[1] == '{') {
+		if (variables && !colons_before && *at == '$' && at + 1 < end && at[1] == '{') {
 			at = read_variable(builder, at, end);
 			if (!at)
 				return -1;
@@ -117,6 +118,7 @@ static int read_tokens(struct builder *builder, const char *at, const char *end)
 			add_token(builder, TOKEN_QUESTION);
 		} else {
 			add_char(builder, *at);
+			colons_before -= colons_before && *at == ':';
 		}
 		at++;
 	}

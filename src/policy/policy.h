@@ -115,9 +115,12 @@ struct policy_match {
 struct policy_result {
 	enum policy_decision decision;
 	struct policy_match match; /* of the deciding Allow or Deny */
-	/* context keys that conditions asked for and the request lacks, for SimulateCustomPolicy; allocated in `arena` of the call if that is not NULL */
-	const char **missing_keys;
+	/* For SimulateCustomPolicy and explanations; collected in `arena` of the call if that is not NULL: */
+	const char **missing_keys; /* context keys that conditions asked for and the request lacks */
 	size_t missing_count;
+	struct policy_match *
+		matches; /* every statement that applies: the Denies of an explicit denial, else the Allows, of all lists */
+	size_t match_count;
 };
 
 /*
@@ -126,6 +129,13 @@ struct policy_result {
  */
 void policy_evaluate(const struct policy_set *set, const struct policy_request *request, struct arena *arena,
 	struct policy_result *result);
+
+/* Where a statement stands in its document, from its brace to behind the other one: lines and columns count from 1. -1: there is no such statement. */
+struct policy_position {
+	unsigned line, column;
+};
+int policy_locate_statement(const struct policy *policy, unsigned statement, struct policy_position *start,
+	struct policy_position *end);
 
 /* For other gates that speak this language. Wildcards `*` and `?`; an ARN's parts may not be crossed by a wildcard in the action's service prefix. */
 bool policy_match_action(const char *pattern, const char *action);

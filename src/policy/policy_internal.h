@@ -43,6 +43,7 @@ enum {
 	PATTERN_WILDCARDS = 1, /* * and ? are */
 	PATTERN_VARIABLES = 2, /* ${...} is, in the language's later version */
 	PATTERN_LOWER = 4,     /* the text that it will be compared with is in lower case */
+	PATTERN_ARN = 16,      /* variables stand behind the fifth colon only, as in Resource */
 	PATTERN_FOLD = 8,      /* compare without regard to case; not with wildcards */
 };
 int pattern_compile(

@@ -109,6 +109,10 @@ static int read_principals(struct compiler *compiler, json_t *element, struct st
 	const char *type, *text = json_string_value(element);
 	json_t *names;
 	if (text && strcmp(text, "*") == 0) {
+		if (compiler->policy->kind == POLICY_TRUST)
+			return compile_refuse(compiler,
+				"AssumeRolepolicy contained an invalid principal: \"STAR\":\"*\".",
+				"a role's is {\"AWS\": \"*\"}");
 		ARENA_APPEND(compiler->arena, principals, count)->kind = NAMED_ANYONE;
 	} else if (!json_is_object(element)) {
 		return compile_refuse(compiler, text ? "Invalid principal in policy." : SYNTAX_ERRORS,
@@ -141,6 +145,9 @@ int principal_compile(struct compiler *compiler, json_t *object, struct statemen
 	}
 	if (!element && !negated)
 		return compile_refuse(compiler, "Missing required field Principal", "it names nobody");
+	if (negated && kind == POLICY_TRUST)
+		return compile_refuse(
+			compiler, "Has prohibited field NotPrincipal", "a role names whom it trusts");
 	if (negated && !statement->deny)
 		return compile_refuse(
 			compiler, "Allow with NotPrincipal is not allowed.", "NotPrincipal is for Deny");

@@ -1,4 +1,4 @@
-/* Accounts and access keys. */
+/* Accounts and their root keys. What is made is one commit; default networks follow, and are made up for at each start. Runs on the caller's thread. */
 #include "svc/accounts.h"
 
 #include <stdio.h>
@@ -11,6 +11,8 @@
 #include "svc/network.h"
 #include "svc/secret.h"
 #include "base/banned.h"
+
+enum { SECRET_BYTES = 30 };
 
 /* A key id as AWS forms it: AKIA and 16 letters or digits. */
 static char *random_key_id(struct arena *arena)
@@ -32,16 +34,14 @@ static char *random_account_id(struct arena *arena)
 		arena, "%012llu", (unsigned long long)(random % 900000000000ULL + 100000000000ULL));
 }
 
-static int write_credentials(struct amid *amid, const char *file, const char *key_id, const char *secret,
-	struct arena *arena, struct error *err)
+static char *random_secret(struct arena *arena)
 {
-	char *path = arena_printf(arena, "%s/%s", amid->config->data, file);
-	char *text = arena_printf(
-		arena, "[default]\naws_access_key_id = %s\naws_secret_access_key = %s\n", key_id, secret);
-	return file_replace(path, text, strlen(text), 0600, err);
+	uint8_t random[SECRET_BYTES];
+	text_random_bytes(random, sizeof random);
+	return text_base64(arena, random, sizeof random);
 }
 
-/* In the record the secret is sealed, in its file it is not. */
+/* In the record the secret is sealed; in its file, and in the answer to whoever made it, it is not. */
 static int seal_secret(struct amid *amid, struct access_key_record *key, const char *secret,
 	struct arena *arena, struct error *err)
 {
@@ -51,6 +51,114 @@ static int seal_secret(struct amid *amid, struct access_key_record *key, const c
 		return -1;
 	key->sealed_secret = sealed;
 	key->secret = NULL;
+	return 0;
+}
+
+static int put_root_key(struct amid *amid, struct meta_batch *batch, const struct account_made *made,
+	struct arena *arena, struct error *err)
+{
+	struct access_key_record key = {
+		.record = { .account = made->id, .region = "", .id = made->access_key_id },
+		.principal_arn = arena_printf(arena, "arn:aws:iam::%s:root", made->id),
+		.principal_id = made->id,
+		.status = "Active",
+		.created = some_timestamp(clock_now_ms()),
+	};
+	if (seal_secret(amid, &key, made->secret, arena, err))
+		return -1;
+	meta_batch_put(batch, &record_access_key, &key);
+	return 0;
+}
+
+int accounts_plan(struct amid *amid, struct meta_batch *batch, const char *id,
+	const struct account_plan *plan, struct arena *arena, struct account_made *made, struct error *err)
+{
+	*made = (struct account_made){ .id = id ? id : random_account_id(arena) };
+	struct account_record account = { .record = { .account = "", .region = "", .id = made->id },
+		.name = plan->name,
+		.alias = plan->alias,
+		.email = plan->email,
+		.organization = plan->organization,
+		.unit = plan->unit,
+		.created = some_timestamp(clock_now_ms()) };
+	if (plan->is_operator)
+		account.is_operator = some_boolean(true);
+	if (plan->organization)
+		account.joined = account.created;
+	meta_batch_put(batch, &record_account, &account);
+	if (!plan->root_key)
+		return 0;
+	made->access_key_id = random_key_id(arena);
+	made->secret = random_secret(arena);
+	return put_root_key(amid, batch, made, arena, err);
+}
+
+static int write_credentials(struct amid *amid, const char *file, const struct account_made *made,
+	struct arena *arena, struct error *err)
+{
+	char *path = arena_printf(arena, "%s/%s", amid->config->data, file);
+	char *text = arena_printf(arena, "[default]\naws_access_key_id = %s\naws_secret_access_key = %s\n",
+		made->access_key_id, made->secret);
+	return file_replace(path, text, strlen(text), 0600, err);
+}
+
+/* The credentials file comes first, so that a crash in between leaves no account that nobody can use. */
+static int create_account(struct amid *amid, const char *id, const struct account_plan *plan,
+	const char *credentials_file, struct error *err)
+{
+	struct arena *arena ARENA_SCOPED = arena_create();
+	struct meta_batch *batch = meta_batch_create(amid->meta, arena);
+	struct account_made made;
+	if (accounts_plan(amid, batch, id, plan, arena, &made, err) ||
+		(credentials_file && write_credentials(amid, credentials_file, &made, arena, err)))
+		return -1;
+	return meta_commit(amid->meta, batch, err);
+}
+
+static int list_accounts(struct amid *amid, struct arena *arena, struct meta_rows *rows, struct error *err)
+{
+	return meta_list(amid->meta, &record_account, &(struct meta_query){ 0 }, arena, rows, err);
+}
+
+static bool has_account(const struct meta_rows *rows, const char *id)
+{
+	for (size_t i = 0; i < rows->count; i++)
+		if (strcmp(((struct account_record *)rows->items[i])->record.id, id) == 0)
+			return true;
+	return false;
+}
+
+int accounts_make_networks(struct amid *amid, const char *account, struct error *err)
+{
+	for (unsigned r = 0; r < amid->region_count; r++)
+		if (network_ensure_default(amid, account, amid->regions[r].name, err))
+			return -1;
+	return 0;
+}
+
+static int ensure_networks(struct amid *amid, struct arena *arena, struct error *err)
+{
+	struct meta_rows rows;
+	if (list_accounts(amid, arena, &rows, err))
+		return -1;
+	for (size_t i = 0; i < rows.count; i++)
+		if (accounts_make_networks(amid, ((struct account_record *)rows.items[i])->record.id, err))
+			return -1;
+	return 0;
+}
+
+int accounts_find_operator(
+	struct amid *amid, struct arena *arena, struct account_record **account, struct error *err)
+{
+	struct meta_rows rows;
+	*account = NULL;
+	if (list_accounts(amid, arena, &rows, err))
+		return -1;
+	for (size_t i = 0; i < rows.count && !*account; i++) {
+		struct account_record *found = rows.items[i];
+		if (boolean_or(found->is_operator, false))
+			*account = found;
+	}
 	return 0;
 }
 
@@ -72,60 +180,28 @@ static int seal_old_secrets(struct amid *amid, struct arena *arena, struct error
 	return meta_commit(amid->meta, batch, err);
 }
 
-/* The account with its root key; the credentials file comes first, so that a crash in between leaves no account that nobody can use. */
-static int create_account(struct amid *amid, const char *id, const char *name, const char *alias,
-	const char *credentials_file, struct error *err)
-{
-	struct arena *arena ARENA_SCOPED = arena_create();
-	uint8_t random[30];
-	text_random_bytes(random, sizeof random);
-	struct account_record account = { .record = { .account = "", .region = "", .id = id },
-		.name = name,
-		.alias = alias,
-		.created = some_timestamp(clock_now_ms()) };
-	struct access_key_record key = {
-		.record = { .account = id, .region = "", .id = random_key_id(arena) },
-		.principal_arn = arena_printf(arena, "arn:aws:iam::%s:root", id),
-		.principal_id = id,
-		.status = "Active",
-		.created = account.created
-	};
-	const char *secret = text_base64(arena, random, sizeof random);
-	if (credentials_file &&
-		(seal_secret(amid, &key, secret, arena, err) ||
-			write_credentials(amid, credentials_file, key.record.id, secret, arena, err)))
-		return -1;
-	struct meta_batch *batch = meta_batch_create(amid->meta, arena);
-	meta_batch_put(batch, &record_account, &account);
-	if (credentials_file)
-		meta_batch_put(batch, &record_access_key, &key);
-	return meta_commit(amid->meta, batch, err);
-}
-
-static int list_accounts(struct amid *amid, struct arena *arena, struct meta_rows *rows, struct error *err)
-{
-	return meta_list(amid->meta, &record_account, &(struct meta_query){ 0 }, arena, rows, err);
-}
-
-static bool has_account(const struct meta_rows *rows, const char *id)
-{
-	for (size_t i = 0; i < rows->count; i++)
-		if (strcmp(((struct account_record *)rows->items[i])->record.id, id) == 0)
-			return true;
-	return false;
-}
-
-static int ensure_networks(struct amid *amid, struct arena *arena, struct error *err)
+/* Data of 0.1 do not say which account is the operator's: it is the oldest that is nobody else's. */
+static int name_operator(struct amid *amid, struct arena *arena, struct error *err)
 {
 	struct meta_rows rows;
+	struct account_record *oldest;
+	if (accounts_find_operator(amid, arena, &oldest, err) || oldest)
+		return oldest ? 0 : -1;
 	if (list_accounts(amid, arena, &rows, err))
 		return -1;
-	for (size_t i = 0; i < rows.count; i++)
-		for (unsigned r = 0; r < amid->region_count; r++)
-			if (network_ensure_default(amid, ((struct account_record *)rows.items[i])->record.id,
-				    amid->regions[r].name, err))
-				return -1;
-	return 0;
+	for (size_t i = 0; i < rows.count; i++) {
+		struct account_record *account = rows.items[i];
+		if (strcmp(account->record.id, ACCOUNT_PLATFORM) != 0 &&
+			strcmp(account->record.id, ACCOUNT_ANY) != 0 &&
+			(!oldest || account->created.ms < oldest->created.ms))
+			oldest = account;
+	}
+	if (!oldest)
+		return 0;
+	struct meta_batch *batch = meta_batch_create(amid->meta, arena);
+	oldest->is_operator = some_boolean(true);
+	meta_batch_put(batch, &record_account, oldest);
+	return meta_commit(amid->meta, batch, err);
 }
 
 int accounts_prepare(struct amid *amid, bool *first_start, struct error *err)
@@ -135,41 +211,21 @@ int accounts_prepare(struct amid *amid, bool *first_start, struct error *err)
 	if (list_accounts(amid, arena, &rows, err) || seal_old_secrets(amid, arena, err))
 		return -1;
 	*first_start = !has_account(&rows, ACCOUNT_PLATFORM);
+	const struct account_plan operator_plan = { .name = "root", .is_operator = true, .root_key = true },
+				  platform = { .name = "amid platform",
+					  .alias = ALIAS_PLATFORM,
+					  .root_key = true },
+				  any = { .name = "any" };
 	/* the platform's account comes last: while it is missing, the first start is not over */
 	if (*first_start && rows.count == 0 &&
-		create_account(amid, random_account_id(arena), "root", NULL, "root-credentials", err))
+		create_account(amid, NULL, &operator_plan, "root-credentials", err))
 		return -1;
-	if (*first_start &&
-		create_account(
-			amid, ACCOUNT_PLATFORM, "amid platform", ALIAS_PLATFORM, "platform-credentials", err))
+	if (*first_start && create_account(amid, ACCOUNT_PLATFORM, &platform, "platform-credentials", err))
 		return -1;
 	if (amid->config->auth_any && !has_account(&rows, ACCOUNT_ANY) &&
-		create_account(amid, ACCOUNT_ANY, "any", NULL, NULL, err))
+		create_account(amid, ACCOUNT_ANY, &any, NULL, err))
 		return -1;
-	return ensure_networks(amid, arena, err);
-}
-
-int accounts_lookup(void *context, const char *access_key_id, const char *session_token, struct arena *arena,
-	struct door_identity *identity, struct error *err)
-{
-	struct amid *amid = context;
-	struct access_key_record *key;
-	if (meta_get_any(amid->meta, &record_access_key, NULL, access_key_id, arena, &key, err))
-		return -1;
-	if (!key || session_token || strcmp(key->status, "Active") != 0)
-		return error_set(err, ERROR_NOT_FOUND, "no active access key %s", access_key_id);
-	void *secret;
-	size_t size;
-	if (secret_open(amid, arena_printf(arena, "access-key:%s", access_key_id),
-		    key->sealed_secret ? key->sealed_secret : "", arena, &secret, &size, err))
-		return -1;
-	*identity = (struct door_identity){ .secret = secret,
-		.principal = { .type = PRINCIPAL_ROOT,
-			.account = key->record.account,
-			.arn = key->principal_arn,
-			.id = key->principal_id,
-			.access_key_id = access_key_id } };
-	return 0;
+	return name_operator(amid, arena, err) || ensure_networks(amid, arena, err) ? -1 : 0;
 }
 
 /* The records go first, in one transaction; each controller, woken for a thing that has no record any more, removes what is left of it. */

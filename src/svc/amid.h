@@ -15,6 +15,9 @@
 #include "volume/volume.h"
 #include "work/work.h"
 
+struct identity_cache;
+struct last_uses;
+
 /* What the operator chose. Texts live as long as the process. */
 struct amid_config {
 	const char *data;                      /* absolute path of the data folder */
@@ -69,6 +72,8 @@ struct amid {
 	struct uploads *uploads;
 	struct scrubber *scrubber;
 	struct work *work;
+	struct identity_cache *identities; /* NULL: look-ups read the records */
+	struct last_uses *last_uses;       /* NULL: nobody notes uses of keys */
 	struct upkeep *upkeep;
 	struct server_watch *server_watch; /* NULL with the dry driver */
 	const char *runtime_folder;        /* on a tmpfs: live maps and sockets */

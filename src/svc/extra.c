@@ -9,7 +9,10 @@
 #include "base/clock.h"
 #include "store/scrub.h"
 #include "svc/accounts.h"
+#include "svc/accounts_answer.h"
 #include "svc/amid.h"
+#include "svc/authorize/authorize.h"
+#include "svc/authorize/explain.h"
 #include "base/text.h"
 #include "svc/control/control.h"
 #include "svc/show.h"
@@ -74,9 +77,10 @@ static int describe_region(
 	return 0;
 }
 
-static int answer_status(
-	struct amid *amid, struct call *call, struct http_response *response, struct error *err)
+static int answer_status(struct call *call, const struct http_request *http, struct http_response *response,
+	struct error *err)
 {
+	struct amid *amid = call->amid;
 	json_t *regions = json_array();
 	for (unsigned i = 0; i < amid->region_count; i++)
 		if (describe_region(amid, &amid->regions[i], call->arena, regions, err)) {
@@ -89,10 +93,11 @@ static int answer_status(
 	return 0;
 }
 
-static int answer_show(struct call *call, const char *id, struct http_response *response, struct error *err)
+static int answer_show(struct call *call, const struct http_request *http, struct http_response *response,
+	struct error *err)
 {
 	json_t *shown;
-	if (show_thing(call, id, &shown, err))
+	if (show_thing(call, http->path + strlen(SHOW), &shown, err))
 		return -1;
 	answer_json(response, shown);
 	return 0;
@@ -115,52 +120,156 @@ static int move_clock(struct amid *amid, const struct http_request *http, struct
 	return control_look_again(amid, err);
 }
 
+static int answer_health(struct call *call, const struct http_request *http, struct http_response *response,
+	struct error *err)
+{
+	answer_json(response, json_pack("{s:s}", "status", "ok"));
+	return 0;
+}
+
+static int answer_accounts(struct call *call, const struct http_request *http, struct http_response *response,
+	struct error *err)
+{
+	json_t *answer;
+	if (accounts_answer(call, http, &answer, err))
+		return -1;
+	answer_json(response, answer);
+	return 0;
+}
+
+static int answer_du(struct call *call, const struct http_request *http, struct http_response *response,
+	struct error *err)
+{
+	json_t *answer;
+	if (du_answer(call, http, &answer, err))
+		return -1;
+	answer_json(response, answer);
+	return 0;
+}
+
+static int answer_explain(struct call *call, const struct http_request *http, struct http_response *response,
+	struct error *err)
+{
+	json_t *answer;
+	if (explain_answer(call, http, &answer, err))
+		return -1;
+	answer_json(response, answer);
+	return 0;
+}
+
+static int answer_scrub(struct call *call, const struct http_request *http, struct http_response *response,
+	struct error *err)
+{
+	json_t *answer;
+	if (scrub_answer(call->amid, http, call->arena, &answer, err))
+		return -1;
+	answer_json(response, answer);
+	return 0;
+}
+
+static int answer_reset(struct call *call, const struct http_request *http, struct http_response *response,
+	struct error *err)
+{
+	if (!call->amid->config->auth_any)
+		return error_set(err, ERROR_ACCESS_DENIED, "/_amid/reset is there only with --auth any.");
+	if (accounts_reset(call->amid, call->account, err))
+		return -1;
+	answer_json(response, json_pack("{s:s}", "reset", call->account));
+	return 0;
+}
+
+static int answer_clock(struct call *call, const struct http_request *http, struct http_response *response,
+	struct error *err)
+{
+	bool post = strcmp(http->method, "POST") == 0;
+	if (post && !call->amid->config->auth_any)
+		return error_set(err, ERROR_ACCESS_DENIED, "The clock can be moved only with --auth any.");
+	if (post && move_clock(call->amid, http, err))
+		return -1;
+	answer_json(response, json_pack("{s:I}", "now_ms", (json_int_t)clock_now_ms()));
+	return 0;
+}
+
+/* ---- who may ---- */
+
+static int check_operator(struct call *call, const char *path, struct error *err)
+{
+	bool is_operator;
+	if (authorize_is_operator(call, &is_operator, err))
+		return -1;
+	if (is_operator)
+		return 0;
+	return error_set(err, ERROR_ACCESS_DENIED,
+		"%.64s is for the root of the operator's account only: use DATA/root-credentials.", path);
+}
+
+/* What is the caller's own is shown to those who may list it by EC2's API. */
+static int check_lists(struct call *call, struct error *err)
+{
+	static const char *const actions[] = { "ec2:DescribeImages", "ec2:DescribeSnapshots" };
+	for (size_t i = 0; i < sizeof actions / sizeof *actions; i++) {
+		const struct authorize_request asked = { .action = actions[i], .resource = "*" };
+		if (authorize_check(call, &asked, err))
+			return -1;
+	}
+	return 0;
+}
+
+enum who {
+	WHO_EVERYBODY, /* signed or not */
+	WHO_SIGNED,    /* and what they may is the answer's question */
+	WHO_LISTS,     /* who may list images and snapshots */
+	WHO_OPERATOR,
+};
+
+static const struct extra_path {
+	const char *path; /* one that ends in / has something behind it */
+	bool get, post;
+	enum who who;
+	int (*answer)(struct call *call, const struct http_request *http, struct http_response *response,
+		struct error *err);
+} paths[] = {
+	{ "/_amid/health", true, false, WHO_EVERYBODY, answer_health },
+	{ "/_amid/status", true, false, WHO_OPERATOR, answer_status },
+	{ SHOW, true, false, WHO_LISTS, answer_show },
+	{ "/_amid/accounts", true, true, WHO_SIGNED, answer_accounts },
+	{ "/_amid/du", false, true, WHO_LISTS, answer_du },
+	{ "/_amid/explain", false, true, WHO_SIGNED, answer_explain },
+	{ "/_amid/scrub", true, true, WHO_OPERATOR, answer_scrub },
+	{ "/_amid/scrub/", true, false, WHO_OPERATOR, answer_scrub },
+	{ "/_amid/reset", false, true, WHO_SIGNED, answer_reset },
+	{ "/_amid/clock", true, true, WHO_SIGNED, answer_clock },
+};
+
+static int check_who(struct call *call, const struct extra_path *path, struct error *err)
+{
+	if (path->who == WHO_EVERYBODY)
+		return 0;
+	if (!call->account)
+		return error_set(err, ERROR_MISSING_AUTH_TOKEN, "The request must be signed.");
+	return path->who == WHO_OPERATOR ? check_operator(call, path->path, err)
+		: path->who == WHO_LISTS ? check_lists(call, err)
+					 : 0;
+}
+
+static bool is_path(const struct extra_path *path, const struct http_request *http)
+{
+	bool longer = path->path[strlen(path->path) - 1] == '/';
+	bool method = (path->get && strcmp(http->method, "GET") == 0) ||
+		(path->post && strcmp(http->method, "POST") == 0);
+	return method &&
+		(longer ? text_starts_with(http->path, path->path) : strcmp(http->path, path->path) == 0);
+}
+
 int extra_answer(void *context, struct call *call, const struct http_request *http,
 	struct http_response *response, struct error *err)
 {
-	struct amid *amid = context;
-	bool get = strcmp(http->method, "GET") == 0, post = strcmp(http->method, "POST") == 0;
-	if (get && strcmp(http->path, "/_amid/health") == 0) {
-		answer_json(response, json_pack("{s:s}", "status", "ok"));
-		return 0;
-	}
+	for (size_t i = 0; i < sizeof paths / sizeof *paths; i++)
+		if (is_path(&paths[i], http))
+			return check_who(call, &paths[i], err) || paths[i].answer(call, http, response, err)
+				? -1
+				: 0;
 	if (!call->account)
 		return error_set(err, ERROR_MISSING_AUTH_TOKEN, "The request must be signed.");
-	if (get && strcmp(http->path, "/_amid/status") == 0)
-		return answer_status(amid, call, response, err);
-	if (get && text_starts_with(http->path, SHOW))
-		return answer_show(call, http->path + strlen(SHOW), response, err);
-	if (post && strcmp(http->path, "/_amid/du") == 0) {
-		json_t *answer;
-		if (du_answer(call, http, &answer, err))
-			return -1;
-		answer_json(response, answer);
-		return 0;
-	}
-	if (text_starts_with(http->path, "/_amid/scrub")) {
-		json_t *answer;
-		if (scrub_answer(amid, http, call->arena, &answer, err))
-			return -1;
-		answer_json(response, answer);
-		return 0;
-	}
-	if (post && strcmp(http->path, "/_amid/reset") == 0) {
-		if (!amid->config->auth_any)
-			return error_set(
-				err, ERROR_ACCESS_DENIED, "/_amid/reset is there only with --auth any.");
-		if (accounts_reset(amid, call->account, err))
-			return -1;
-		answer_json(response, json_pack("{s:s}", "reset", call->account));
-		return 0;
-	}
-	if ((get || post) && strcmp(http->path, "/_amid/clock") == 0) {
-		if (post && !amid->config->auth_any)
-			return error_set(
-				err, ERROR_ACCESS_DENIED, "The clock can be moved only with --auth any.");
-		if (post && move_clock(amid, http, err))
-			return -1;
-		answer_json(response, json_pack("{s:I}", "now_ms", (json_int_t)clock_now_ms()));
-		return 0;
-	}
 	return error_set(err, ERROR_NOT_FOUND, "There is no %s %s.", http->method, http->path);
 }

@@ -22,11 +22,14 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "svc/accounts.h"
+#include "svc/authorize/authorize.h"
 #include "svc/control/control.h"
 #include "svc/ebs/upload.h"
 #include "svc/extra.h"
+#include "svc/identity_cache.h"
 #include "svc/iam_policies.h"
 #include "svc/imds/imds.h"
+#include "svc/last_use.h"
 #include "svc/scrub.h"
 #include "svc/secret.h"
 #include "base/banned.h"
@@ -182,8 +185,10 @@ static int open_parts(struct server *server, struct error *err)
 	if (lock_data(server, err) || load_token_key(server, err) || make_runtime_folder(server, err) ||
 		meta_open(arena_printf(server->arena, "%s/meta.db", data), &amid->meta, err) ||
 		open_secrets(amid, err) || open_regions(server, err) ||
-		accounts_prepare(amid, &server->first_start, err) || open_network(server, err))
+		accounts_prepare(amid, &server->first_start, err) ||
+		last_use_open(amid->meta, &amid->last_uses, err) || open_network(server, err))
 		return -1;
+	amid->identities = identity_cache_create();
 	char *state_folder = arena_printf(server->arena, "%s/compute", data);
 	char *machines = arena_printf(server->arena, "%s/m", amid->runtime_folder);
 	if (file_make_folder(state_folder, 0700, err) ||
@@ -210,6 +215,8 @@ static int open_door(struct server *server, struct error *err)
 		.services = services,
 		.lookup = accounts_lookup,
 		.lookup_context = &server->amid,
+		.authorize = authorize_call,
+		.used = accounts_note_use,
 		.extra = extra_answer,
 		.extra_context = &server->amid,
 	};
@@ -269,9 +276,11 @@ void server_close(struct server *server)
 	imds_close(amid->imds);
 	for (unsigned i = 0; i < amid->region_count; i++)
 		store_close(amid->regions[i].store);
+	last_use_close(amid->last_uses);
 	meta_close(amid->meta);
 	iam_policies_close(amid->iam_policies);
 	secrets_close(amid->secrets);
+	identity_cache_destroy(amid->identities);
 	if (amid->runtime_folder)
 		remove_empty_runtime_folder(amid->runtime_folder);
 	if (server->lock_fd >= 0)

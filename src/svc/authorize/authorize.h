@@ -26,6 +26,8 @@ struct authorize_request {
  * ERROR_ACCESS_DENIED (json), in the words of the service.
  */
 int authorize_call(struct call *call, const void *input, struct error *err);
+/* Whether the caller is the operator: the root of the account made at the first start; with --auth any, everybody. */
+int authorize_is_operator(struct call *call, bool *is_operator, struct error *err);
 /* 0: allowed; -1 as above. */
 int authorize_check(struct call *call, const struct authorize_request *request, struct error *err);
 /* The same without an error: what was decided and why, for explanations, simulations and the audit trail. `principal` may be somebody else than the caller. -1: it could not be found out. */

@@ -10,6 +10,7 @@
 #include "aws/idempotency.h"
 #include "svc/control/internal.h"
 #include "svc/control/server_watch.h"
+#include "svc/identity_cache.h"
 #include "svc/iam_policies.h"
 #include "base/log.h"
 #include "base/text.h"
@@ -51,6 +52,7 @@ static void enqueue(struct amid *amid, const char *kind, const char *id)
 static void on_change(void *context, const struct meta_change *change)
 {
 	struct amid *amid = context;
+	identity_cache_note_change(amid->identities, change);
 	iam_policies_note(amid->iam_policies, change);
 	if (!change->deleted || strcmp(change->kind, "vpc") == 0)
 		enqueue(amid, change->kind, change->id);

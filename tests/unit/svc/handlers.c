@@ -1,6 +1,7 @@
 #include "handlers.h"
 
 #include "base/file.h"
+#include "svc/iam_policies.h"
 #include "svc/secret.h"
 
 static const char *const region_names[] = { "us-east-1", "us-west-2", NULL };
@@ -10,6 +11,11 @@ static const struct principal tester = { .type = PRINCIPAL_USER,
 	.arn = "arn:aws:iam::111111111111:user/tester",
 	.id = "AIDATESTER",
 	.user_name = "tester" };
+
+static void note_change(void *context, const struct meta_change *change)
+{
+	iam_policies_note(context, change);
+}
 
 int scene_setup(void **state)
 {
@@ -27,6 +33,8 @@ int scene_setup(void **state)
 	s->amid = (struct amid){
 		.config = &s->config, .meta = s->meta, .regions = s->regions, .region_count = 2
 	};
+	s->amid.iam_policies = iam_policies_open();
+	meta_set_listener(s->meta, note_change, s->amid.iam_policies);
 	memset(s->amid.token_key, 7, sizeof s->amid.token_key);
 	if (secrets_open(&(struct secrets_config){ .data = s->folder }, s->meta, &s->amid.secrets, &s->err))
 		fail_msg("%s", s->err.message);
@@ -57,6 +65,7 @@ int scene_teardown(void **state)
 	}
 	remove(s->folder);
 	arena_destroy(s->arena);
+	iam_policies_close(s->amid.iam_policies);
 	free(s);
 	return 0;
 }

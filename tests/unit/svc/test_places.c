@@ -176,10 +176,11 @@ static void every_account_and_region_has_a_default_network(void **state)
 static void the_default_network_is_made_once(void **state)
 {
 	struct scene *s = *state;
+	int64_t before = meta_last_change(s->meta);
 
 	assert_int_equal(network_ensure_default(&s->amid, "111111111111", "us-east-1", &s->err), 0);
 	int64_t changes = meta_last_change(s->meta);
-	assert_int_equal(changes, 5); /* a VPC, three subnets, a group */
+	assert_int_equal(changes - before, 5); /* a VPC, three subnets, a group */
 	assert_int_equal(network_ensure_default(&s->amid, "111111111111", "us-east-1", &s->err), 0);
 	assert_int_equal(meta_last_change(s->meta), changes);
 }
@@ -196,6 +197,7 @@ static void threads_that_make_it_at_once_make_one(void **state)
 {
 	struct scene *s = *state;
 	pthread_t threads[8];
+	int64_t before = meta_last_change(s->meta);
 	void *ended;
 
 	for (size_t i = 0; i < 8; i++)
@@ -204,7 +206,7 @@ static void threads_that_make_it_at_once_make_one(void **state)
 		pthread_join(threads[i], &ended);
 		assert_ptr_equal(ended, s);
 	}
-	assert_int_equal(meta_last_change(s->meta), 5);
+	assert_int_equal(meta_last_change(s->meta) - before, 5);
 }
 
 static void subnets_count_their_free_addresses(void **state)

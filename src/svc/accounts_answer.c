@@ -1,0 +1,130 @@
+/* /_amid/accounts. Runs on the thread of the call; nothing is owned here. */
+#include "svc/accounts_answer.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/records.h"
+#include "base/log.h"
+#include "svc/accounts.h"
+#include "base/banned.h"
+
+enum { NAME_MAX_SIZE = 50, EMAIL_MAX_SIZE = 64, TRIES = 8 };
+
+/* *owner becomes the operator's account, if its root is who calls. */
+static int check_caller(struct call *call, struct account_record **owner, struct error *err)
+{
+	if (accounts_find_operator(call->amid, call->arena, owner, err))
+		return -1;
+	if (*owner && call->principal && call->principal->type == PRINCIPAL_ROOT &&
+		strcmp((*owner)->record.id, call->account) == 0)
+		return 0;
+	return error_set(err, ERROR_ACCESS_DENIED,
+		"Accounts are for the root of the operator's account only: use DATA/root-credentials.");
+}
+
+static int list(struct call *call, json_t **result, struct error *err)
+{
+	struct meta_rows rows;
+	if (meta_list(call->amid->meta, &record_account, NULL, call->arena, &rows, err))
+		return -1;
+	json_t *accounts = json_array();
+	for (size_t i = 0; i < rows.count; i++) {
+		const struct account_record *account = rows.items[i];
+		json_array_append_new(accounts,
+			json_pack("{s:s, s:s?, s:s?, s:s?, s:s?, s:I, s:b, s:b}", "id", account->record.id,
+				"name", account->name, "email", account->email, "alias", account->alias,
+				"organization", account->organization, "created_ms",
+				(json_int_t)account->created.ms, "suspended",
+				boolean_or(account->suspended, false), "operator",
+				boolean_or(account->is_operator, false)));
+	}
+	*result = json_pack("{s:o}", "accounts", accounts);
+	return 0;
+}
+
+/* The name becomes that of a profile in a file of credentials. */
+static bool is_name(const char *text)
+{
+	size_t size = strlen(text);
+	for (const char *p = text; *p; p++)
+		if ((unsigned char)*p < ' ' || (unsigned char)*p > '~' || strchr("[]", *p))
+			return false;
+	return size >= 1 && size <= NAME_MAX_SIZE && text[0] != ' ' && text[size - 1] != ' ';
+}
+
+static bool is_email(const char *text)
+{
+	const char *at = strchr(text, '@');
+	return strlen(text) <= EMAIL_MAX_SIZE && at && at > text && at[1] && !strpbrk(text, " \t\r\n");
+}
+
+static int read_plan(
+	struct call *call, const struct http_request *http, struct account_plan *plan, struct error *err)
+{
+	json_t *body = json_loadb(http->body, http->body_size, 0, NULL);
+	const char *name = json_string_value(json_object_get(body, "name")),
+		   *email = json_string_value(json_object_get(body, "email"));
+	bool joins = json_is_true(json_object_get(body, "organization"));
+	int result = 0;
+	if (!name || !is_name(name))
+		result = error_set(err, ERROR_INVALID_PARAMETER_VALUE,
+			"The body must be {\"name\":\"...\"}: 1 to %d printable characters, no brackets, no space at the ends.",
+			NAME_MAX_SIZE);
+	else if (email && !is_email(email))
+		result = error_set(
+			err, ERROR_INVALID_PARAMETER_VALUE, "The email is no address: %.64s", email);
+	*plan = (struct account_plan){ .name = arena_strdup(call->arena, name),
+		.email = arena_strdup(call->arena, email),
+		.organization = joins ? "" : NULL,
+		.root_key = true };
+	json_decref(body);
+	return result;
+}
+
+static int join(const struct account_record *owner, struct account_plan *plan, struct error *err)
+{
+	if (!plan->organization)
+		return 0;
+	if (!owner->organization)
+		return error_set(err, ERROR_INVALID_PARAMETER_VALUE,
+			"The operator's account %s is in no organization.", owner->record.id);
+	plan->organization = owner->organization;
+	return 0;
+}
+
+static int create(struct call *call, const struct account_record *owner, const struct http_request *http,
+	json_t **result, struct error *err)
+{
+	struct account_plan plan;
+	struct account_made made;
+	if (read_plan(call, http, &plan, err) || join(owner, &plan, err))
+		return -1;
+	for (int tries = 0;; tries++) {
+		struct meta_batch *batch = meta_batch_create(call->amid->meta, call->arena);
+		if (accounts_plan(call->amid, batch, NULL, &plan, call->arena, &made, err))
+			return -1;
+		if (plan.organization)
+			meta_batch_expect(batch, &record_account, owner);
+		if (meta_commit(call->amid->meta, batch, err) == 0)
+			break;
+		if (err->code != ERROR_DUPLICATE || tries == TRIES)
+			return -1;
+	}
+	log_info("account-created", "account=%s", made.id);
+	if (accounts_make_networks(call->amid, made.id, err))
+		return -1;
+	*result = json_pack("{s:s, s:s, s:s, s:s}", "id", made.id, "name", plan.name, "access_key_id",
+		made.access_key_id, "secret_access_key", made.secret);
+	return 0;
+}
+
+int accounts_answer(struct call *call, const struct http_request *http, json_t **result, struct error *err)
+{
+	struct account_record *owner;
+	if (check_caller(call, &owner, err))
+		return -1;
+	if (strcmp(http->method, "GET") == 0)
+		return list(call, result, err);
+	return create(call, owner, http, result, err);
+}

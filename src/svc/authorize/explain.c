@@ -1,0 +1,241 @@
+/*
+ * The gates that a launch goes through, in order, as a table: each is a function that says whether it lets this principal launch this image, and why not. The first that does not is the one to mend; those behind it are not
+ * reached. A gate asks the same functions as the launch itself. New ones (keys, allowed images) are rows. No state; runs on the thread of the call.
+ */
+#include "svc/authorize/explain.h"
+
+#include <string.h>
+
+#include "api/ec2.h"
+#include "aws/codec.h"
+#include "svc/authorize/explain_principal.h"
+#include "svc/authorize/internal.h"
+#include "svc/ec2/images.h"
+#include "svc/snapshot_state.h"
+#include "base/text.h"
+#include "base/banned.h"
+
+struct explanation {
+	struct call *asked_by;
+	bool is_operator;  /* who asks */
+	struct call launch; /* as the principal would make it */
+	const struct principal *principal;
+	const char *image_id;
+	struct ec2_RunInstancesRequest request;
+	struct image_record *image;
+};
+
+/* ---- the gates: *why (the arena's) stays NULL where the gate lets through ---- */
+
+static int find_elsewhere(struct explanation *about, const char **region, struct error *err)
+{
+	struct image_record *image;
+	*region = NULL;
+	for (unsigned i = 0; i < about->launch.amid->region_count; i++) {
+		if (meta_get_any(about->launch.amid->meta, &record_image, about->launch.amid->regions[i].name,
+			    about->image_id, about->launch.arena, &image, err))
+			return -1;
+		if (image && !image->recycled &&
+			(about->is_operator || image_is_visible(&about->launch, image)))
+			*region = image->record.region;
+	}
+	return 0;
+}
+
+static int check_exists(struct explanation *about, const char **why, struct error *err)
+{
+	struct call *call = &about->launch;
+	const char *elsewhere;
+	if (meta_get_any(call->amid->meta, &record_image, call->region, about->image_id, call->arena,
+		    &about->image, err))
+		return -1;
+	bool shown = about->image && (about->is_operator || image_is_visible(call, about->image));
+	if (shown && !about->image->recycled)
+		return 0;
+	if (find_elsewhere(about, &elsewhere, err))
+		return -1;
+	*why = shown ? arena_printf(call->arena, "%s is in the recycle bin of account %s", about->image_id,
+			       about->image->record.account)
+		: elsewhere
+		? arena_printf(call->arena, "%s is in %s, not in %s", about->image_id, elsewhere, call->region)
+		: arena_printf(call->arena, "there is no %s in %s that account %s may see", about->image_id,
+			  call->region, call->account);
+	return 0;
+}
+
+static int check_state(struct explanation *about, const char **why, struct error *err)
+{
+	if (strcmp(about->image->state, "available") != 0)
+		*why = arena_printf(about->launch.arena, "the image is %s", about->image->state);
+	return 0;
+}
+
+static int check_launch_permission(struct explanation *about, const char **why, struct error *err)
+{
+	if (!image_is_visible(&about->launch, about->image))
+		*why = arena_printf(about->launch.arena,
+			"account %s, which owns it, has not shared it with account %s",
+			about->image->record.account, about->launch.account);
+	return 0;
+}
+
+static int check_snapshots(struct explanation *about, const char **why, struct error *err)
+{
+	struct call *call = &about->launch;
+	for (size_t i = 0; i < about->image->block_devices.count && !*why; i++) {
+		const char *id = about->image->block_devices.items[i].snapshot;
+		struct snapshot_record *snapshot;
+		struct error unusable;
+		if (!id)
+			continue;
+		if (meta_get_any(
+			    call->amid->meta, &record_snapshot, call->region, id, call->arena, &snapshot, err))
+			return -1;
+		if (!snapshot || snapshot_is_recycled(snapshot))
+			*why = arena_printf(call->arena, "its snapshot %s is gone", id);
+		else if (snapshot_check_usable(snapshot, &unusable))
+			*why = arena_strdup(call->arena, unusable.message);
+	}
+	return 0;
+}
+
+/* What policies say of the launch; `organization`: with those of the organization too. */
+static int check_policies(struct explanation *about, bool organization, const char **why, struct error *err)
+{
+	struct arena *arena = about->launch.arena;
+	struct governing governing GOVERNING_SCOPED = { 0 };
+	struct target_list list;
+	struct refusal refusal;
+	if (governing_collect(about->launch.amid, about->principal, arena, &governing, err) ||
+		targets_find(&about->launch, &about->request, &list, err))
+		return -1;
+	if (!organization)
+		governing.set.organization_count = 0;
+	if (targets_decide(&list, &governing, &refusal, err))
+		return -1;
+	if (refusal.asking.target)
+		*why = arena_printf(arena, "%s on %s: refused %s%s%s", refusal.request.action,
+			refusal.request.resource, denial_reason(&refusal.request, &refusal.result, arena),
+			refusal.result.match.policy ? ": " : "",
+			refusal.result.match.policy ? refusal.result.match.policy : "");
+	return 0;
+}
+
+static int check_identity(struct explanation *about, const char **why, struct error *err)
+{
+	return check_policies(about, false, why, err);
+}
+
+static int check_organization(struct explanation *about, const char **why, struct error *err)
+{
+	return check_policies(about, true, why, err);
+}
+
+static const struct gate {
+	const char *name;
+	int (*check)(struct explanation *about, const char **why, struct error *err);
+} gates[] = {
+	{ "image exists here", check_exists },
+	{ "image state", check_state },
+	{ "launch permission", check_launch_permission },
+	{ "snapshots", check_snapshots },
+	{ "IAM policies", check_identity },
+	{ "organization policies", check_organization }, /* behind IAM's: what is refused only with them, they refuse */
+};
+
+/* ---- the answer ---- */
+
+static json_t *pass_gates(struct explanation *about, const char **mend, struct error *err)
+{
+	json_t *list = json_array();
+	*mend = NULL;
+	for (size_t i = 0; i < sizeof gates / sizeof *gates; i++) {
+		const char *why = NULL;
+		bool reached = !*mend;
+		if (reached && gates[i].check(about, &why, err)) {
+			json_decref(list);
+			return NULL;
+		}
+		if (why)
+			*mend = gates[i].name;
+		json_array_append_new(list,
+			json_pack("{s:s, s:s, s:s?}", "gate", gates[i].name, "result",
+				!reached ? "not reached"
+					: why    ? "failed"
+						 : "passed",
+				"detail", why));
+	}
+	return list;
+}
+
+static int check_asker(struct explanation *about, struct error *err)
+{
+	struct call *call = about->asked_by;
+	const struct authorize_request asked = {
+		.action = "iam:SimulatePrincipalPolicy",
+		.resource = about->principal->issuer_arn ? about->principal->issuer_arn : about->principal->arn,
+	};
+	if (authorize_is_operator(call, &about->is_operator, err))
+		return -1;
+	if (about->is_operator)
+		return 0;
+	if (strcmp(about->principal->account, call->account) != 0)
+		return error_set(err, ERROR_ACCESS_DENIED,
+			"%.100s is of another account: only the operator may ask for it.", asked.resource);
+	return authorize_check(call, &asked, err);
+}
+
+static int explain(struct explanation *about, json_t **result, struct error *err)
+{
+	const char *mend;
+	if (check_asker(about, err))
+		return -1;
+	json_t *list = pass_gates(about, &mend, err);
+	if (!list)
+		return -1;
+	*result = json_pack("{s:s, s:s, s:s, s:b, s:o, s:s?}", "image", about->image_id, "principal",
+		about->principal->arn, "region", about->launch.region, "allowed", mend == NULL, "gates", list,
+		"mend", mend);
+	return 0;
+}
+
+/* What the launch would be: the principal's call, from where the question comes. */
+static int prepare(struct explanation *about, const char *image, const char *arn, const char *region,
+	const char *instance_type, struct error *err)
+{
+	struct call *call = about->asked_by;
+	if (!image || !arn || ec2_check_id(image, "ami", ERROR_AMI_ID_MALFORMED, err))
+		return image && arn ? -1
+				    : error_set(err, ERROR_INVALID_PARAMETER_VALUE,
+					      "The body must be {\"image\":\"ami-...\",\"principal\":\"arn:...\"}.");
+	if (region && !amid_find_region(call->amid, region))
+		return error_set(
+			err, ERROR_INVALID_PARAMETER_VALUE, "The region %.64s is not served here.", region);
+	if (explain_find_principal(call->amid, arn, call->arena, &about->principal, err))
+		return -1;
+	about->image_id = image;
+	about->launch = *call;
+	about->launch.account = about->principal->account;
+	about->launch.principal = about->principal;
+	about->launch.region = region ? region : call->region;
+	about->launch.service = &ec2_service;
+	about->launch.operation = codec_find_operation(&ec2_service, "RunInstances");
+	about->request = (struct ec2_RunInstancesRequest){ .image_id = image,
+		.instance_type = instance_type,
+		.min_count = some_integer(1),
+		.max_count = some_integer(1) };
+	return 0;
+}
+
+int explain_answer(struct call *call, const struct http_request *http, json_t **result, struct error *err)
+{
+	struct explanation about = { .asked_by = call };
+	json_error_t malformed;
+	json_t *body = json_loadb(http->body, http->body_size, 0, &malformed);
+	const char *texts[4], *const names[] = { "image", "principal", "region", "instance_type" };
+	for (size_t i = 0; i < 4; i++)
+		texts[i] = arena_strdup(call->arena, json_string_value(json_object_get(body, names[i])));
+	json_decref(body);
+	return prepare(&about, texts[0], texts[1], texts[2], texts[3], err) || explain(&about, result, err) ? -1
+													   : 0;
+}
