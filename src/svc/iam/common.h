@@ -40,12 +40,13 @@ enum {
 	IAM_TRUST_SIZE = 2048,
 };
 
-/* A record of any of the kinds, with pointers to what they have in common (NULL: the kind has none). */
+/* A record of any of the kinds, with pointers to what they have in common, and (NULL: the kind has none) to what most have. */
 struct iam_entity {
 	const struct iam_kind *kind;
 	struct record *record; /* the kind's C struct */
-	const char **name, **key, **path, **boundary;
+	const char **name, **key, **path;
 	struct shape_timestamp *created;
+	const char **boundary;
 	struct record_inline_policy_list *inline_policies;
 	struct record_string_list *attached_policies;
 	struct record_tag_list *tags;
