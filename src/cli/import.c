@@ -40,7 +40,7 @@ static const char help[] =
 	"  --architecture ARCH      (default x86_64)\n"
 	"  --boot-mode legacy-bios|uefi   (default legacy-bios)\n"
 	"  --root-device-name NAME  (default /dev/sda1)\n"
-	"  --public                 every account may launch it\n"
+	"  --public                 every account may launch it (block public access must be off)\n"
 	"  --endpoint URL           (default: AWS_ENDPOINT_URL, else http://127.0.0.1:4566)\n\n"
 	"Credentials and region come from the environment, as for the aws command: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION,\n"
 	"or AWS_SHARED_CREDENTIALS_FILE.\n\n"

@@ -157,14 +157,11 @@ static int show_image(struct call *call, const char *id, json_t *object, struct 
 {
 	struct image_record *image;
 	json_t *devices = json_array();
-	if (ec2_check_id(id, "ami", ERROR_AMI_ID_MALFORMED, err) ||
-		meta_get_any(call->amid->meta, &record_image, NULL, id, call->arena, &image, err)) {
+	if (image_find_visible(call, NULL, id, &image, err)) {
 		json_decref(devices);
 		return -1;
 	}
 	json_object_set_new(object, "devices", devices);
-	if (!image || !image_is_visible(call, image))
-		return error_set(err, ERROR_AMI_ID_NOT_FOUND, "The image id '[%s]' does not exist", id);
 	set_text(object, "id", image->record.id);
 	set_text(object, "name", image->name);
 	set_text(object, "account", image->record.account);

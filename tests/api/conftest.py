@@ -92,12 +92,13 @@ class Server:
             [BUILD / "amid", "fsck", "--data", self.data], capture_output=True, text=True, check=False
         )
 
-    def credentials(self, name="root"):
-        """An access key that a first start has left in the data folder: the operator's ("root") or the platform's."""
-        if self.auth == "any":
+    def credentials(self, name=None):
+        """An access key that a first start has left in the data folder: the operator's ("root") or the platform's. Without
+        a name: who calls unless a test says otherwise."""
+        if not name and self.auth == "any":
             return ANY_KEY, ANY_SECRET
         parser = configparser.ConfigParser()
-        parser.read(self.data / f"{name}-credentials")
+        parser.read(self.data / f"{name or 'root'}-credentials")
         return parser["default"]["aws_access_key_id"], parser["default"]["aws_secret_access_key"]
 
     def client(self, service, region="us-east-1", key=None):
@@ -113,9 +114,9 @@ class Server:
             config=config,
         )
 
-    def send(self, request, service="ec2", region="us-east-1"):
+    def send(self, request, service="ec2", region="us-east-1", key=None):
         """Signs and sends an AWSRequest; (status, body)."""
-        credentials = botocore.credentials.Credentials(*self.credentials())
+        credentials = botocore.credentials.Credentials(*(key or self.credentials()))
         botocore.auth.SigV4Auth(credentials, service, region).add_auth(request)
         prepared = request.prepare()
         body = prepared.body.encode() if isinstance(prepared.body, str) else prepared.body
@@ -125,6 +126,30 @@ class Server:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode()
+
+    def query(self, action, key=None, region="us-east-1", **parameters):
+        """An EC2 query with parameters as they go over the wire, also those that Debian's botocore does not know. The
+        answer's XML, without its name space; an error raises ApiError."""
+        fields = {"Action": action, "Version": "2016-11-15", **{name: str(value) for name, value in parameters.items()}}
+        request = botocore.awsrequest.AWSRequest(
+            "POST",
+            f"{self.endpoint}/",
+            data=urllib.parse.urlencode(fields),
+            headers={"Content-Type": "application/x-www-form-urlencoded; charset=utf-8"},
+        )
+        status, body = self.send(request, region=region, key=key)
+        if status != 200:
+            raise ApiError(status, body)
+        return without_namespace(body)
+
+    def account(self, name):
+        """A new account: its id and its root's access key."""
+        body = json.dumps({"name": name}).encode()
+        request = botocore.awsrequest.AWSRequest("POST", f"{self.endpoint}/_amid/accounts", data=body)
+        status, answer = self.send(request, key=self.credentials("root"))
+        assert status == 200, answer
+        made = json.loads(answer)
+        return made["id"], (made["access_key_id"], made["secret_access_key"])
 
     def reset(self):
         request = botocore.awsrequest.AWSRequest("POST", f"{self.endpoint}/_amid/reset", data=b"")
@@ -186,6 +211,12 @@ def iam_server(tmp_path_factory):
     server.remove()
 
 
+@pytest.fixture(scope="session")
+def second_key(iam_server):
+    """The root of another account of iam_server: somebody that things are shared with."""
+    return iam_server.account("second")[1]
+
+
 @pytest.fixture
 def endpoint(server):
     return server.endpoint
@@ -211,14 +242,14 @@ def sts(server):
     return server.client("sts")
 
 
-@pytest.fixture
-def aws(server, tmp_path):
-    """Runs the aws CLI: aws("ec2", "describe-images") is its answer, parsed. A failure raises with what it has written."""
-    key, secret = server.credentials()
+def cli(server, home, key=None):
+    """A function that runs the aws CLI: run("ec2", "describe-images") is its answer, parsed. A failure raises with what
+    it has written."""
+    identity, secret = key or server.credentials()
     environment = {
         "PATH": "/usr/bin:/bin",
-        "HOME": str(tmp_path),
-        "AWS_ACCESS_KEY_ID": key,
+        "HOME": str(home),
+        "AWS_ACCESS_KEY_ID": identity,
         "AWS_SECRET_ACCESS_KEY": secret,
         "AWS_DEFAULT_REGION": "us-east-1",
         "AWS_DEFAULT_OUTPUT": "json",
@@ -237,27 +268,15 @@ def aws(server, tmp_path):
 
 
 @pytest.fixture
+def aws(server, tmp_path):
+    """The aws CLI, see cli."""
+    return cli(server, tmp_path)
+
+
+@pytest.fixture
 def raw_call(server):
-    """Sends a signed query with parameters as they go over the wire, also those that Debian's botocore does not know.
-
-    raw_call("DescribeImages", **{"Owner.1": "self"}) is the answer's XML, without its name space; an error raises
-    ApiError.
-    """
-
-    def call(action, **parameters):
-        fields = {"Action": action, "Version": "2016-11-15", **{name: str(value) for name, value in parameters.items()}}
-        request = botocore.awsrequest.AWSRequest(
-            "POST",
-            f"{server.endpoint}/",
-            data=urllib.parse.urlencode(fields),
-            headers={"Content-Type": "application/x-www-form-urlencoded; charset=utf-8"},
-        )
-        status, body = server.send(request)
-        if status != 200:
-            raise ApiError(status, body)
-        return without_namespace(body)
-
-    return call
+    """raw_call("DescribeImages", **{"Owner.1": "self"}): see Server.query."""
+    return server.query
 
 
 def poll(function, timeout=20):

@@ -43,7 +43,7 @@ def test_parameters_are_checked_before_anything_is_done(raw_call, action, parame
         raw_call(action, **parameters)
 
 
-@pytest.mark.parametrize("action", ["CreateVpc", "AllocateAddress", "CopyImage", "RequestSpotInstances"])
+@pytest.mark.parametrize("action", ["CreateVpc", "AllocateAddress", "ExportImage", "RequestSpotInstances"])
 def test_operation_of_aws_that_amid_does_not_have_says_so(raw_call, action):
     with pytest.raises(ApiError, match=f"(UnsupportedOperation|InvalidAction).*{action}"):
         raw_call(action)

@@ -441,7 +441,8 @@ def test_permission_that_is_there_is_not_added_twice(ec2, world):
     assert attribute(ec2, image, "launchPermission", "LaunchPermissions") == [{"UserId": "111122223333"}]
 
 
-def test_older_form_of_launch_permissions(ec2, world):
+def test_older_form_of_launch_permissions(ec2, world, raw_call):
+    raw_call("DisableImageBlockPublicAccess")
     image = world.image()
     ec2.modify_image_attribute(
         ImageId=image, Attribute="launchPermission", OperationType="add", UserIds=["111122223333"], UserGroups=["all"]
@@ -458,7 +459,8 @@ def test_permission_for_nobody_is_refused(ec2, world, permission):
         ec2.modify_image_attribute(ImageId=world.image(), LaunchPermission={"Add": [permission]})
 
 
-def test_executable_users_find_what_is_shared(ec2, world):
+def test_executable_users_find_what_is_shared(ec2, world, raw_call):
+    raw_call("DisableImageBlockPublicAccess")
     snapshot = world.snapshot()
     shared, public, _ = [world.image(name, snapshot) for name in ("shared", "public", "private")]
     ec2.modify_image_attribute(ImageId=shared, LaunchPermission={"Add": [{"UserId": "111122223333"}]})

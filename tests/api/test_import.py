@@ -63,7 +63,8 @@ def convert(disk, tmp_path, *options):
     return path
 
 
-def test_a_raw_disk(amid, endpoint, ec2, ebs, disk):
+def test_a_raw_disk(amid, endpoint, ec2, ebs, disk, raw_call):
+    raw_call('DisableImageBlockPublicAccess')
     image = imported(amid, endpoint, ec2, disk, '--name', name(), '--description', 'a & <b>', '--boot-mode', 'uefi', '--public')
     assert image['State'] == 'available' and image['Public'] and image['Description'] == 'a & <b>'
     assert image['BootMode'] == 'uefi' and image['VirtualizationType'] == 'hvm' and image['Architecture'] == 'x86_64'

@@ -177,6 +177,13 @@ class Client:
             self.create(thing, self.ec2.create_image, lambda answer: answer['ImageId'], False, InstanceId=source.id, Name=thing.mark,
                 NoReboot=self.random.random() < 0.5, TagSpecifications=self.tag('image', thing))
 
+    def copy_image(self):
+        source = self.of('image')
+        if source and self.has_room('image'):
+            thing = Thing('image', source.content)
+            self.create(thing, self.ec2.copy_image, lambda answer: answer['ImageId'], True, SourceRegion=REGION, SourceImageId=source.id,
+                Name=thing.mark)
+
     def set_tag(self):
         thing = self.of(self.random.choice(list(LIMITS)))
         if thing:
@@ -212,7 +219,7 @@ class Client:
     def work(self):
         """Steps, until the server is gone."""
         steps = [self.upload, self.upload, self.register_image, self.run_instance, self.create_volume, self.attach, self.detach,
-            self.create_snapshot, self.create_image, self.set_tag, self.change_state, self.delete]
+            self.create_snapshot, self.create_image, self.copy_image, self.set_tag, self.change_state, self.delete]
         try:
             while True:
                 self.random.choice(steps)()

@@ -51,13 +51,19 @@ def test_image_with_reboot_holds_the_disk_and_new_instances_are_themselves(cloud
     cloud.terminate(one, two)
 
 
-def test_image_without_reboot_leaves_the_guest_running(cloud, guest):
+def test_image_without_reboot_leaves_the_guest_running_and_its_copy_boots(cloud, guest):
     boot = guest.boot_id()
     guest.ssh('echo fresh >/root/fresh; sync')
     image = cloud.ec2.create_image(InstanceId=guest.id, Name='no-reboot', NoReboot=True)['ImageId']
     cloud.wait_image(image)
     assert guest.boot_id() == boot
-    copy = cloud.launch(image)
+    copied = cloud.ec2.copy_image(SourceRegion='us-east-1', SourceImageId=image, Name='copied')['ImageId']
+    cloud.wait_image(copied)
+    devices = cloud.ec2.describe_images(ImageIds=[image])['Images'][0]['BlockDeviceMappings']
+    cloud.ec2.deregister_image(ImageId=image)
+    for device in devices:
+        cloud.ec2.delete_snapshot(SnapshotId=device['Ebs']['SnapshotId'])
+    copy = cloud.launch(copied)
     assert copy.ssh('cat /root/fresh').strip() == 'fresh'
     cloud.terminate(copy)
 

@@ -17,12 +17,13 @@
 
 struct explanation {
 	struct call *asked_by;
-	bool is_operator;  /* who asks */
+	bool is_operator;   /* who asks */
 	struct call launch; /* as the principal would make it */
 	const struct principal *principal;
 	const char *image_id;
 	struct ec2_RunInstancesRequest request;
 	struct image_record *image;
+	struct sharing *view; /* the principal's account's, of the launch's region */
 };
 
 /* ---- the gates: *why (the arena's) stays NULL where the gate lets through ---- */
@@ -30,13 +31,14 @@ struct explanation {
 static int find_elsewhere(struct explanation *about, const char **region, struct error *err)
 {
 	struct image_record *image;
+	struct sharing *view;
 	*region = NULL;
 	for (unsigned i = 0; i < about->launch.amid->region_count; i++) {
 		if (meta_get_any(about->launch.amid->meta, &record_image, about->launch.amid->regions[i].name,
-			    about->image_id, about->launch.arena, &image, err))
+			    about->image_id, about->launch.arena, &image, err) ||
+			image_view_open(&about->launch, about->launch.amid->regions[i].name, &view, err))
 			return -1;
-		if (image && !image->recycled &&
-			(about->is_operator || image_is_visible(&about->launch, image)))
+		if (image && !image->recycled && (about->is_operator || sharing_image_way(view, image)))
 			*region = image->record.region;
 	}
 	return 0;
@@ -47,19 +49,20 @@ static int check_exists(struct explanation *about, const char **why, struct erro
 	struct call *call = &about->launch;
 	const char *elsewhere;
 	if (meta_get_any(call->amid->meta, &record_image, call->region, about->image_id, call->arena,
-		    &about->image, err))
+		    &about->image, err) ||
+		image_view_open(call, call->region, &about->view, err))
 		return -1;
-	bool shown = about->image && (about->is_operator || image_is_visible(call, about->image));
+	bool shown = about->image && (about->is_operator || sharing_image_way(about->view, about->image));
 	if (shown && !about->image->recycled)
 		return 0;
 	if (find_elsewhere(about, &elsewhere, err))
 		return -1;
 	*why = shown ? arena_printf(call->arena, "%s is in the recycle bin of account %s", about->image_id,
 			       about->image->record.account)
-		: elsewhere
-		? arena_printf(call->arena, "%s is in %s, not in %s", about->image_id, elsewhere, call->region)
-		: arena_printf(call->arena, "there is no %s in %s that account %s may see", about->image_id,
-			  call->region, call->account);
+		: elsewhere ? arena_printf(call->arena, "%s is in %s, not in %s", about->image_id, elsewhere,
+				      call->region)
+			    : arena_printf(call->arena, "there is no %s in %s that account %s may see",
+				      about->image_id, call->region, call->account);
 	return 0;
 }
 
@@ -72,10 +75,20 @@ static int check_state(struct explanation *about, const char **why, struct error
 
 static int check_launch_permission(struct explanation *about, const char **why, struct error *err)
 {
-	if (!image_is_visible(&about->launch, about->image))
+	if (!sharing_image_way(about->view, about->image))
 		*why = arena_printf(about->launch.arena,
 			"account %s, which owns it, has not shared it with account %s",
 			about->image->record.account, about->launch.account);
+	return 0;
+}
+
+static int check_allowed_images(struct explanation *about, const char **why, struct error *err)
+{
+	if (strcmp(sharing_allowed_images_state(about->view), "enabled") == 0 &&
+		!sharing_image_is_allowed(about->view, about->image))
+		*why = arena_printf(about->launch.arena,
+			"account %s does not allow images like this one: see get-allowed-images-settings",
+			about->launch.account);
 	return 0;
 }
 
@@ -88,8 +101,8 @@ static int check_snapshots(struct explanation *about, const char **why, struct e
 		struct error unusable;
 		if (!id)
 			continue;
-		if (meta_get_any(
-			    call->amid->meta, &record_snapshot, call->region, id, call->arena, &snapshot, err))
+		if (meta_get_any(call->amid->meta, &record_snapshot, call->region, id, call->arena, &snapshot,
+			    err))
 			return -1;
 		if (!snapshot || snapshot_is_recycled(snapshot))
 			*why = arena_printf(call->arena, "its snapshot %s is gone", id);
@@ -135,12 +148,11 @@ static const struct gate {
 	const char *name;
 	int (*check)(struct explanation *about, const char **why, struct error *err);
 } gates[] = {
-	{ "image exists here", check_exists },
-	{ "image state", check_state },
-	{ "launch permission", check_launch_permission },
-	{ "snapshots", check_snapshots },
-	{ "IAM policies", check_identity },
-	{ "organization policies", check_organization }, /* behind IAM's: what is refused only with them, they refuse */
+	{ "image exists here", check_exists }, { "image state", check_state },
+	{ "launch permission", check_launch_permission }, { "allowed images", check_allowed_images },
+	{ "snapshots", check_snapshots }, { "IAM policies", check_identity },
+	{ "organization policies",
+		check_organization }, /* behind IAM's: what is refused only with them, they refuse */
 };
 
 /* ---- the answer ---- */
@@ -160,9 +172,9 @@ static json_t *pass_gates(struct explanation *about, const char **mend, struct e
 			*mend = gates[i].name;
 		json_array_append_new(list,
 			json_pack("{s:s, s:s, s:s?}", "gate", gates[i].name, "result",
-				!reached ? "not reached"
-					: why    ? "failed"
-						 : "passed",
+				!reached      ? "not reached"
+					: why ? "failed"
+					      : "passed",
 				"detail", why));
 	}
 	return list;
@@ -173,7 +185,8 @@ static int check_asker(struct explanation *about, struct error *err)
 	struct call *call = about->asked_by;
 	const struct authorize_request asked = {
 		.action = "iam:SimulatePrincipalPolicy",
-		.resource = about->principal->issuer_arn ? about->principal->issuer_arn : about->principal->arn,
+		.resource =
+			about->principal->issuer_arn ? about->principal->issuer_arn : about->principal->arn,
 	};
 	if (authorize_is_operator(call, &about->is_operator, err))
 		return -1;
@@ -205,9 +218,10 @@ static int prepare(struct explanation *about, const char *image, const char *arn
 {
 	struct call *call = about->asked_by;
 	if (!image || !arn || ec2_check_id(image, "ami", ERROR_AMI_ID_MALFORMED, err))
-		return image && arn ? -1
-				    : error_set(err, ERROR_INVALID_PARAMETER_VALUE,
-					      "The body must be {\"image\":\"ami-...\",\"principal\":\"arn:...\"}.");
+		return image && arn
+			? -1
+			: error_set(err, ERROR_INVALID_PARAMETER_VALUE,
+				  "The body must be {\"image\":\"ami-...\",\"principal\":\"arn:...\"}.");
 	if (region && !amid_find_region(call->amid, region))
 		return error_set(
 			err, ERROR_INVALID_PARAMETER_VALUE, "The region %.64s is not served here.", region);
@@ -236,6 +250,7 @@ int explain_answer(struct call *call, const struct http_request *http, json_t **
 	for (size_t i = 0; i < 4; i++)
 		texts[i] = arena_strdup(call->arena, json_string_value(json_object_get(body, names[i])));
 	json_decref(body);
-	return prepare(&about, texts[0], texts[1], texts[2], texts[3], err) || explain(&about, result, err) ? -1
-													   : 0;
+	return prepare(&about, texts[0], texts[1], texts[2], texts[3], err) || explain(&about, result, err)
+		? -1
+		: 0;
 }

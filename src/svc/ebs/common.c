@@ -5,6 +5,7 @@
 
 #include "base/text.h"
 #include "svc/ec2/common.h"
+#include "svc/sharing.h"
 #include "svc/snapshot_state.h"
 #include "base/banned.h"
 
@@ -19,10 +20,27 @@ int ebs_find_snapshot(struct call *call, const char *id, struct snapshot_record 
 	return 0;
 }
 
+/* Public snapshots are not to be read this way, as on AWS, unless they are shared by name as well. */
+static int find_readable(
+	struct call *call, const char *id, struct snapshot_record **snapshot, struct error *err)
+{
+	struct sharing *view;
+	enum sharing_way way = SHARING_NONE;
+	if (ec2_check_id(id, "snap", ERROR_VALIDATION_SNAPSHOT_ID, err) ||
+		meta_get_any(
+			call->amid->meta, &record_snapshot, call->region, id, call->arena, snapshot, err) ||
+		sharing_open(call->amid, call->account, call->region, call->arena, &view, err) ||
+		(*snapshot && sharing_snapshot_way(view, *snapshot, &way, err)))
+		return -1;
+	if (way == SHARING_NONE || way == SHARING_PUBLIC)
+		return error_set(err, ERROR_RESOURCE_NOT_FOUND, "The snapshot '%s' does not exist.", id);
+	return 0;
+}
+
 int ebs_find_completed(
 	struct call *call, const char *id, struct snapshot_record **snapshot, struct error *err)
 {
-	if (ebs_find_snapshot(call, id, snapshot, err))
+	if (find_readable(call, id, snapshot, err))
 		return -1;
 	if (strcmp((*snapshot)->state, "completed") != 0)
 		return error_set(err, ERROR_VALIDATION_SNAPSHOT_ID, "The snapshot '%s' is %s, not completed.",

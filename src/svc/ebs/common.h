@@ -10,7 +10,7 @@
 /* The caller's own snapshot: ValidationException if the id is malformed, ResourceNotFoundException if there is none. */
 int ebs_find_snapshot(
 	struct call *call, const char *id, struct snapshot_record **snapshot, struct error *err);
-/* The same, and it must be completed (ValidationException). */
+/* A snapshot to read: the caller's own, or one that is shared with it, not just public; it must be completed (ValidationException). */
 int ebs_find_completed(
 	struct call *call, const char *id, struct snapshot_record **snapshot, struct error *err);
 /* The number of blocks of the snapshot's volume. */

@@ -1,12 +1,13 @@
 /* DeregisterImage: the image goes at once, into the recycle bin where a rule says so; its snapshots stay unless DeleteAssociatedSnapshots. Instances launched from it run on. */
 #include <string.h>
 
+#include "svc/ec2/image_lifecycle.h"
 #include "svc/ec2/images.h"
 #include "svc/ec2/recycle_bin.h"
 #include "svc/ec2/snapshots.h"
 #include "base/banned.h"
 
-/* A snapshot that was still waiting to be frozen can no longer become anything. */
+/* A snapshot that was still waiting to be frozen can no longer become anything. A copy that is under way goes on: it will be a snapshot like others. */
 static void abandon(
 	struct meta_batch *batch, struct snapshot_record *snapshot, const char *image_id, struct arena *arena)
 {
@@ -37,7 +38,7 @@ int ec2_deregister_image(struct call *call, const struct ec2_DeregisterImageRequ
 {
 	struct image_record *image;
 	bool delete_snapshots = boolean_or(request->delete_associated_snapshots, false);
-	if (image_find_own(call, request->image_id, &image, err))
+	if (image_find_own(call, request->image_id, &image, err) || image_check_unprotected(call, image, err))
 		return -1;
 	struct meta_batch *batch = meta_batch_create(call->amid->meta, call->arena);
 	if (recycle_image(call, image, batch, err))
@@ -60,7 +61,8 @@ int ec2_deregister_image(struct call *call, const struct ec2_DeregisterImageRequ
 				result->delete_snapshot_results.count) =
 				(struct ec2_DeleteSnapshotReturnCode){ .snapshot_id = id,
 					.return_code = code };
-		} else if (strcmp(snapshot->state, "pending") == 0 && !snapshot->layer.set) {
+		} else if (strcmp(snapshot->state, "pending") == 0 && !snapshot->layer.set &&
+			!snapshot->copy) {
 			abandon(batch, snapshot, image->record.id, call->arena);
 		}
 	}

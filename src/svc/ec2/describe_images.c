@@ -1,12 +1,14 @@
 /*
- * DescribeImages: of the images that a caller may see, those asked for. What the owner alone may know (tags, the source instance) is left out for others, and so cannot be filtered by either.
+ * DescribeImages: of the images that a caller may see, those asked for. What the owner alone may know (tags, the source instance, protection, last launches) is left out for others, and so cannot be filtered by either.
  * Runs on the thread of the call.
  */
 #include <string.h>
 
 #include "base/clock.h"
+#include "svc/allowed_images.h"
 #include "svc/ec2/block_devices.h"
 #include "svc/ec2/describe.h"
+#include "svc/ec2/image_lifecycle.h"
 #include "svc/ec2/images.h"
 #include "base/banned.h"
 
@@ -65,39 +67,53 @@ static bool matches_owner(const struct call *call, const struct image_record *im
 	return strcmp(image->record.account, owner) == 0 || text_equal(image_owner_alias(image), owner);
 }
 
-/* ExecutableBy: "self" (explicitly allowed), "all" (public), or an account that the caller's own image is shared with. */
-static bool matches_user(const struct call *call, const struct image_record *image, const char *user)
+/*
+ * ExecutableBy: "all" (public); "self" or the caller's account (shared with it, its organization or one of its units); another account that the caller's own image is shared with. Whom else an image is shared with is its owner's
+ * business.
+ */
+static bool matches_user(
+	const struct call *call, const struct image_record *image, enum sharing_way way, const char *user)
 {
 	if (strcmp(user, "all") == 0)
 		return boolean_or(image->public, false);
-	const char *account = strcmp(user, "self") == 0 ? call->account : user;
-	for (size_t i = 0; i < image->launch_permissions.count; i++)
-		if (text_equal(image->launch_permissions.items[i].user, account))
+	if (strcmp(user, "self") == 0 || strcmp(user, call->account) == 0)
+		return way == SHARING_ACCOUNT || way == SHARING_ORGANIZATION || way == SHARING_UNIT;
+	for (size_t i = 0; way == SHARING_OWN && i < image->launch_permissions.count; i++)
+		if (text_equal(image->launch_permissions.items[i].user, user))
 			return true;
 	return false;
 }
 
-static bool is_wanted(const struct call *call, const struct ec2_DescribeImagesRequest *request,
-	const struct image_record *image)
+static bool is_wanted(const struct call *call, const struct sharing *view,
+	const struct ec2_DescribeImagesRequest *request, const struct image_record *image)
 {
-	bool own = strcmp(image->record.account, call->account) == 0;
 	bool owner = !request->owners.count, user = !request->executable_users.count,
 	     named = request->image_ids.count > 0;
-	if (!image_is_visible(call, image))
+	if (!sharing_image_is_visible(view, image))
 		return false;
+	enum sharing_way way = sharing_image_way(view, image);
 	for (size_t i = 0; i < request->owners.count && !owner; i++)
 		owner = matches_owner(call, image, request->owners.items[i]);
 	for (size_t i = 0; i < request->executable_users.count && !user; i++)
-		user = matches_user(call, image, request->executable_users.items[i]);
+		user = matches_user(call, image, way, request->executable_users.items[i]);
 	bool deprecated = image->deprecated_at.set && image->deprecated_at.ms <= clock_now_ms();
-	if (deprecated && !own && !named && !boolean_or(request->include_deprecated, false))
+	if (deprecated && way != SHARING_OWN && !named && !boolean_or(request->include_deprecated, false))
 		return false;
 	if (strcmp(image->state, "disabled") == 0 && !named && !boolean_or(request->include_disabled, false))
 		return false;
 	return owner && user;
 }
 
-static void image_result(struct call *call, const struct image_record *image, struct ec2_Image *result)
+/* "true" or "false" where the account has criteria for images, be they enforced or looked at. */
+static struct shape_boolean allowed_result(const struct sharing *view, const struct image_record *image)
+{
+	return strcmp(sharing_allowed_images_state(view), ALLOWED_IMAGES_DISABLED) == 0
+		? (struct shape_boolean){ 0 }
+		: some_boolean(sharing_image_is_allowed(view, image));
+}
+
+static void image_result(struct call *call, const struct sharing *view, const struct image_record *image,
+	struct ec2_Image *result)
 {
 	bool own = strcmp(image->record.account, call->account) == 0;
 	*result = (struct ec2_Image){
@@ -128,8 +144,11 @@ static void image_result(struct call *call, const struct image_record *image, st
 		.imds_support = image->imds_support,
 		.source_instance_id = own ? image->source_instance : NULL,
 		.source_image_id = image->source_image,
-		.source_image_region = image->source_image ? image->record.region : NULL,
-		.deregistration_protection = "disabled",
+		.source_image_region =
+			image->source_image ? text_or(image->source_region, image->record.region) : NULL,
+		.image_allowed = allowed_result(view, image),
+		.deregistration_protection = own ? image_protection(image) : NULL,
+		.last_launched_time = own ? ec2_time_text(call, image->last_launched) : NULL,
 		.tags = own ? ec2_tags_result(call, &image->tags) : (struct ec2_TagList){ .set = true },
 	};
 	if (image->state_reason) {
@@ -140,8 +159,8 @@ static void image_result(struct call *call, const struct image_record *image, st
 }
 
 /* The records to look at: the named ones, or all of the region. */
-static int load(struct call *call, const struct ec2_ImageIdStringList *asked, struct meta_rows *rows,
-	struct error *err)
+static int load(struct call *call, const struct sharing *view, const struct ec2_ImageIdStringList *asked,
+	struct meta_rows *rows, struct error *err)
 {
 	struct meta_query query = { .region = call->region };
 	const char *const *ids;
@@ -154,7 +173,7 @@ static int load(struct call *call, const struct ec2_ImageIdStringList *asked, st
 	rows->items = arena_alloc_array(call->arena, count, sizeof *rows->items);
 	for (rows->count = 0; rows->count < count; rows->count++) {
 		struct image_record *image;
-		if (image_find(call, ids[rows->count], &image, err))
+		if (image_find_viewed(call, view, ids[rows->count], &image, err))
 			return -1;
 		rows->items[rows->count] = image;
 	}
@@ -165,13 +184,15 @@ int ec2_describe_images(struct call *call, const struct ec2_DescribeImagesReques
 	struct ec2_DescribeImagesResult *result, struct error *err)
 {
 	struct describe_page page = { request->max_results, request->next_token, &result->next_token };
+	struct sharing *view;
 	struct meta_rows rows;
 
-	if (load(call, &request->image_ids, &rows, err))
+	if (image_view_open(call, call->region, &view, err) ||
+		load(call, view, &request->image_ids, &rows, err))
 		return -1;
 	for (size_t i = 0; i < rows.count; i++)
-		if (is_wanted(call, request, rows.items[i]))
-			image_result(call, rows.items[i],
+		if (is_wanted(call, view, request, rows.items[i]))
+			image_result(call, view, rows.items[i],
 				ARENA_APPEND(call->arena, result->images.items, result->images.count));
 	return describe_finish(call, &images, &request->filters, &page, &result->images, err);
 }

@@ -4,6 +4,7 @@
 #include "svc/ec2/describe.h"
 #include "svc/ec2/snapshots.h"
 #include "svc/ec2/volumes.h"
+#include "svc/sharing.h"
 #include "base/banned.h"
 
 static const struct describe_kind volumes = {
@@ -104,14 +105,17 @@ static bool matches_owner(const struct call *call, const struct snapshot_record 
 	return !owners->count;
 }
 
-/* RestorableByUserIds: an account, "self" or "all", that may make volumes of it. */
+/* RestorableByUserIds: "self", "all", or an account, that may make volumes of it. Whom else a snapshot is shared with is its owner's business. */
 static bool matches_user(const struct call *call, const struct snapshot_record *snapshot,
-	const struct ec2_RestorableByStringList *users)
+	enum sharing_way way, const struct ec2_RestorableByStringList *users)
 {
 	for (size_t i = 0; i < users->count; i++) {
 		const char *user = strcmp(users->items[i], "self") == 0 ? call->account : users->items[i];
-		if (strcmp(user, "all") == 0 ? snapshot_is_public(snapshot)
-					     : snapshot_is_shared_with(snapshot, user))
+		bool all = strcmp(user, "all") == 0;
+		if (all && (way == SHARING_PUBLIC || snapshot_is_public(snapshot)))
+			return true;
+		if (!all && (way == SHARING_OWN || strcmp(user, call->account) == 0) &&
+			snapshot_is_shared_with(snapshot, user))
 			return true;
 	}
 	return !users->count;
@@ -143,16 +147,18 @@ int ec2_describe_snapshots(struct call *call, const struct ec2_DescribeSnapshots
 	struct ec2_DescribeSnapshotsResult *result, struct error *err)
 {
 	struct describe_page page = { request->max_results, request->next_token, &result->next_token };
+	struct sharing *view;
 	struct meta_rows rows;
 
-	if (load_snapshots(call, request, &rows, err))
+	if (load_snapshots(call, request, &rows, err) ||
+		sharing_open(call->amid, call->account, call->region, call->arena, &view, err))
 		return -1;
 	for (size_t i = 0; i < rows.count; i++) {
-		bool visible;
-		if (snapshot_is_visible(call, rows.items[i], &visible, err))
+		enum sharing_way way;
+		if (sharing_snapshot_way(view, rows.items[i], &way, err))
 			return -1;
-		if (visible && matches_owner(call, rows.items[i], &request->owner_ids) &&
-			matches_user(call, rows.items[i], &request->restorable_by_user_ids))
+		if (way != SHARING_NONE && matches_owner(call, rows.items[i], &request->owner_ids) &&
+			matches_user(call, rows.items[i], way, &request->restorable_by_user_ids))
 			snapshot_result(call, rows.items[i],
 				ARENA_APPEND(call->arena, result->snapshots.items, result->snapshots.count));
 	}

@@ -1,39 +1,87 @@
-/* Images: look-ups and who may see one. */
+/* Images: look-ups. No state; on the thread of the call. */
 #include "svc/ec2/images.h"
 
 #include <string.h>
 
+#include "svc/snapshot_state.h"
 #include "base/banned.h"
 
-bool image_is_visible(const struct call *call, const struct image_record *image)
+int image_view_open(struct call *call, const char *region, struct sharing **view, struct error *err)
 {
-	if (image->recycled)
-		return false;
-	if (strcmp(image->record.account, call->account) == 0 || boolean_or(image->public, false))
-		return true;
-	for (size_t i = 0; i < image->launch_permissions.count; i++)
-		if (text_equal(image->launch_permissions.items[i].user, call->account))
-			return true;
-	return false;
+	return sharing_open(call->amid, call->account, region, call->arena, view, err);
 }
 
-int image_find(struct call *call, const char *id, struct image_record **image, struct error *err)
+static int load(
+	struct call *call, const char *region, const char *id, struct image_record **image, struct error *err)
 {
-	if (ec2_check_id(id, "ami", ERROR_AMI_ID_MALFORMED, err) ||
-		meta_get_any(call->amid->meta, &record_image, call->region, id, call->arena, image, err))
+	return ec2_check_id(id, "ami", ERROR_AMI_ID_MALFORMED, err) ||
+			meta_get_any(call->amid->meta, &record_image, region, id, call->arena, image, err)
+		? -1
+		: 0;
+}
+
+/* That the account's own settings stand in the way is no secret, and hard to find out otherwise. */
+static int check_visible(
+	const struct sharing *view, const struct image_record *image, const char *id, struct error *err)
+{
+	if (image && sharing_image_is_visible(view, image))
+		return 0;
+	bool shared = image && sharing_image_way(view, image) != SHARING_NONE;
+	return error_set(err, ERROR_AMI_ID_NOT_FOUND,
+		shared ? "The image id '[%s]' does not exist: the Allowed AMIs settings of this account exclude it"
+		       : "The image id '[%s]' does not exist",
+		id);
+}
+
+int image_find_viewed(struct call *call, const struct sharing *view, const char *id,
+	struct image_record **image, struct error *err)
+{
+	return load(call, call->region, id, image, err) || check_visible(view, *image, id, err) ? -1 : 0;
+}
+
+int image_find_visible(
+	struct call *call, const char *region, const char *id, struct image_record **image, struct error *err)
+{
+	struct sharing *view = NULL;
+	if (load(call, region, id, image, err) ||
+		(*image && image_view_open(call, (*image)->record.region, &view, err)))
 		return -1;
-	if (!*image || !image_is_visible(call, *image))
-		return error_set(err, ERROR_AMI_ID_NOT_FOUND, "The image id '[%s]' does not exist", id);
+	return check_visible(view, *image, id, err);
+}
+
+int image_find_launchable(struct call *call, const char *id, struct image_record **image, struct error *err)
+{
+	if (image_find_visible(call, call->region, id, image, err))
+		return -1;
+	if (strcmp((*image)->state, "available") != 0)
+		return error_set(err, ERROR_AMI_ID_UNAVAILABLE,
+			"The image ID '%s' is not available: its state is %s", id, (*image)->state);
 	return 0;
 }
 
 int image_find_own(struct call *call, const char *id, struct image_record **image, struct error *err)
 {
-	if (image_find(call, id, image, err))
+	if (image_find_visible(call, call->region, id, image, err))
 		return -1;
 	if (strcmp((*image)->record.account, call->account) != 0)
 		return error_set(err, ERROR_AUTH_FAILURE, "Not authorized for image:%s", id);
 	return 0;
+}
+
+int image_find_snapshot(struct call *call, const struct image_record *image, const char *snapshot_id,
+	struct snapshot_record **snapshot, struct error *err)
+{
+	struct sharing *view;
+	enum sharing_way way = SHARING_NONE;
+	if (sharing_open(call->amid, image->record.account, image->record.region, call->arena, &view, err) ||
+		meta_get_any(call->amid->meta, &record_snapshot, image->record.region, snapshot_id,
+			call->arena, snapshot, err) ||
+		(*snapshot && sharing_snapshot_way(view, *snapshot, &way, err)))
+		return -1;
+	if (way == SHARING_NONE)
+		return error_set(
+			err, ERROR_SNAPSHOT_NOT_FOUND, "The snapshot '%s' does not exist.", snapshot_id);
+	return snapshot_check_usable(*snapshot, err);
 }
 
 const char *image_owner_alias(const struct image_record *image)

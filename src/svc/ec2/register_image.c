@@ -19,7 +19,7 @@ static int complete_devices(
 	for (size_t i = 0; i < devices->count; i++) {
 		struct record_image_block_device *device = &devices->items[i];
 		struct snapshot_record *snapshot = NULL;
-		if (device->snapshot && snapshot_find_completed(call, device->snapshot, &snapshot, err))
+		if (device->snapshot && snapshot_find_usable(call, device->snapshot, &snapshot, err))
 			return -1;
 		if (block_device_complete(call, device, snapshot, err))
 			return -1;
@@ -60,6 +60,7 @@ int ec2_register_image(struct call *call, const struct ec2_RegisterImageRequest 
 	struct block_device_list devices;
 	struct record_tag_list tags = { 0 };
 	if (ec2_refuse_members(call, request, refused, err) || check_attributes(request, err) ||
+		block_devices_check_image(&request->block_device_mappings, err) ||
 		block_devices_merge(call, NULL, &request->block_device_mappings, &devices, err) ||
 		complete_devices(call, &devices, request->root_device_name, err) ||
 		ec2_tags_from_specifications(

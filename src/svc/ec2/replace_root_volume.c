@@ -99,7 +99,7 @@ static bool is_of_root(const struct replacement *replacement, const struct snaps
 static int choose_snapshot(struct replacement *replacement, struct error *err)
 {
 	const char *id = replacement->request->snapshot_id;
-	if (snapshot_find_completed(replacement->call, id, &replacement->snapshot, err))
+	if (snapshot_find_usable(replacement->call, id, &replacement->snapshot, err))
 		return -1;
 	if (!is_of_root(replacement, replacement->snapshot))
 		return error_set(err, ERROR_INVALID_PARAMETER_VALUE,
@@ -126,13 +126,10 @@ static int choose_image(struct replacement *replacement, struct error *err)
 	struct call *call = replacement->call;
 	const char *id = replacement->request->image_id, *snapshot_id = NULL;
 	struct image_record *image, *original;
-	if (image_find(call, id, &image, err) ||
+	if (image_find_launchable(call, id, &image, err) ||
 		meta_get_any(call->amid->meta, &record_image, call->region, replacement->instance->image,
 			call->arena, &original, err))
 		return -1;
-	if (strcmp(image->state, "available") != 0)
-		return error_set(err, ERROR_AMI_ID_UNAVAILABLE,
-			"The image ID '%s' is not available: its state is %s", id, image->state);
 	if (!has_codes_of(replacement->instance, original, image))
 		return error_set(err, ERROR_INVALID_PARAMETER_VALUE,
 			"The image '%s' has not the architecture, virtualization type and product codes of instance '%s'.",
@@ -140,16 +137,10 @@ static int choose_image(struct replacement *replacement, struct error *err)
 	for (size_t i = 0; i < image->block_devices.count; i++)
 		if (text_equal(image->block_devices.items[i].device, image->root_device_name))
 			snapshot_id = image->block_devices.items[i].snapshot;
-	if (!snapshot_id ||
-		meta_get_any(call->amid->meta, &record_snapshot, call->region, snapshot_id, call->arena,
-			&replacement->snapshot, err))
-		return snapshot_id ? -1
-				   : error_set(err, ERROR_INVALID_PARAMETER_VALUE,
-					     "The image '%s' has no snapshot of a root device.", id);
-	if (!replacement->snapshot || !replacement->snapshot->root)
-		return error_set(err, ERROR_INCORRECT_STATE, "The snapshot %s of image '%s' is not completed",
-			snapshot_id, id);
-	return 0;
+	if (!snapshot_id)
+		return error_set(err, ERROR_INVALID_PARAMETER_VALUE,
+			"The image '%s' has no snapshot of a root device.", id);
+	return image_find_snapshot(call, image, snapshot_id, &replacement->snapshot, err);
 }
 
 /* What the new volume is made of. The launch state outlives its snapshot: the volume's record has the tree. */

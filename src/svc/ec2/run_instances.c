@@ -6,11 +6,12 @@
 #include "aws/idempotency.h"
 #include "base/clock.h"
 #include "svc/ec2/block_devices.h"
+#include "svc/ec2/encryption.h"
 #include "svc/ec2/images.h"
 #include "svc/ec2/instances.h"
 #include "svc/ec2/placement.h"
+#include "svc/ec2/snapshots.h"
 #include "svc/instance_types.h"
-#include "svc/snapshot_state.h"
 #include "base/banned.h"
 
 enum { INSTANCES_MAX = 500, USER_DATA_MAX = 16384 };
@@ -34,6 +35,8 @@ struct launch {
 	struct placement placement;
 	struct block_device_list devices;
 	struct snapshot_record **snapshots; /* one a device, NULL: an empty volume */
+	struct volume_origin *origins;      /* one a device */
+	struct encryption_twins twins;
 	struct record_tag_list instance_tags, volume_tags;
 	struct record_metadata_options *metadata;
 	const char *reservation;
@@ -148,7 +151,7 @@ static int choose_metadata_options(struct launch *launch, struct error *err)
 	return 0;
 }
 
-/* The snapshot of a mapping: the image's own are there for whoever may launch the image; others must be the caller's. */
+/* The snapshot of a mapping: the image's own are there for whoever may launch the image, others for whom they are shared with. */
 static int find_snapshot(struct launch *launch, const struct record_image_block_device *device,
 	struct snapshot_record **snapshot, struct error *err)
 {
@@ -159,14 +162,21 @@ static int find_snapshot(struct launch *launch, const struct record_image_block_
 	bool of_image = false;
 	for (size_t i = 0; i < launch->image->block_devices.count; i++)
 		of_image |= text_equal(launch->image->block_devices.items[i].snapshot, device->snapshot);
-	if (meta_get_any(call->amid->meta, &record_snapshot, call->region, device->snapshot, call->arena,
-		    snapshot, err))
-		return -1;
-	if (!*snapshot || snapshot_is_recycled(*snapshot) ||
-		(!of_image && strcmp((*snapshot)->record.account, call->account) != 0))
-		return error_set(
-			err, ERROR_SNAPSHOT_NOT_FOUND, "The snapshot '%s' does not exist.", device->snapshot);
-	return snapshot_check_usable(*snapshot, err);
+	return of_image ? image_find_snapshot(call, launch->image, device->snapshot, snapshot, err)
+			: snapshot_find_usable(call, device->snapshot, snapshot, err);
+}
+
+static int find_origin(struct launch *launch, size_t index, struct error *err)
+{
+	const struct record_image_block_device *device = &launch->devices.items[index];
+	const struct snapshot_record *snapshot = launch->snapshots[index];
+	struct encryption encryption;
+	return encryption_choose(
+		       launch->call, device->encrypted, device->kms_key, snapshot, &encryption, err) ||
+			encryption_find_origin(launch->call, &encryption, snapshot, &launch->twins,
+				&launch->origins[index], err)
+		? -1
+		: 0;
 }
 
 static int prepare_devices(struct launch *launch, struct error *err)
@@ -180,12 +190,15 @@ static int prepare_devices(struct launch *launch, struct error *err)
 			launch->type->max_volumes, launch->devices.count);
 	launch->snapshots =
 		arena_alloc_array(launch->call->arena, launch->devices.count + 1, sizeof *launch->snapshots);
+	launch->origins =
+		arena_alloc_array(launch->call->arena, launch->devices.count + 1, sizeof *launch->origins);
 	bool has_root = false;
 	for (size_t i = 0; i < launch->devices.count; i++) {
 		struct record_image_block_device *device = &launch->devices.items[i];
 		has_root |= strcmp(device->device, launch->image->root_device_name) == 0;
 		if (find_snapshot(launch, device, &launch->snapshots[i], err) ||
-			block_device_complete(launch->call, device, launch->snapshots[i], err))
+			block_device_complete(launch->call, device, launch->snapshots[i], err) ||
+			find_origin(launch, i, err))
 			return -1;
 	}
 	return has_root
@@ -203,12 +216,8 @@ static int prepare(struct launch *launch, struct error *err)
 	if (!request->image_id)
 		return error_set(
 			err, ERROR_MISSING_PARAMETER, "The request must contain the parameter ImageId");
-	if (image_find(call, request->image_id, &launch->image, err))
+	if (image_find_launchable(call, request->image_id, &launch->image, err))
 		return -1;
-	if (strcmp(launch->image->state, "available") != 0)
-		return error_set(err, ERROR_AMI_ID_UNAVAILABLE,
-			"The image ID '%s' is not available: its state is %s", request->image_id,
-			launch->image->state);
 	if (check_counts(launch, err) || choose_type(launch, err) || find_key(launch, err) ||
 		check_user_data(launch, err) || choose_metadata_options(launch, err) ||
 		prepare_devices(launch, err) || placement_choose(call, request, &launch->placement, err))
@@ -222,8 +231,8 @@ static int prepare(struct launch *launch, struct error *err)
 		: 0;
 }
 
-static void put_volume(
-	struct launch *launch, struct meta_batch *batch, const struct instance_record *instance, size_t index)
+static int put_volume(struct launch *launch, struct meta_batch *batch, const struct instance_record *instance,
+	size_t index, struct error *err)
 {
 	struct call *call = launch->call;
 	const struct record_image_block_device *device = &launch->devices.items[index];
@@ -247,13 +256,15 @@ static void put_volume(
 		.snapshot = device->snapshot,
 		.zone = launch->placement.subnet->zone,
 		.created = instance->launched,
-		.base = snapshot ? snapshot->root : NULL,
 		.attachment = &attachment,
 		.tags = launch->volume_tags,
 	};
+	if (encryption_apply(call, &launch->origins[index], &volume, err))
+		return -1;
 	if (snapshot)
 		meta_batch_expect(batch, &record_snapshot, snapshot);
 	meta_batch_put(batch, &record_volume, &volume);
+	return 0;
 }
 
 static int make_instance(
@@ -338,15 +349,17 @@ static int commit_launch(struct launch *launch, struct idempotency *idempotency,
 			return -1;
 		meta_batch_put(batch, &record_instance, &instance);
 		for (size_t j = 0; j < launch->devices.count; j++)
-			put_volume(launch, batch, &instance, j);
+			if (put_volume(launch, batch, &instance, j, err))
+				return -1;
 	}
+	encryption_put_twins(&launch->twins, batch);
 	/* the image must still be there, and as it was, when the launch is promised */
 	meta_batch_expect(batch, &record_image, launch->image);
 	idempotency_record(idempotency, batch, &launch->reservation, 1);
 	if (idempotency_commit(idempotency, batch, err) == 0)
 		return 0;
 	if (err->code == ERROR_DUPLICATE)
-		err->code = ERROR_CONFLICT; /* another call has just taken the address: choose again */
+		err->code = ERROR_CONFLICT; /* another call has just taken the address: choose again, or made a twin */
 	return -1;
 }
 

@@ -1,11 +1,10 @@
 /* DescribeSnapshotAttribute, ModifySnapshotAttribute, ResetSnapshotAttribute: who may make volumes of a snapshot. There are no product codes. */
 #include <string.h>
 
-#include "svc/ec2/snapshot_public_access.h"
+#include "svc/ec2/permissions.h"
 #include "svc/ec2/snapshots.h"
+#include "svc/public_access.h"
 #include "base/banned.h"
-
-enum { PERMISSIONS_MAX = 1000 };
 
 #define PERMISSION "createVolumePermission"
 
@@ -33,60 +32,22 @@ int ec2_describe_snapshot_attribute(struct call *call,
 	return 0;
 }
 
-static int check_permission(const struct ec2_CreateVolumePermission *permission, struct error *err)
-{
-	const char *user = permission->user_id;
-	if (!user == !permission->group)
-		return error_set(err, ERROR_INVALID_PARAMETER_COMBINATION,
-			"A create volume permission names either a user ID or a group.");
-	if (permission->group && strcmp(permission->group, "all") != 0)
-		return error_set(err, ERROR_INVALID_PARAMETER_VALUE,
-			"Value (%.64s) for parameter group is invalid. It must be all.", permission->group);
-	if (user && (strlen(user) != 12 || strspn(user, "0123456789") != 12))
-		return error_set(err, ERROR_INVALID_PARAMETER_VALUE,
-			"Value (%.64s) for parameter userId is invalid. It must be an account of 12 digits.",
-			user);
-	return 0;
-}
-
-static void remove_permission(
-	struct record_launch_permission_list *list, const struct ec2_CreateVolumePermission *permission)
-{
-	size_t kept = 0;
-	for (size_t i = 0; i < list->count; i++)
-		if (!text_equal(list->items[i].user, permission->user_id) ||
-			!text_equal(list->items[i].group, permission->group))
-			list->items[kept++] = list->items[i];
-	list->count = kept;
-}
-
 static int change_permissions(struct call *call, struct snapshot_record *snapshot,
 	const struct ec2_CreateVolumePermissionList *changes, bool add, struct error *err)
 {
-	struct record_launch_permission_list *list = &snapshot->create_volume_permissions;
-	/* a copy: the list decoded from the record has no room to grow in place */
-	struct record_launch_permission *items =
-		arena_alloc_array(call->arena, list->count + changes->count + 1, sizeof *items);
-	for (size_t i = 0; i < list->count; i++)
-		items[i] = list->items[i];
-	list->items = items;
 	for (size_t i = 0; i < changes->count; i++) {
-		const struct ec2_CreateVolumePermission *change = &changes->items[i];
-		if (check_permission(change, err))
+		const struct record_launch_permission permission = { .user = changes->items[i].user_id,
+			.group = changes->items[i].group };
+		if (permission_check(&permission, ERROR_INVALID_PARAMETER_VALUE, err) ||
+			(add && permission_add(call, &snapshot->create_volume_permissions, &permission, err)))
 			return -1;
-		remove_permission(list, change);
-		if (add)
-			items[list->count++] = (struct record_launch_permission){ .user = change->user_id,
-				.group = change->group };
+		if (!add)
+			permission_remove(&snapshot->create_volume_permissions, &permission);
 	}
-	list->set = list->count > 0;
-	if (list->count > PERMISSIONS_MAX)
-		return error_set(err, ERROR_RESOURCE_LIMIT,
-			"A snapshot has at most %d create volume permissions.", PERMISSIONS_MAX);
 	return 0;
 }
 
-/* The older form of a change: OperationType, UserId.N, UserGroup.N. */
+/* The older form of a change: OperationType, UserId.N, UserGroup.N; without OperationType it means nothing beside the newer one. */
 static int change_by_operation(struct call *call, struct snapshot_record *snapshot,
 	const struct ec2_ModifySnapshotAttributeRequest *request, struct error *err)
 {
@@ -96,7 +57,7 @@ static int change_by_operation(struct call *call, struct snapshot_record *snapsh
 	for (size_t i = 0; i < request->group_names.count; i++)
 		ARENA_APPEND(call->arena, changes.items, changes.count)->group =
 			request->group_names.items[i];
-	if (!changes.count)
+	if (!changes.count || (!request->operation_type && request->create_volume_permission))
 		return 0;
 	if (!request->operation_type)
 		return error_set(
@@ -125,8 +86,14 @@ int ec2_modify_snapshot_attribute(struct call *call, const struct ec2_ModifySnap
 				change_permissions(call, snapshot, &changes->remove, false, err))))
 		return -1;
 	struct meta_batch *batch = meta_batch_create(call->amid->meta, call->arena);
-	if (!was_public && snapshot_is_public(snapshot) && snapshot_public_access_check(call, batch, err))
-		return -1;
+	if (!was_public && snapshot_is_public(snapshot)) {
+		if (boolean_or(snapshot->encrypted, false))
+			return error_set(err, ERROR_OPERATION_NOT_PERMITTED,
+				"The snapshot %s is encrypted and cannot be shared publicly.",
+				snapshot->record.id);
+		if (snapshot_public_access_check(call, batch, err))
+			return -1;
+	}
 	meta_batch_put(batch, &record_snapshot, snapshot);
 	return meta_commit(call->amid->meta, batch, err);
 }

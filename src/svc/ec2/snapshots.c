@@ -5,9 +5,10 @@
 
 #include "svc/ec2/instances.h"
 #include "svc/ec2/recycle_bin.h"
-#include "svc/ec2/snapshot_public_access.h"
 #include "svc/ec2/volumes.h"
 #include "svc/freeze.h"
+#include "svc/sharing.h"
+#include "svc/key_ring.h"
 #include "base/banned.h"
 
 static const char *const taggable[] = { "snapshot", NULL };
@@ -50,34 +51,30 @@ bool snapshot_is_shared_with(const struct snapshot_record *snapshot, const char 
 	return is_permitted(snapshot, account, NULL);
 }
 
-int snapshot_is_visible(
-	struct call *call, const struct snapshot_record *snapshot, bool *visible, struct error *err)
-{
-	*visible = false;
-	if (snapshot_is_recycled(snapshot))
-		return 0;
-	*visible = strcmp(snapshot->record.account, call->account) == 0 ||
-		snapshot_is_shared_with(snapshot, call->account);
-	if (*visible || !snapshot_is_public(snapshot))
-		return 0;
-	const char *blocked;
-	if (snapshot_public_access(call, snapshot->record.account, snapshot->record.region, &blocked, err))
-		return -1;
-	*visible = strcmp(blocked, "block-all-sharing") != 0;
-	return 0;
-}
-
 int snapshot_find_visible(struct call *call, const char *region, const char *id,
 	struct snapshot_record **snapshot, struct error *err)
 {
-	bool visible = false;
+	struct sharing *view;
+	enum sharing_way way = SHARING_NONE;
 	if (ec2_check_id(id, "snap", ERROR_SNAPSHOT_ID_MALFORMED, err) ||
 		meta_get_any(call->amid->meta, &record_snapshot, region, id, call->arena, snapshot, err) ||
-		(*snapshot && snapshot_is_visible(call, *snapshot, &visible, err)))
+		(*snapshot &&
+			(sharing_open(call->amid, call->account, (*snapshot)->record.region, call->arena,
+				 &view, err) ||
+				sharing_snapshot_way(view, *snapshot, &way, err))))
 		return -1;
-	if (!visible)
+	if (way == SHARING_NONE)
 		return error_set(err, ERROR_SNAPSHOT_NOT_FOUND, "The snapshot '%s' does not exist.", id);
 	return 0;
+}
+
+int snapshot_find_usable(
+	struct call *call, const char *id, struct snapshot_record **snapshot, struct error *err)
+{
+	return snapshot_find_visible(call, call->region, id, snapshot, err) ||
+			snapshot_check_usable(*snapshot, err)
+		? -1
+		: 0;
 }
 
 int snapshot_keep_all(struct call *call, const struct record_image_block_device *devices, size_t count,
@@ -90,9 +87,12 @@ int snapshot_keep_all(struct call *call, const struct record_image_block_device 
 			seen |= text_equal(devices[j].snapshot, devices[i].snapshot);
 		if (!devices[i].snapshot || seen)
 			continue;
-		if (snapshot_find_completed(call, devices[i].snapshot, &snapshot, err))
+		if (snapshot_find_usable(call, devices[i].snapshot, &snapshot, err))
 			return -1;
-		meta_batch_put(batch, &record_snapshot, snapshot);
+		if (strcmp(snapshot->record.account, call->account) == 0)
+			meta_batch_put(batch, &record_snapshot, snapshot);
+		else
+			meta_batch_expect(batch, &record_snapshot, snapshot);
 	}
 	return 0;
 }
@@ -101,7 +101,9 @@ int snapshot_find_user(struct call *call, const char *snapshot_id, const char *e
 	struct image_record **image, struct error *err)
 {
 	struct meta_rows rows;
-	struct meta_query query = { .region = call->region, .index = "snapshot", .value = snapshot_id };
+	struct meta_query query = {
+		.account = call->account, .region = call->region, .index = "snapshot", .value = snapshot_id
+	};
 	*image = NULL;
 	if (meta_list(call->amid->meta, &record_image, &query, call->arena, &rows, err))
 		return -1;
@@ -146,8 +148,26 @@ void snapshot_result(struct call *call, const struct snapshot_record *snapshot, 
 		.description = text_or(snapshot->description, ""),
 		.volume_size = snapshot->volume_size_gib,
 		.encrypted = some_boolean(boolean_or(snapshot->encrypted, false)),
+		.kms_key_id = snapshot->kms_key,
+		.data_encryption_key_id = snapshot->data_key ? snapshot->data_key->id : NULL,
+		.sse_type = boolean_or(snapshot->encrypted, false) ? "sse-kms" : "none",
 		.transfer_type = snapshot->source_snapshot ? "standard" : NULL,
 	};
+}
+
+void snapshot_inherit_encryption(
+	struct call *call, const struct volume_record *volume, struct snapshot_record *snapshot)
+{
+	if (!boolean_or(volume->encrypted, false))
+		return;
+	snapshot->encrypted = some_boolean(true);
+	snapshot->kms_key = volume->kms_key;
+	if (!volume->data_key)
+		return;
+	snapshot->data_key = arena_alloc(call->arena, sizeof *snapshot->data_key);
+	/* the grant is the volume's */
+	*snapshot->data_key = (struct record_data_key){ .id = volume->data_key->id,
+		.wrapped = volume->data_key->wrapped };
 }
 
 /* The layer is frozen before the call answers, so that the snapshot holds what had been written when it was asked for, and nothing later. */
@@ -177,6 +197,7 @@ static int put_snapshots(struct call *call, struct volume_record **volumes, unsi
 			.layer = some_integer((int64_t)layers[i]),
 			.tags = *tags,
 		};
+		snapshot_inherit_encryption(call, volumes[i], &snapshots[i]);
 		for (size_t j = 0; copy_tags && j < volumes[i]->tags.count; j++) {
 			const struct record_tag *tag = &volumes[i]->tags.items[j];
 			if (!ec2_tags_find(tags, tag->key) && !text_starts_with(tag->key, "aws:") &&
@@ -191,6 +212,10 @@ static int put_snapshots(struct call *call, struct volume_record **volumes, unsi
 
 static int check_volume(const struct volume_record *volume, struct error *err)
 {
+	if (volume->twin)
+		return error_set(err, ERROR_INCORRECT_STATE,
+			"The volume '%s' is being encrypted; a snapshot can be made of it afterwards.",
+			volume->record.id);
 	if (strcmp(volume->state, "available") == 0 || strcmp(volume->state, "in-use") == 0)
 		return 0;
 	return error_set(err, ERROR_INCORRECT_STATE,
@@ -232,7 +257,8 @@ static void snapshot_info_result(
 {
 	*result = (struct ec2_SnapshotInfo){ .description = text_or(snapshot->description, ""),
 		.tags = ec2_tags_result(call, &snapshot->tags),
-		.encrypted = some_boolean(false),
+		.encrypted = some_boolean(boolean_or(snapshot->encrypted, false)),
+		.sse_type = boolean_or(snapshot->encrypted, false) ? "sse-kms" : "none",
 		.volume_id = snapshot->volume,
 		.state = snapshot->state,
 		.volume_size = snapshot->volume_size_gib,
@@ -300,6 +326,11 @@ int ec2_delete_snapshot(struct call *call, const struct ec2_DeleteSnapshotReques
 	struct meta_batch *batch = meta_batch_create(call->amid->meta, call->arena);
 	if (recycle_snapshot(call, snapshot, batch, err) || meta_commit(call->amid->meta, batch, err))
 		return -1;
+	/* one that was being written or copied needs its keys no more */
+	if (!snapshot->recycled) {
+		data_key_retire(call->amid, data_key_take_grant(snapshot->data_key));
+		data_key_retire(call->amid, snapshot->copy ? data_key_take_grant(snapshot->copy->source_key) : NULL);
+	}
 	if (snapshot->copy) /* the region that it was to come from keeps its tree no more */
 		work_enqueue(call->amid->work, "collect", snapshot->copy->region);
 	return 0;
