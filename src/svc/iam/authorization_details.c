@@ -79,7 +79,9 @@ static int add_role(struct details *details, struct iam_entity *entity, struct e
 {
 	struct call *call = details->call;
 	struct iam_role_record *record = (void *)entity->record;
-	struct iam_Role role = iam_show_role(call, record);
+	struct iam_Role role;
+	if (iam_show_role(call, record, &role, err))
+		return -1;
 	struct iam_RoleDetail *shown = ARENA_APPEND(call->arena, details->result->role_detail_list.items,
 		details->result->role_detail_list.count);
 	*shown = (struct iam_RoleDetail){ .path = role.path,

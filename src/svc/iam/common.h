@@ -112,6 +112,6 @@ struct iam_AttachedPermissionsBoundary *iam_show_boundary(struct call *call, con
 
 struct iam_User iam_show_user(struct call *call, struct iam_user_record *user);
 struct iam_Group iam_show_group(struct call *call, struct iam_group_record *group);
-struct iam_Role iam_show_role(struct call *call, struct iam_role_record *role);
+int iam_show_role(struct call *call, struct iam_role_record *role, struct iam_Role *shown, struct error *err);
 int iam_show_profile(struct call *call, struct instance_profile_record *profile,
 	struct iam_InstanceProfile *shown, struct error *err);
