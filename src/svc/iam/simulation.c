@@ -127,41 +127,31 @@ struct policy_list simulation_named(struct call *call, const struct simulated_li
 	return (struct policy_list){ items, list->count };
 }
 
-static int add_level(struct simulation *simulation, const struct record_string_list *ids,
-	struct policy_list *level, struct error *err)
+static int add_level(struct simulation *simulation, const struct organization_level *level,
+	struct policy_list *list, struct error *err)
 {
-	struct call *call = simulation->call;
 	struct simulated_list policies = { 0 };
-	struct organization_policy_record *record;
-	for (size_t i = 0; i < ids->count; i++) {
-		if (meta_get_any(call->amid->meta, &record_organization_policy, NULL, ids->items[i],
-			    call->arena, &record, err))
+	for (size_t i = 0; i < level->policy_count; i++)
+		if (simulation_add(simulation, &policies, POLICY_ORGANIZATION, level->policies[i].document,
+			    level->policies[i].id, "none", err))
 			return -1;
-		if (!record)
-			return error_set(
-				err, ERROR_INTERNAL, "there is no service control policy %s", ids->items[i]);
-		if (simulation_add(simulation, &policies, POLICY_ORGANIZATION, record->document,
-			    ids->items[i], "none", err))
-			return -1;
-	}
-	*level = simulation_named(call, &policies);
+	*list = simulation_named(simulation->call, &policies);
 	return 0;
 }
 
-/* They do not restrict the organization's management account. */
 int simulation_add_organization(struct simulation *simulation, struct error *err)
 {
 	struct call *call = simulation->call;
 	struct organization_path path;
 	if (organizations_path(call->amid, call->account, call->arena, &path, err))
 		return -1;
-	if (!path.id || strcmp(path.management_account, call->account) == 0)
+	if (!path.organization || !path.governed)
 		return 0;
 	simulation->organization =
 		arena_alloc_array(call->arena, path.level_count, sizeof *simulation->organization);
 	simulation->organization_count = path.level_count;
 	for (size_t i = 0; i < path.level_count; i++)
-		if (add_level(simulation, &path.levels[i].policies, &simulation->organization[i], err))
+		if (add_level(simulation, &path.levels[i], &simulation->organization[i], err))
 			return -1;
 	return 0;
 }

@@ -32,7 +32,7 @@ int simulation_add_input(struct simulation *simulation, struct simulated_list *l
 /* Adds all that a user, group or role of the account has (of a user its groups' too), its boundary included. ERROR_NO_SUCH_ENTITY, ERROR_INVALID for another ARN. */
 int simulation_add_principal(struct simulation *simulation, const char *arn, struct error *err);
 
-/* Adds the service control policies of the account's organization, if it is a member of one. */
+/* Adds the service control policies of the account's organization, where they hold: not for its management account. */
 int simulation_add_organization(struct simulation *simulation, struct error *err);
 /* A list as policy_evaluate takes it; names are the ids. */
 struct policy_list simulation_named(struct call *call, const struct simulated_list *list);

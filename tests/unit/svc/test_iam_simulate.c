@@ -35,6 +35,7 @@ static void make_world(struct scene *s)
 	struct organization_record organization = {
 		.record = { .account = MANAGEMENT, .region = "", .id = "o-one" },
 		.root = "r-one",
+		.policies_enabled = some_boolean(true),
 		.root_policies = STRINGS("p-root")
 	};
 	scene_put(s, &record_organization, &organization);
