@@ -214,7 +214,7 @@ int snapshot_copy_step(struct snapshot_view *view, struct error *err)
 	snapshot->state_message = arena_printf(
 		view->arena, "%s%s", refused ? "Given key ID is not accessible. " : "", err->message);
 	snapshot->root = NULL; /* what has come may be collected */
-	if (snapshot->copy) /* the encrypted step may have got as far as its end */
+	if (snapshot->copy)    /* the encrypted step may have got as far as its end */
 		snapshot_copy_end(view);
 	if (snapshot_view_commit(view, err))
 		return -1;
