@@ -121,16 +121,16 @@ def test_pages_hold_what_was_asked_for(orgs, root):
 
 def test_account_is_made_moved_and_closed(iam_server, orgs, root, request):
     made = orgs.create_account(
-        Email="member@example.com", AccountName="member", Tags=[{"Key": "Stage", "Value": "prod"}]
+        Email="moved@example.com", AccountName="member", Tags=[{"Key": "Stage", "Value": "prod"}]
     )["CreateAccountStatus"]
     number = made["AccountId"]
     again = orgs.describe_create_account_status(CreateAccountRequestId=made["Id"])["CreateAccountStatus"]
     assert again["State"] == "SUCCEEDED" and again["AccountId"] == number
     assert orgs.list_tags_for_resource(ResourceId=number)["Tags"] == [{"Key": "Stage", "Value": "prod"}]
-    twice = orgs.create_account(Email="Member@example.com", AccountName="other")["CreateAccountStatus"]
+    twice = orgs.create_account(Email="Moved@example.com", AccountName="other")["CreateAccountStatus"]
     assert twice["State"] == "FAILED" and twice["FailureReason"] == "EMAIL_ALREADY_EXISTS"
     shown = orgs.describe_account(AccountId=number)["Account"]
-    assert (shown["Name"], shown["Email"], shown["Status"]) == ("member", "member@example.com", "ACTIVE")
+    assert (shown["Name"], shown["Email"], shown["Status"]) == ("member", "moved@example.com", "ACTIVE")
     top = unit(orgs, root)["Id"]
     refused(
         "SourceParentNotFoundException",
