@@ -1,6 +1,9 @@
 /* Whom keys and sessions stand for, and that nothing stands for anybody once it is revoked: with the cache of a running server. */
 #include "identity.h"
 
+#include <pthread.h>
+#include <stdatomic.h>
+
 #include "base/clock.h"
 #include "svc/identity_cache.h"
 #include "svc/last_use.h"
@@ -78,6 +81,44 @@ static void revoked_key_is_refused_by_the_next_call(void **state)
 	assert_int_equal(look_up(s, "AKIAROOT", NULL, &found), ERROR_NONE);
 	DELETE(s, access_key, OURS, "AKIAROOT");
 	assert_int_equal(look_up(s, "AKIAROOT", NULL, &found), ERROR_NOT_FOUND);
+}
+
+struct readers {
+	struct amid *amid;
+	atomic_bool ending;
+};
+
+/* Keeps the cache filled from whatever the records say at each moment. */
+static void *keep_looking_up(void *context)
+{
+	struct readers *readers = context;
+	while (!atomic_load(&readers->ending)) {
+		struct arena *arena ARENA_SCOPED = arena_create();
+		struct door_identity found;
+		struct error err;
+		accounts_lookup(readers->amid, "AKIABOB", NULL, arena, &found, &err);
+	}
+	return NULL;
+}
+
+static void no_reader_keeps_what_was_revoked(void **state)
+{
+	enum { READERS = 3, ROUNDS = 100 };
+	struct scene *s = *state;
+	struct readers readers = { .amid = &s->amid };
+	struct door_identity found;
+	pthread_t threads[READERS];
+	for (int i = 0; i < READERS; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, keep_looking_up, &readers), 0);
+	for (int i = 0; i < ROUNDS; i++) {
+		CHANGE(s, access_key, OURS, "AKIABOB", status = "Inactive");
+		assert_int_equal(look_up(s, "AKIABOB", NULL, &found), ERROR_NOT_FOUND);
+		CHANGE(s, access_key, OURS, "AKIABOB", status = "Active");
+		assert_int_equal(look_up(s, "AKIABOB", NULL, &found), ERROR_NONE);
+	}
+	atomic_store(&readers.ending, true);
+	for (int i = 0; i < READERS; i++)
+		pthread_join(threads[i], NULL);
 }
 
 static void suspended_account_is_refused(void **state)
@@ -199,6 +240,7 @@ int main(void)
 		TEST(key_of_root_is_its_account),
 		TEST(key_of_user_has_the_users_name_and_path),
 		TEST(revoked_key_is_refused_by_the_next_call),
+		TEST(no_reader_keeps_what_was_revoked),
 		TEST(suspended_account_is_refused),
 		TEST(session_ends_with_its_role_or_user),
 		TEST(kept_session_is_whole_and_expires),
