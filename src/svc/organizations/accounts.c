@@ -123,7 +123,11 @@ static int make_account(struct call *call, const struct organizations_CreateAcco
 		return err->code == ERROR_DUPLICATE
 			? error_set(err, ERROR_CONFLICT, "account %s exists", made.id)
 			: -1;
-	return accounts_make_networks(call->amid, made.id, err);
+	if (accounts_make_networks(call->amid, made.id, err) == 0)
+		return 0;
+	/* the account is there, so this must not be run again; a later start makes the networks */
+	err->code = ERROR_UNAVAILABLE;
+	return -1;
 }
 
 int organizations_create_account(struct call *call, const struct organizations_CreateAccountRequest *request,

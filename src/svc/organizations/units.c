@@ -212,8 +212,10 @@ int organizations_list_children(struct call *call, const struct organizations_Li
 	if (org_open(call, ORG_MANAGEMENT, &organization, err) ||
 		org_parent_find(
 			call, organization, request->parent_id, ERROR_ORG_PARENT_NOT_FOUND, &parent, err) ||
-		org_page_open(call, request->max_results, request->next_token, &page, err) ||
-		(units ? org_list_units : org_list_accounts)(call, organization, &rows, err))
+		org_page_open(call, request->max_results, request->next_token, &page, err))
+		return -1;
+	if (units ? org_list_units(call, organization, &rows, err)
+		  : org_list_accounts(call, organization, &rows, err))
 		return -1;
 	shown->set = true;
 	for (size_t i = 0; i < rows.count; i++) {

@@ -1,6 +1,9 @@
 /* Whom keys and sessions stand for, and that nothing stands for anybody once it is revoked: with the cache of a running server. */
 #include "identity.h"
 
+#include <pthread.h>
+#include <stdatomic.h>
+
 #include "base/clock.h"
 #include "svc/identity_cache.h"
 #include "svc/last_use.h"
@@ -80,6 +83,44 @@ static void revoked_key_is_refused_by_the_next_call(void **state)
 	assert_int_equal(look_up(s, "AKIAROOT", NULL, &found), ERROR_NOT_FOUND);
 }
 
+struct readers {
+	struct amid *amid;
+	atomic_bool ending;
+};
+
+/* Keeps the cache filled from whatever the records say at each moment. */
+static void *keep_looking_up(void *context)
+{
+	struct readers *readers = context;
+	while (!atomic_load(&readers->ending)) {
+		struct arena *arena ARENA_SCOPED = arena_create();
+		struct door_identity found;
+		struct error err;
+		accounts_lookup(readers->amid, "AKIABOB", NULL, arena, &found, &err);
+	}
+	return NULL;
+}
+
+static void no_reader_keeps_what_was_revoked(void **state)
+{
+	enum { READERS = 3, ROUNDS = 100 };
+	struct scene *s = *state;
+	struct readers readers = { .amid = &s->amid };
+	struct door_identity found;
+	pthread_t threads[READERS];
+	for (int i = 0; i < READERS; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, keep_looking_up, &readers), 0);
+	for (int i = 0; i < ROUNDS; i++) {
+		CHANGE(s, access_key, OURS, "AKIABOB", status = "Inactive");
+		assert_int_equal(look_up(s, "AKIABOB", NULL, &found), ERROR_NOT_FOUND);
+		CHANGE(s, access_key, OURS, "AKIABOB", status = "Active");
+		assert_int_equal(look_up(s, "AKIABOB", NULL, &found), ERROR_NONE);
+	}
+	atomic_store(&readers.ending, true);
+	for (int i = 0; i < READERS; i++)
+		pthread_join(threads[i], NULL);
+}
+
 static void suspended_account_is_refused(void **state)
 {
 	struct scene *s = *state;
@@ -127,6 +168,41 @@ static void session_ends_with_its_role_or_user(void **state)
 	assert_int_equal(look_up(s, of_user.access_key_id, of_user.token, &found), ERROR_NOT_FOUND);
 }
 
+static void kept_session_is_whole_and_expires(void **state)
+{
+	struct scene *s = *state;
+	struct door_identity found;
+	struct session_credentials session;
+	static const char *const documents[] = { "{}" };
+	static const struct principal_tag tags[] = { { "Stage", "prod", true } };
+	const struct principal role = { .type = PRINCIPAL_ROLE_SESSION,
+		.account = OURS,
+		.arn = "arn:aws:sts::" OURS ":assumed-role/deploy/x",
+		.id = "AROADEPLOY:x",
+		.issuer_id = "AROADEPLOY",
+		.session_policies = documents,
+		.session_policy_count = 1,
+		.session_tags = tags,
+		.session_tag_count = 1,
+		.source_identity = "alice" };
+	assert_int_equal(session_make(&s->amid, &role, 900, s->arena, &session, &s->err), 0);
+	for (int i = 0; i < 2; i++) { /* read, and remembered */
+		assert_int_equal(look_up(s, session.access_key_id, session.token, &found), ERROR_NONE);
+		assert_string_equal(found.secret, session.secret);
+		assert_string_equal(found.principal.session_policies[0], "{}");
+		assert_int_equal(found.principal.session_policy_arn_count, 0);
+		assert_string_equal(found.principal.session_tags[0].value, "prod");
+		assert_true(found.principal.session_tags[0].transitive && found.principal.temporary);
+		assert_string_equal(found.principal.source_identity, "alice");
+		assert_string_equal(found.principal.access_key_id, session.access_key_id);
+	}
+	/* nothing of it is taken for another key, or another token */
+	assert_int_equal(look_up(s, "ASIAAAAAAAAAAAAAAAAA", session.token, &found), ERROR_NOT_FOUND);
+	assert_int_equal(look_up(s, session.access_key_id, session.token + 4, &found), ERROR_NOT_FOUND);
+	clock_advance(901 * 1000);
+	assert_int_equal(look_up(s, session.access_key_id, session.token, &found), ERROR_EXPIRED_TOKEN);
+}
+
 static void last_use_is_known_at_once_and_written_later(void **state)
 {
 	struct scene *s = *state;
@@ -164,8 +240,10 @@ int main(void)
 		TEST(key_of_root_is_its_account),
 		TEST(key_of_user_has_the_users_name_and_path),
 		TEST(revoked_key_is_refused_by_the_next_call),
+		TEST(no_reader_keeps_what_was_revoked),
 		TEST(suspended_account_is_refused),
 		TEST(session_ends_with_its_role_or_user),
+		TEST(kept_session_is_whole_and_expires),
 		TEST(last_use_is_known_at_once_and_written_later),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
