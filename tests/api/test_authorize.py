@@ -312,7 +312,7 @@ def member(amid, iam_server):
     top = organizations.list_roots()["Roots"][0]["Id"]
     organizations.enable_policy_type(RootId=top, PolicyType=SCP)
     unit = organizations.create_organizational_unit(ParentId=top, Name="unit")["OrganizationalUnit"]["Id"]
-    account = organizations.create_account(Email="member@example.com", AccountName="member")["CreateAccountStatus"]["AccountId"]
+    account = organizations.create_account(Email="governed@example.com", AccountName="governed")["CreateAccountStatus"]["AccountId"]
     organizations.move_account(AccountId=account, SourceParentId=top, DestinationParentId=unit)
     admin = User(iam_server, allow("*"), key=key)
     role = f"arn:aws:iam::{account}:role/OrganizationAccountAccessRole"
