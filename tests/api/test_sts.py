@@ -152,3 +152,154 @@ def test_root_assumes_no_role(iam_server):
     role = f"arn:aws:iam::{account}:role/any"
     refused(["AccessDenied"], sts.assume_role, RoleArn=role, RoleSessionName="x1")
     refused(["ValidationError"], sts.assume_role, RoleArn=role, RoleSessionName="no spaces")
+
+
+# ---- roles ----
+
+def trust(principal, *actions, **condition):
+    statement = {"Effect": "Allow", "Principal": {"AWS": principal}, "Action": actions or ["sts:AssumeRole"]}
+    if condition:
+        statement["Condition"] = {"StringEquals": condition["equals"]}
+    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+
+
+def allow(action, resource="*"):
+    statement = {"Effect": "Allow", "Action": action, "Resource": resource}
+    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+
+
+class Account:
+    """One of the operator's making: its number, its root's key, a user, roles."""
+
+    def __init__(self, amid, server, name):
+        self.server, self.name = server, name
+        done = subprocess.run(
+            [amid, "account", "create", name, "--data", server.data, "--endpoint", server.endpoint],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
+        )
+        parser = configparser.ConfigParser()
+        parser.read_string(done.stdout)
+        self.key = parser[name]["aws_access_key_id"], parser[name]["aws_secret_access_key"]
+        self.iam = server.client("iam", key=self.key)
+        self.number = server.client("sts", key=self.key).get_caller_identity()["Account"]
+
+    def user(self, name, policy=None):
+        """An STS client of a new user's."""
+        self.iam.create_user(UserName=name, Path="/staff/")
+        if policy:
+            self.iam.put_user_policy(UserName=name, PolicyName="p", PolicyDocument=policy)
+        key = self.iam.create_access_key(UserName=name)["AccessKey"]
+        return self.server.client("sts", key=(key["AccessKeyId"], key["SecretAccessKey"]))
+
+    def role(self, name, document, policy=None, **more):
+        arn = self.iam.create_role(RoleName=name, AssumeRolePolicyDocument=document, **more)["Role"]["Arn"]
+        if policy:
+            self.iam.put_role_policy(RoleName=name, PolicyName="p", PolicyDocument=policy)
+        return arn
+
+
+@pytest.fixture
+def ours(amid, iam_server, request):
+    return Account(amid, iam_server, f"ours {request.node.name}"[:50].strip())
+
+
+@pytest.fixture
+def theirs(amid, iam_server, request):
+    return Account(amid, iam_server, f"theirs {request.node.name}"[:50].strip())
+
+
+def test_user_is_told_its_path(iam_server, ours):
+    bob = ours.user("bob")
+    assert bob.get_caller_identity()["Arn"] == f"arn:aws:iam::{ours.number}:user/staff/bob"
+    assert client(iam_server, "sts", bob.get_session_token()["Credentials"]).get_caller_identity()["Arn"].endswith("/staff/bob")
+
+
+def test_role_of_another_account_is_assumed(iam_server, ours, theirs):
+    role = theirs.role("deploy", trust(f"arn:aws:iam::{ours.number}:root"), allow("ec2:Describe*"))
+    refused(["AccessDenied"], ours.user("eve").assume_role, RoleArn=role, RoleSessionName="s1")
+    bob = ours.user("bob", allow("sts:AssumeRole", role))
+    answer = bob.assume_role(RoleArn=role, RoleSessionName="build-7")
+    arn = f"arn:aws:sts::{theirs.number}:assumed-role/deploy/build-7"
+    assert answer["AssumedRoleUser"]["Arn"] == arn
+    identity = client(iam_server, "sts", answer["Credentials"]).get_caller_identity()
+    assert identity["Arn"] == arn and identity["UserId"].endswith(":build-7")
+    ec2 = client(iam_server, "ec2", answer["Credentials"])
+    assert ec2.describe_vpcs()["Vpcs"][0]["OwnerId"] == theirs.number
+    refused(["UnauthorizedOperation"], ec2.create_key_pair, KeyName="x")
+    theirs.iam.update_assume_role_policy(RoleName="deploy", PolicyDocument=trust(f"arn:aws:iam::{theirs.number}:root"))
+    refused(["AccessDenied"], bob.assume_role, RoleArn=role, RoleSessionName="s2")
+
+
+def test_session_ends_with_its_role(iam_server, ours):
+    bob = ours.user("bob")
+    arn = f"arn:aws:iam::{ours.number}:user/staff/bob"
+    credentials = bob.assume_role(RoleArn=ours.role("short", trust(arn)), RoleSessionName="s1")["Credentials"]
+    session = client(iam_server, "sts", credentials)
+    assert session.get_caller_identity()
+    ours.iam.delete_role(RoleName="short")
+    refused(["InvalidClientTokenId"], session.get_caller_identity)
+
+
+def test_external_id_and_session_policy_restrict(iam_server, ours, theirs):
+    document = trust(f"arn:aws:iam::{ours.number}:root", equals={"sts:ExternalId": "ticket-7"})
+    role = theirs.role("vendor", document, allow("ec2:*"))
+    bob = ours.user("bob", allow("sts:AssumeRole"))
+    refused(["AccessDenied"], bob.assume_role, RoleArn=role, RoleSessionName="s1")
+    refused(["AccessDenied"], bob.assume_role, RoleArn=role, RoleSessionName="s1", ExternalId="ticket-8")
+    answer = bob.assume_role(
+        RoleArn=role, RoleSessionName="s1", ExternalId="ticket-7", Policy=allow("ec2:DescribeVpcs")
+    )
+    assert answer["PackedPolicySize"] >= 1
+    ec2 = client(iam_server, "ec2", answer["Credentials"])
+    assert ec2.describe_vpcs()["Vpcs"]
+    refused(["UnauthorizedOperation"], ec2.describe_subnets)
+
+
+def test_cli_assumes_a_role_of_its_profile(iam_server, ours, tmp_path):
+    ours.user("bob")
+    key = ours.iam.create_access_key(UserName="bob")["AccessKey"]
+    role = ours.role("profiled", trust(f"arn:aws:iam::{ours.number}:user/staff/bob"))
+    environment = {
+        "PATH": "/usr/bin:/bin",
+        "HOME": str(tmp_path),
+        "AWS_ACCESS_KEY_ID": key["AccessKeyId"],
+        "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"],
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }
+    command = ["/usr/bin/aws", "--endpoint-url", iam_server.endpoint, "sts", "assume-role"]
+    done = subprocess.run(
+        [*command, "--role-arn", role, "--role-session-name", "cli"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    answer = json.loads(done.stdout)
+    assert client(iam_server, "sts", answer["Credentials"]).get_caller_identity()["Arn"].endswith("/profiled/cli")
+
+
+def test_denial_is_decoded_by_its_account_only(iam_server, ours, theirs):
+    ours.user("bob", allow("sts:DecodeAuthorizationMessage"))
+    key = ours.iam.create_access_key(UserName="bob")["AccessKey"]
+    pair = key["AccessKeyId"], key["SecretAccessKey"]
+    with pytest.raises(ClientError) as error:
+        iam_server.client("ec2", key=pair).create_key_pair(KeyName="x")
+    message = error.value.response["Error"]["Message"].rsplit(" ", 1)[1]
+    decoded = iam_server.client("sts", key=pair).decode_authorization_message(EncodedMessage=message)
+    assert json.loads(decoded["DecodedMessage"])["allowed"] is False
+    stranger = iam_server.client("sts", key=theirs.key)
+    refused(["InvalidAuthorizationMessageException"], stranger.decode_authorization_message, EncodedMessage=message)
+
+
+def test_use_of_a_key_is_told(iam_server, ours):
+    bob = ours.user("bob")
+    key = ours.iam.list_access_keys(UserName="bob")["AccessKeyMetadata"][0]["AccessKeyId"]
+    bob.get_caller_identity()
+    used = ours.iam.get_access_key_last_used(AccessKeyId=key)["AccessKeyLastUsed"]
+    assert used["ServiceName"] == "sts" and used["Region"] == "us-east-1"
+    ours.iam.update_access_key(UserName="bob", AccessKeyId=key, Status="Inactive")
+    refused(["InvalidClientTokenId"], bob.get_caller_identity)

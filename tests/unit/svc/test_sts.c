@@ -18,12 +18,16 @@ static const struct principal root = {
 	.type = PRINCIPAL_ROOT, .account = OURS, .arn = "arn:aws:iam::" OURS ":root", .id = OURS
 };
 
+/* denials are worded as the service's protocol does */
+static const struct service query = { .name = "sts", .protocol = PROTOCOL_QUERY };
+
 static int setup(void **state)
 {
 	scene_setup(state);
 	struct scene *s = *state;
 	s->config.auth_any = false;
 	s->call.principal = &bob;
+	s->call.service = &query;
 	put_account(s, OURS);
 	put_account(s, THEIRS);
 	put_role(s, OURS, "AROADEPLOY", "deploy", TRUST(BOB, ASSUME, ""));
