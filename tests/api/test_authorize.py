@@ -12,7 +12,7 @@ import botocore.awsrequest
 import botocore.config
 import pytest
 from botocore.exceptions import ClientError
-from conftest import World
+from conftest import World, poll
 
 REGION = "us-east-1"
 SCP = "SERVICE_CONTROL_POLICY"
@@ -397,7 +397,7 @@ def test_explain_names_the_gate_to_mend(amid, user, iam_server, root):
     operator = iam_server.credentials()
     answer, gates = explain(amid, iam_server, operator, "--image", image, "--as", bob.arn)
     assert answer["mend"] == "IAM policies" and not answer["allowed"]
-    assert list(gates.values()) == ["passed"] * 5 + ["failed", "not reached"]
+    assert list(gates.values()) == ["passed"] * 7 + ["failed", "not reached"]
     failed = [gate["detail"] for gate in answer["gates"] if gate["result"] == "failed"][0]
     assert f"::image/{image}" in failed and "no identity-based policy allows" in failed
     root.create_tags(Resources=[image], Tags=[{"Key": "Approved", "Value": "true"}])
@@ -407,6 +407,34 @@ def test_explain_names_the_gate_to_mend(amid, user, iam_server, root):
     assert answer["mend"] == "image exists here" and "is in us-east-1" in answer["gates"][0]["detail"]
     answer, _ = explain(amid, iam_server, operator, "--image", image, "--as", "arn:aws:iam::137112412989:root")
     assert answer["mend"] == "launch permission"
+
+
+def test_explain_tells_of_keys(amid, iam_server, root):
+    """An encrypted image that is shared, and its key that is not; then it is; then it is disabled."""
+    kms, other = iam_server.client("kms"), "arn:aws:iam::137112412989:root"
+    account = iam_server.client("sts").get_caller_identity()["Account"]
+    key = kms.create_key()["KeyMetadata"]["Arn"]
+    world = World(root)
+    volume = world.volume(Encrypted=True, KmsKeyId=key)
+    snapshot = root.create_snapshot(VolumeId=volume)["SnapshotId"]
+    poll(lambda: world.snapshot_state(snapshot) == "completed")
+    image = world.image(name="sealed", snapshot=snapshot)
+    root.modify_image_attribute(ImageId=image, LaunchPermission={"Add": [{"UserId": "137112412989"}]})
+    asked = amid, iam_server, iam_server.credentials(), "--image", image, "--as", other
+    answer, _ = explain(*asked)
+    assert answer["mend"] == "key policy and grants"
+    assert "kms:CreateGrant" in [gate["detail"] for gate in answer["gates"] if gate["result"] == "failed"][0]
+    statements = [
+        {"Effect": "Allow", "Action": "kms:*", "Resource": "*", "Principal": {"AWS": f"arn:aws:iam::{number}:root"}}
+        for number in (account, "137112412989")
+    ]
+    kms.put_key_policy(KeyId=key, PolicyName="default", Policy=document(*statements))
+    assert explain(*asked)[0]["allowed"]
+    assert all(
+        "137112412989" not in grant["GranteePrincipal"] for grant in kms.list_grants(KeyId=key)["Grants"]
+    )
+    kms.disable_key(KeyId=key)
+    assert explain(*asked)[0]["mend"] == "key state"
 
 
 def test_explain_is_for_those_who_may(amid, user, iam_server, image):

@@ -148,22 +148,42 @@ char *keys_grantee(struct arena *arena, const char *account, const char *id)
 	return arena_printf(arena, "arn:aws:sts::%s:assumed-role/aws:ec2-infrastructure/%s", account, id);
 }
 
-int keys_grant(struct call *call, const char *wrapped, const char *resource, const char *grantee,
-	char **grant, struct error *err)
+/* The grant that keys_grant asks for, and whether the caller may have it. */
+static int plan_grant(struct call *call, const char *wrapped, const char *resource, const char *grantee,
+	struct kms_key *key, struct kms_grant_record *planned, struct error *err)
 {
 	static const char *operations[] = { "Decrypt" };
-	struct record_tag pair = { .key = EBS_CONTEXT, .value = resource };
-	struct kms_grant_record made = { .name = arena_printf(call->arena, "%s %s", grantee, resource),
+	struct record_tag *pair = arena_alloc(call->arena, sizeof *pair);
+	*pair = (struct record_tag){ .key = EBS_CONTEXT, .value = resource };
+	*planned = (struct kms_grant_record){ .name = arena_printf(call->arena, "%s %s", grantee, resource),
 		.grantee = grantee,
 		.operations = { operations, 1, true },
 		.has_subset = some_boolean(true),
-		.subset = { &pair, 1, true } };
+		.subset = { pair, 1, true } };
 	struct kms_use use = {
-		.action = "CreateGrant", .grantable = true, .through_ec2 = true, .grant = &made
+		.action = "CreateGrant", .grantable = true, .through_ec2 = true, .grant = planned
 	};
+	return find_wrapping(call->amid, wrapped, call->arena, key, err) ||
+			kms_permit(call, key, &use, err) || check_fit(key, err)
+		? -1
+		: 0;
+}
+
+int keys_check_grant(struct call *call, const char *wrapped, const char *resource, struct error *err)
+{
+	struct kms_grant_record planned;
 	struct kms_key key;
-	if (find_wrapping(call->amid, wrapped, call->arena, &key, err) || kms_permit(call, &key, &use, err) ||
-		check_fit(&key, err) || kms_grant_make(call, &key, &made, err))
+	return plan_grant(call, wrapped, resource, keys_grantee(call->arena, call->account, "any"), &key,
+		&planned, err);
+}
+
+int keys_grant(struct call *call, const char *wrapped, const char *resource, const char *grantee,
+	char **grant, struct error *err)
+{
+	struct kms_grant_record made;
+	struct kms_key key;
+	if (plan_grant(call, wrapped, resource, grantee, &key, &made, err) ||
+		kms_grant_make(call, &key, &made, err))
 		return -1;
 	*grant = arena_printf(
 		call->arena, "%s %s %s", made.record.account, made.record.region, made.record.id);
