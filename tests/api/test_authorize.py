@@ -1,4 +1,4 @@
-"""What users may do, by stock clients: IAM policies on every call, with conditions on resources, requests and callers."""
+"""What users may do, by stock clients: IAM policies on every call, conditions on resources, requests and callers."""
 
 import configparser
 import datetime
@@ -232,11 +232,12 @@ def test_own_things_by_principal_tag(user, root):
 def test_launches_are_limited_by_what_they_would_make(user, image):
     small = {"NumericGreaterThan": {"ec2:VolumeSize": "8"}}
     imds = {"StringNotEquals": {"ec2:MetadataHttpTokens": "required"}}
+    zone_b = {"StringEquals": {"ec2:AvailabilityZone": "us-east-1b"}}
     bob = user(
         allow("ec2:RunInstances"),
         deny("ec2:RunInstances", "arn:aws:ec2:*:*:volume/*", Condition=small),
         deny("ec2:RunInstances", "arn:aws:ec2:*:*:instance/*", Condition=imds),
-        deny("ec2:RunInstances", "arn:aws:ec2:*:*:subnet/*", Condition={"StringEquals": {"ec2:AvailabilityZone": "us-east-1b"}}),
+        deny("ec2:RunInstances", "arn:aws:ec2:*:*:subnet/*", Condition=zone_b),
     )
     tokens = {"MetadataOptions": {"HttpTokens": "required"}, "DryRun": True}
     large = [{"DeviceName": "/dev/sdf", "Ebs": {"VolumeSize": 9}}]
@@ -296,7 +297,7 @@ def test_role_session_is_limited_by_its_policy(user, iam_server):
 
 @pytest.fixture(scope="module")
 def member(amid, iam_server):
-    """An organization with a unit and an account in it: (the organization's client, the unit, a client maker for the member account's administrator)."""
+    """An organization, a unit of it, and what makes clients for the administrator of an account in the unit."""
     made = subprocess.run(
         [amid, "account", "create", "management", "--data", iam_server.data, "--endpoint", iam_server.endpoint],
         capture_output=True,
@@ -312,7 +313,8 @@ def member(amid, iam_server):
     top = organizations.list_roots()["Roots"][0]["Id"]
     organizations.enable_policy_type(RootId=top, PolicyType=SCP)
     unit = organizations.create_organizational_unit(ParentId=top, Name="unit")["OrganizationalUnit"]["Id"]
-    account = organizations.create_account(Email="governed@example.com", AccountName="governed")["CreateAccountStatus"]["AccountId"]
+    made = organizations.create_account(Email="governed@example.com", AccountName="governed")["CreateAccountStatus"]
+    account = made["AccountId"]
     organizations.move_account(AccountId=account, SourceParentId=top, DestinationParentId=unit)
     admin = User(iam_server, allow("*"), key=key)
     role = f"arn:aws:iam::{account}:role/OrganizationAccountAccessRole"
@@ -329,7 +331,8 @@ def test_organization_denies_whatever_iam_allows(amid, member, iam_server):
         deny("ec2:*", Condition={"StringNotEquals": {"aws:RequestedRegion": REGION}}),
         deny("ec2:RunInstances", "arn:aws:ec2:*::image/ami-*", Condition={"StringNotEquals": {"ec2:Owner": "amazon"}}),
     )
-    policy = organizations.create_policy(Name="guard", Description="", Type=SCP, Content=guard)["Policy"]["PolicySummary"]
+    made = organizations.create_policy(Name="guard", Description="", Type=SCP, Content=guard)
+    policy = made["Policy"]["PolicySummary"]
     organizations.attach_policy(PolicyId=policy["Id"], TargetId=unit)
     assert ec2.describe_vpcs()["Vpcs"]
     assert "with an explicit deny in a service control policy" in refused(ec2.describe_snapshots, OwnerIds=["self"])
@@ -430,9 +433,7 @@ def test_explain_tells_of_keys(amid, iam_server, root):
     ]
     kms.put_key_policy(KeyId=key, PolicyName="default", Policy=document(*statements))
     assert explain(*asked)[0]["allowed"]
-    assert all(
-        "137112412989" not in grant["GranteePrincipal"] for grant in kms.list_grants(KeyId=key)["Grants"]
-    )
+    assert all("137112412989" not in grant["GranteePrincipal"] for grant in kms.list_grants(KeyId=key)["Grants"])
     kms.disable_key(KeyId=key)
     assert explain(*asked)[0]["mend"] == "key state"
 
