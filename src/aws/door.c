@@ -29,7 +29,7 @@ static const struct http_limits default_limits = {
 	.request_seconds = 30,
 };
 
-/* A handler whose batch met a concurrent change is run again, from a clean result. */
+/* A handler whose batch met a concurrent change is run again, from a clean result; what has changed may be what the caller's permission rested on, so that is asked again too. */
 static int run_handler(struct door_request *request, const void *input, void **output, struct error *err)
 {
 	const struct operation *operation = request->codec_request.operation;
@@ -37,6 +37,8 @@ static int run_handler(struct door_request *request, const void *input, void **o
 	for (int i = 0; i < CONFLICT_TRIES; i++) {
 		*output = arena_alloc(request->arena, shape ? shape->size : 1);
 		*err = (struct error){ 0 };
+		if (i > 0 && request->door->config.authorize(&request->call, input, err) < 0)
+			return -1;
 		if (operation->handler(&request->call, input, *output, err) == 0)
 			return 0;
 		if (err->code != ERROR_CONFLICT)

@@ -126,7 +126,7 @@ int denial_set(const struct asking *asking, const struct policy_request *request
 	const char *sentence = arena_printf(asking->arena,
 		"User: %s is not authorized to perform: %s on resource: %s %s", asking->principal->arn,
 		request->action, request->resource, denial_reason(request, result, asking->arena));
-	log_info("denied", "principal=%s action=%s resource=%s policy=%s statement=%u",
+	log_info("denied", "principal=%s action=%s resource=\"%s\" policy=\"%s\" statement=%u",
 		asking->principal->arn, request->action, request->resource,
 		result->match.policy ? result->match.policy : "-", result->match.statement);
 	if (service && service->protocol == PROTOCOL_QUERY)

@@ -1,6 +1,6 @@
 /*
  * The gates that a launch goes through, in order, as a table: each is a function that says whether it lets this principal launch this image, and why not. The first that does not is the one to mend; those behind it are not
- * reached. A gate asks the same functions as the launch itself. New ones (keys, allowed images) are rows. No state; runs on the thread of the call.
+ * reached. A gate asks the same functions as the launch itself. A new one is a row. No state; runs on the thread of the call.
  */
 #include "svc/authorize/explain.h"
 
@@ -11,6 +11,7 @@
 #include "svc/authorize/explain_principal.h"
 #include "svc/authorize/internal.h"
 #include "svc/ec2/common.h"
+#include "svc/keys.h"
 #include "svc/sharing.h"
 #include "svc/snapshot_state.h"
 #include "base/text.h"
@@ -96,24 +97,89 @@ static int check_allowed(struct explanation *about, const char **why, struct err
 	return 0;
 }
 
-static int check_snapshots(struct explanation *about, const char **why, struct error *err)
+/* Asks something of each snapshot of the image, until one keeps the launch back. */
+static int check_each_snapshot(struct explanation *about,
+	int (*check)(struct explanation *about, const struct snapshot_record *snapshot, const char *id,
+		const char **why, struct error *err),
+	const char **why, struct error *err)
 {
 	struct call *call = &about->launch;
 	for (size_t i = 0; i < about->image->block_devices.count && !*why; i++) {
 		const char *id = about->image->block_devices.items[i].snapshot;
 		struct snapshot_record *snapshot;
-		struct error unusable;
 		if (!id)
 			continue;
 		if (meta_get_any(call->amid->meta, &record_snapshot, call->region, id, call->arena, &snapshot,
-			    err))
+			    err) ||
+			check(about, snapshot, id, why, err))
 			return -1;
-		if (!snapshot || snapshot_is_recycled(snapshot))
-			*why = arena_printf(call->arena, "its snapshot %s is gone", id);
-		else if (snapshot_check_usable(snapshot, &unusable))
-			*why = arena_strdup(call->arena, unusable.message);
 	}
 	return 0;
+}
+
+static int check_usable(struct explanation *about, const struct snapshot_record *snapshot, const char *id,
+	const char **why, struct error *err)
+{
+	struct error unusable;
+	if (!snapshot || snapshot_is_recycled(snapshot))
+		*why = arena_printf(about->launch.arena, "its snapshot %s is gone", id);
+	else if (snapshot_check_usable(snapshot, &unusable))
+		*why = arena_strdup(about->launch.arena, unusable.message);
+	return 0;
+}
+
+static int check_snapshots(struct explanation *about, const char **why, struct error *err)
+{
+	return check_each_snapshot(about, check_usable, why, err);
+}
+
+static int check_key_of(struct explanation *about, const struct snapshot_record *snapshot, const char *id,
+	const char **why, struct error *err)
+{
+	static const char *const states[] = { [KEYS_ENABLED] = "enabled",
+		[KEYS_DISABLED] = "disabled",
+		[KEYS_PENDING_DELETION] = "pending deletion",
+		[KEYS_UNAVAILABLE] = "unavailable" };
+	struct key_description key;
+	struct error missing;
+	if (!boolean_or(snapshot->encrypted, false) || !snapshot->kms_key)
+		return 0;
+	if (keys_describe(about->launch.amid, snapshot->kms_key, about->launch.arena, &key, &missing))
+		*why = arena_printf(
+			about->launch.arena, "the key of its snapshot %s: %s", id, missing.message);
+	else if (key.state != KEYS_ENABLED)
+		*why = arena_printf(about->launch.arena, "the key of its snapshot %s, %s, is %s", id, key.arn,
+			states[key.state]);
+	return 0;
+}
+
+static int check_key_state(struct explanation *about, const char **why, struct error *err)
+{
+	return check_each_snapshot(about, check_key_of, why, err);
+}
+
+/* The launch asks for a grant of the key that the disk is read with: key policy, grants and IAM decide together. */
+static int check_grant_of(struct explanation *about, const struct snapshot_record *snapshot, const char *id,
+	const char **why, struct error *err)
+{
+	const struct record_data_key *key = snapshot->data_key;
+	struct error refused;
+	if (!boolean_or(snapshot->encrypted, false) || !key || !key->wrapped)
+		return 0;
+	if (keys_check_grant(&about->launch, key->wrapped, key->id,
+		    keys_grantee(about->launch.arena, about->launch.account, "any"), &refused) == 0)
+		return 0;
+	if (refused.code == ERROR_INTERNAL) {
+		*err = refused;
+		return -1;
+	}
+	*why = arena_strdup(about->launch.arena, refused.message);
+	return 0;
+}
+
+static int check_key_permission(struct explanation *about, const char **why, struct error *err)
+{
+	return check_each_snapshot(about, check_grant_of, why, err);
 }
 
 /* What policies say of the launch; `organization`: with those of the organization too. */
@@ -152,12 +218,16 @@ static const struct gate {
 	const char *name;
 	int (*check)(struct explanation *about, const char **why, struct error *err);
 } gates[] = {
-	/* keys and grants of encrypted images go behind the snapshots */
-	{ "image exists here", check_exists }, { "image state", check_state },
-	{ "launch permission", check_launch_permission }, { "allowed images", check_allowed },
-	{ "snapshots", check_snapshots }, { "IAM policies", check_identity },
-	{ "organization policies",
-		check_organization }, /* what IAM's allow and is refused with these, they refuse */
+	{ "image exists here", check_exists },
+	{ "image state", check_state },
+	{ "launch permission", check_launch_permission },
+	{ "allowed images", check_allowed },
+	{ "snapshots", check_snapshots },
+	{ "key state", check_key_state },
+	{ "key policy and grants", check_key_permission },
+	{ "IAM policies", check_identity },
+	/* behind IAM's: what those allow, and is refused with these too, they refuse */
+	{ "organization policies", check_organization },
 };
 
 /* ---- the answer ---- */

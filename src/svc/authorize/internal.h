@@ -76,11 +76,11 @@ struct target_list {
 enum rule_how {
 	RULE_END,
 	RULE_ID,           /* each id at `member` */
-	RULE_ID_OR_EVERY,  /* likewise; without any: TYPE/\* */
+	RULE_ID_OR_EVERY,  /* likewise; without any: TYPE and a star */
 	RULE_NAME,         /* each name at `member` */
 	RULE_NAME_OR_SELF, /* the user named at `member`, or else the caller */
 	RULE_ARN,          /* each ARN at `member` */
-	RULE_NEW,          /* one to be made: TYPE/\* */
+	RULE_NEW,          /* one to be made: TYPE and a star */
 	RULE_NEW_NAMED,    /* one to be made, whose name is at `member` */
 	RULE_TAGGED,       /* each id at `member`, of whatever type */
 	RULE_EVERY,        /* "*" */
@@ -104,68 +104,22 @@ struct table_row {
 	const struct rule *rules; /* ended by RULE_END */
 };
 
-#define ROW(operation, ...) \
-	{ \
-#operation, (const struct rule[]) \
-		{ \
-			__VA_ARGS__, \
-			{ \
-				RULE_END \
-			} \
-		} \
-	}
-#define ID(type, member) \
-	{ \
-		RULE_ID, RESOURCE_##type, member \
-	}
-#define ID_OR_EVERY(type, member) \
-	{ \
-		RULE_ID_OR_EVERY, RESOURCE_##type, member \
-	}
-#define NAME(type, member) \
-	{ \
-		RULE_NAME, RESOURCE_##type, member \
-	}
-#define NAME_OR_SELF(member) \
-	{ \
-		RULE_NAME_OR_SELF, RESOURCE_USER, member \
-	}
-#define ARN(type, member) \
-	{ \
-		RULE_ARN, RESOURCE_##type, member \
-	}
-#define NEW(type) \
-	{ \
-		RULE_NEW, RESOURCE_##type \
-	}
-#define NEW_NAMED(type, member) \
-	{ \
-		RULE_NEW_NAMED, RESOURCE_##type, member \
-	}
-#define TAGGED(path) \
-	{ \
-		RULE_TAGGED, .member = path \
-	}
-#define EVERY \
-	{ \
-		RULE_EVERY \
-	}
-#define FREE \
-	{ \
-		RULE_FREE \
-	}
-#define BY_HANDLER \
-	{ \
-		RULE_BY_HANDLER \
-	}
-#define FIND(function) \
-	{ \
-		RULE_FIND, .find = function \
-	}
-#define TAGS_WITH(path, with) \
-	{ \
-		RULE_TAGS_WITH, .member = path, .action = with \
-	}
+/* clang-format off */
+#define ROW(operation, ...) { #operation, (const struct rule[]){ __VA_ARGS__, { RULE_END } } }
+#define ID(type, member) { RULE_ID, RESOURCE_##type, member }
+#define ID_OR_EVERY(type, member) { RULE_ID_OR_EVERY, RESOURCE_##type, member }
+#define NAME(type, member) { RULE_NAME, RESOURCE_##type, member }
+#define NAME_OR_SELF(member) { RULE_NAME_OR_SELF, RESOURCE_USER, member }
+#define ARN(type, member) { RULE_ARN, RESOURCE_##type, member }
+#define NEW(type) { RULE_NEW, RESOURCE_##type }
+#define NEW_NAMED(type, member) { RULE_NEW_NAMED, RESOURCE_##type, member }
+#define TAGGED(path) { RULE_TAGGED, .member = path }
+#define EVERY { RULE_EVERY }
+#define FREE { RULE_FREE }
+#define BY_HANDLER { RULE_BY_HANDLER }
+#define FIND(function) { RULE_FIND, .find = function }
+#define TAGS_WITH(path, with) { RULE_TAGS_WITH, .member = path, .action = with }
+/* clang-format on */
 
 struct table {
 	const char *service;          /* as struct service names it */
@@ -182,7 +136,7 @@ const struct table_row *table_find(const struct table *table, const char *operat
 
 /* ---- finding targets (target.c, target_ec2.c, target_launch.c) ---- */
 
-/* The prefix of the service's actions and the rules of an operation. ERROR_INTERNAL if it is in no table: then it is nobody's but root's. */
+/* What an operation acts on, by its rules; nothing: it needs no permission here. */
 int targets_collect(struct target_list *list, const struct table_row *row, struct error *err);
 /* Adds one. `id` NULL: to be made, `record` tells as what. */
 struct target *target_add(
@@ -287,7 +241,7 @@ struct refusal {
 };
 int targets_decide(struct target_list *list, const struct governing *governing, struct refusal *refusal,
 	struct error *err);
-/* Finds the targets of a call by its operation's row. */
+/* Finds the targets of a call by its operation's row. ERROR_INTERNAL if it is in no table: then it is nobody's but root's. */
 int targets_find(struct call *call, const void *input, struct target_list *list, struct error *err);
 
 /* ---- denials (denial.c) ---- */

@@ -183,6 +183,59 @@ static void a_launch_is_asked_about_all_that_it_makes(void **state)
 	assert_denied(ASK(s, RunInstances, LAUNCH, .instance_type = "t3.nano", .placement = &placement));
 }
 
+static void an_instance_profile_passes_its_role_on(void **state)
+{
+	struct scene *s = *state;
+	struct iam_role_record role = { .record = { s->call.account, "", "AROAROLE" },
+		.name = "Backup",
+		.key = "backup",
+		.path = "/jobs/" };
+	struct instance_profile_record profile = { .record = { s->call.account, "", "AIPAPROFILE" },
+		.name = "Profile",
+		.key = "profile",
+		.role = "AROAROLE" };
+	struct ec2_IamInstanceProfileSpecification asked = { .name = "Profile" };
+	scene_put(s, &record_iam_role, &role);
+	scene_put(s, &record_instance_profile, &profile);
+	put_network(s);
+	put_image(s, s->call.account, "a", "b");
+	be_user(s,
+		ALLOW("ec2:RunInstances", "*") "," IF("Allow", "iam:PassRole",
+			"arn:aws:iam::111111111111:role/${aws:PrincipalTag/team}/*",
+			"{\"StringEquals\":{\"iam:PassedToService\":\"ec2.amazonaws.com\"}}"));
+	assert_ok(ASK(s, RunInstances, LAUNCH));
+	assert_denied(ASK(s, RunInstances, LAUNCH, .iam_instance_profile = &asked));
+	assert_non_null(strstr(
+		s->err.message, "iam:PassRole on resource: arn:aws:iam::111111111111:role/jobs/Backup"));
+	role.record.version = 1;
+	role.path = "/blue/";
+	scene_put(s, &record_iam_role, &role);
+	assert_ok(ASK(s, RunInstances, LAUNCH, .iam_instance_profile = &asked));
+}
+
+static void others_can_be_asked_about(void **state)
+{
+	struct scene *s = *state;
+	const struct policy_context_key given = {
+		.name = "kms:ViaService", .values = (const char *const[]){ "ec2" }, .value_count = 1
+	};
+	const struct authorize_request asked = { .action = "kms:Decrypt",
+		.resource = "arn:aws:kms:us-east-1:111111111111:key/k",
+		.context = &given,
+		.context_count = 1 };
+	struct policy_result result;
+	be_user(s, IF("Allow", "kms:*", "*", "{\"StringEquals\":{\"kms:viaservice\":\"ec2\"}}"));
+	assert_int_equal(
+		authorize_evaluate(&s->amid, s->call.principal, NULL, &asked, s->arena, &result, &s->err), 0);
+	assert_int_equal(result.decision, POLICY_ALLOWED);
+	assert_int_equal(result.match.source, POLICY_SOURCE_IDENTITY);
+	struct authorize_request plain = asked;
+	plain.context_count = 0;
+	assert_int_equal(
+		authorize_evaluate(&s->amid, s->call.principal, NULL, &plain, s->arena, &result, &s->err), 0);
+	assert_int_equal(result.decision, POLICY_IMPLICIT_DENY);
+}
+
 static void tags_with_something_new_need_a_permission_of_their_own(void **state)
 {
 	struct scene *s = *state;
@@ -379,6 +432,8 @@ int main(void)
 		SCENE_TEST(launches_are_limited_to_tagged_images),
 		SCENE_TEST(tags_of_another_account_do_not_count),
 		SCENE_TEST(a_launch_is_asked_about_all_that_it_makes),
+		SCENE_TEST(an_instance_profile_passes_its_role_on),
+		SCENE_TEST(others_can_be_asked_about),
 		SCENE_TEST(tags_with_something_new_need_a_permission_of_their_own),
 		SCENE_TEST(keys_of_existing_things_are_their_records),
 		SCENE_TEST(sharing_has_keys_for_whom),
