@@ -1,6 +1,6 @@
 /*
  * The gates that a launch goes through, in order, as a table: each is a function that says whether it lets this principal launch this image, and why not. The first that does not is the one to mend; those behind it are not
- * reached. A gate asks the same functions as the launch itself. New ones (keys, allowed images) are rows. No state; runs on the thread of the call.
+ * reached. A gate asks the same functions as the launch itself. New ones (keys) are rows. No state; runs on the thread of the call.
  */
 #include "svc/authorize/explain.h"
 
@@ -11,18 +11,18 @@
 #include "svc/authorize/explain_principal.h"
 #include "svc/authorize/internal.h"
 #include "svc/ec2/images.h"
-#include "svc/snapshot_state.h"
 #include "base/text.h"
 #include "base/banned.h"
 
 struct explanation {
 	struct call *asked_by;
-	bool is_operator;  /* who asks */
+	bool is_operator;   /* who asks */
 	struct call launch; /* as the principal would make it */
 	const struct principal *principal;
 	const char *image_id;
 	struct ec2_RunInstancesRequest request;
 	struct image_record *image;
+	struct sharing *view; /* what the principal's account is shared */
 };
 
 /* ---- the gates: *why (the arena's) stays NULL where the gate lets through ---- */
@@ -36,7 +36,7 @@ static int find_elsewhere(struct explanation *about, const char **region, struct
 			    about->image_id, about->launch.arena, &image, err))
 			return -1;
 		if (image && !image->recycled &&
-			(about->is_operator || image_is_visible(&about->launch, image)))
+			(about->is_operator || sharing_image_way(about->view, image) != SHARING_NONE))
 			*region = image->record.region;
 	}
 	return 0;
@@ -46,20 +46,22 @@ static int check_exists(struct explanation *about, const char **why, struct erro
 {
 	struct call *call = &about->launch;
 	const char *elsewhere;
-	if (meta_get_any(call->amid->meta, &record_image, call->region, about->image_id, call->arena,
-		    &about->image, err))
+	if (image_view_open(call, call->region, &about->view, err) ||
+		meta_get_any(call->amid->meta, &record_image, call->region, about->image_id, call->arena,
+			&about->image, err))
 		return -1;
-	bool shown = about->image && (about->is_operator || image_is_visible(call, about->image));
+	bool shown = about->image &&
+		(about->is_operator || sharing_image_way(about->view, about->image) != SHARING_NONE);
 	if (shown && !about->image->recycled)
 		return 0;
 	if (find_elsewhere(about, &elsewhere, err))
 		return -1;
 	*why = shown ? arena_printf(call->arena, "%s is in the recycle bin of account %s", about->image_id,
 			       about->image->record.account)
-		: elsewhere
-		? arena_printf(call->arena, "%s is in %s, not in %s", about->image_id, elsewhere, call->region)
-		: arena_printf(call->arena, "there is no %s in %s that account %s may see", about->image_id,
-			  call->region, call->account);
+		: elsewhere ? arena_printf(call->arena, "%s is in %s, not in %s", about->image_id, elsewhere,
+				      call->region)
+			    : arena_printf(call->arena, "there is no %s in %s that account %s may see",
+				      about->image_id, call->region, call->account);
 	return 0;
 }
 
@@ -72,10 +74,19 @@ static int check_state(struct explanation *about, const char **why, struct error
 
 static int check_launch_permission(struct explanation *about, const char **why, struct error *err)
 {
-	if (!image_is_visible(&about->launch, about->image))
+	if (sharing_image_way(about->view, about->image) == SHARING_NONE)
 		*why = arena_printf(about->launch.arena,
 			"account %s, which owns it, has not shared it with account %s",
 			about->image->record.account, about->launch.account);
+	return 0;
+}
+
+static int check_allowed_images(struct explanation *about, const char **why, struct error *err)
+{
+	if (!sharing_image_is_visible(about->view, about->image))
+		*why = arena_printf(about->launch.arena,
+			"the Allowed AMIs settings of account %s in %s exclude it", about->launch.account,
+			about->launch.region);
 	return 0;
 }
 
@@ -85,16 +96,16 @@ static int check_snapshots(struct explanation *about, const char **why, struct e
 	for (size_t i = 0; i < about->image->block_devices.count && !*why; i++) {
 		const char *id = about->image->block_devices.items[i].snapshot;
 		struct snapshot_record *snapshot;
-		struct error unusable;
-		if (!id)
+		struct error unusable = { 0 };
+		if (!id || image_find_snapshot(call, about->image, id, &snapshot, &unusable) == 0)
 			continue;
-		if (meta_get_any(
-			    call->amid->meta, &record_snapshot, call->region, id, call->arena, &snapshot, err))
-			return -1;
-		if (!snapshot || snapshot_is_recycled(snapshot))
-			*why = arena_printf(call->arena, "its snapshot %s is gone", id);
-		else if (snapshot_check_usable(snapshot, &unusable))
+		if (unusable.code == ERROR_SNAPSHOT_NOT_FOUND)
+			*why = arena_printf(call->arena,
+				"its snapshot %s is gone, or not shared with the image's owner any more", id);
+		else if (unusable.code == ERROR_INCORRECT_STATE)
 			*why = arena_strdup(call->arena, unusable.message);
+		else
+			return error_set(err, unusable.code, "%s", unusable.message);
 	}
 	return 0;
 }
@@ -135,12 +146,11 @@ static const struct gate {
 	const char *name;
 	int (*check)(struct explanation *about, const char **why, struct error *err);
 } gates[] = {
-	{ "image exists here", check_exists },
-	{ "image state", check_state },
-	{ "launch permission", check_launch_permission },
-	{ "snapshots", check_snapshots },
-	{ "IAM policies", check_identity },
-	{ "organization policies", check_organization }, /* behind IAM's: what is refused only with them, they refuse */
+	{ "image exists here", check_exists }, { "image state", check_state },
+	{ "launch permission", check_launch_permission }, { "allowed images", check_allowed_images },
+	{ "snapshots", check_snapshots }, { "IAM policies", check_identity },
+	{ "organization policies",
+		check_organization }, /* behind IAM's: what is refused only with them, they refuse */
 };
 
 /* ---- the answer ---- */
@@ -160,9 +170,9 @@ static json_t *pass_gates(struct explanation *about, const char **mend, struct e
 			*mend = gates[i].name;
 		json_array_append_new(list,
 			json_pack("{s:s, s:s, s:s?}", "gate", gates[i].name, "result",
-				!reached ? "not reached"
-					: why    ? "failed"
-						 : "passed",
+				!reached      ? "not reached"
+					: why ? "failed"
+					      : "passed",
 				"detail", why));
 	}
 	return list;
@@ -173,7 +183,8 @@ static int check_asker(struct explanation *about, struct error *err)
 	struct call *call = about->asked_by;
 	const struct authorize_request asked = {
 		.action = "iam:SimulatePrincipalPolicy",
-		.resource = about->principal->issuer_arn ? about->principal->issuer_arn : about->principal->arn,
+		.resource =
+			about->principal->issuer_arn ? about->principal->issuer_arn : about->principal->arn,
 	};
 	if (authorize_is_operator(call, &about->is_operator, err))
 		return -1;
@@ -205,9 +216,10 @@ static int prepare(struct explanation *about, const char *image, const char *arn
 {
 	struct call *call = about->asked_by;
 	if (!image || !arn || ec2_check_id(image, "ami", ERROR_AMI_ID_MALFORMED, err))
-		return image && arn ? -1
-				    : error_set(err, ERROR_INVALID_PARAMETER_VALUE,
-					      "The body must be {\"image\":\"ami-...\",\"principal\":\"arn:...\"}.");
+		return image && arn
+			? -1
+			: error_set(err, ERROR_INVALID_PARAMETER_VALUE,
+				  "The body must be {\"image\":\"ami-...\",\"principal\":\"arn:...\"}.");
 	if (region && !amid_find_region(call->amid, region))
 		return error_set(
 			err, ERROR_INVALID_PARAMETER_VALUE, "The region %.64s is not served here.", region);
@@ -236,6 +248,7 @@ int explain_answer(struct call *call, const struct http_request *http, json_t **
 	for (size_t i = 0; i < 4; i++)
 		texts[i] = arena_strdup(call->arena, json_string_value(json_object_get(body, names[i])));
 	json_decref(body);
-	return prepare(&about, texts[0], texts[1], texts[2], texts[3], err) || explain(&about, result, err) ? -1
-													   : 0;
+	return prepare(&about, texts[0], texts[1], texts[2], texts[3], err) || explain(&about, result, err)
+		? -1
+		: 0;
 }
