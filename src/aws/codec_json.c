@@ -1,6 +1,6 @@
 /*
  * The json protocol (x-amz-json-1.0 and 1.1): everything is a POST to "/", the header X-Amz-Target names the operation behind the service's prefix ("TrentService.Decrypt"), the body is a JSON object both
- * ways. Unknown members are ignored, as AWS does. Errors of the client are all 400. No state; safe from every thread.
+ * ways. Unknown members are ignored, as AWS does. Errors of the client are 400, but for a body too large (413) and a dry run (412). No state; safe from every thread.
  */
 #include <string.h>
 
@@ -67,7 +67,7 @@ static void encode_error(const struct service *service, const struct error *err,
 	struct arena *arena, struct http_response *response)
 {
 	int status = error_http_status(err->code);
-	bool of_client = status >= 400 && status < 500 && err->code != ERROR_REQUEST_TOO_LARGE;
+	bool of_client = status >= 400 && status < 412;
 	response->status = of_client ? 400 : status;
 	response->content_type = content_type(service);
 	http_response_add_header(response, arena, "x-amzn-ErrorType", error_aws_code(err->code));

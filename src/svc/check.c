@@ -95,6 +95,13 @@ static int check_snapshots(struct check *check, const char *region, struct store
 			fault(check, "%s: completed, but without a root", snapshot->record.id);
 		check_root(check, store, snapshot->record.id, snapshot->root);
 	}
+	if (meta_list(check->meta, &record_twin, &query, check->arena, &rows, err))
+		return -1;
+	for (size_t i = 0; i < rows.count; i++) {
+		struct twin_record *twin = rows.items[i];
+		check_root(check, store, twin->record.id, twin->source_root);
+		check_root(check, store, twin->record.id, twin->root);
+	}
 	/* what copies in other regions are still to bring from here */
 	struct meta_query copies = { .index = "copying", .value = region };
 	if (meta_list(check->meta, &record_snapshot, &copies, check->arena, &rows, err))

@@ -69,5 +69,7 @@ int keys_reencrypt(struct call *call, const char *wrapped, const char *resource,
 	const char *new_resource, char **new_wrapped, struct error *err);
 /* The ARN of the key that a wrapped data key is under; NULL: not a wrapped key. */
 const char *keys_wrapped_arn(struct arena *arena, const char *wrapped);
+/* The controller of keys, for the table of src/svc/control: deletion and rotation when their time comes. `id`: of a key. */
+int keys_control(void *context, const char *id, int64_t *again_ms, struct error *err);
 /* A grant that is gone already is a success. */
 int keys_retire_grant(struct amid *amid, const char *grant, struct error *err);

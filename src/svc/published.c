@@ -38,6 +38,8 @@ static const struct place {
 } places[] = {
 	{ &record_snapshot, "root", false },
 	{ &record_snapshot, "copied_root", true },
+	{ &record_twin, "source_root", false },
+	{ &record_twin, "root", false },
 	{ &record_root_replacement, "base", false },
 	{ &record_volume, "base", false },
 	{ &record_instance, "launch_base", false },
@@ -49,6 +51,10 @@ static const char *root_in(const struct place *place, const void *record)
 	if (place->kind == &record_snapshot) {
 		const struct snapshot_record *snapshot = record;
 		return !place->elsewhere ? snapshot->root : snapshot->copy ? snapshot->copy->root : NULL;
+	}
+	if (place->kind == &record_twin) {
+		const struct twin_record *twin = record;
+		return strcmp(place->index, "root") == 0 ? twin->root : twin->source_root;
 	}
 	if (place->kind == &record_root_replacement)
 		return ((const struct root_replacement_record *)record)->base;

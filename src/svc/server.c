@@ -29,6 +29,7 @@
 #include "svc/identity_cache.h"
 #include "svc/iam_policies.h"
 #include "svc/imds/imds.h"
+#include "svc/key_ring.h"
 #include "svc/last_use.h"
 #include "svc/scrub.h"
 #include "svc/secret.h"
@@ -189,6 +190,7 @@ static int open_parts(struct server *server, struct error *err)
 		last_use_open(amid->meta, &amid->last_uses, err) || open_network(server, err))
 		return -1;
 	amid->identities = identity_cache_create();
+	amid->key_ring = key_ring_create();
 	char *state_folder = arena_printf(server->arena, "%s/compute", data);
 	char *machines = arena_printf(server->arena, "%s/m", amid->runtime_folder);
 	if (file_make_folder(state_folder, 0700, err) ||
@@ -278,6 +280,7 @@ void server_close(struct server *server)
 		store_close(amid->regions[i].store);
 	last_use_close(amid->last_uses);
 	meta_close(amid->meta);
+	key_ring_destroy(amid->key_ring);
 	iam_policies_close(amid->iam_policies);
 	secrets_close(amid->secrets);
 	identity_cache_destroy(amid->identities);

@@ -2,7 +2,9 @@
  * The nbdkit plugin: serves one volume. nbdkit does the NBD protocol with its own threads, which call the functions here in parallel; the control socket has threads of its
  * own (control_server.c), and one more waits for SIGTERM.
  *
- *   nbdkit amid-volume volume=FOLDER runtime=FOLDER store=FOLDER control=SOCKET id=NAME [traces=FOLDER] [reserve=BYTES|PERCENT%]
+ *   nbdkit amid-volume volume=FOLDER runtime=FOLDER store=FOLDER control=SOCKET id=NAME [traces=FOLDER] [reserve=BYTES|PERCENT%] [key-fd=NUMBER]
+ *
+ * With key-fd, a descriptor that was inherited and has the key (64 bytes, then its end), the volume is encrypted: its guest sees plain data, and requests of whole sectors only.
  */
 #define NBDKIT_API_VERSION 2
 #include <nbdkit-plugin.h>
@@ -23,6 +25,7 @@
 #include "base/text.h"
 #include "store/store.h"
 #include "volume/control_server.h"
+#include "volume/encrypted.h"
 #include "volume/volume.h"
 #include "base/banned.h"
 
@@ -30,11 +33,13 @@
 
 /* nbdkit's callbacks carry no context before a connection, so the one volume is here. */
 static struct {
-	char *volume, *runtime, *store, *control, *id, *traces, *reserve;
+	char *volume, *runtime, *store, *control, *id, *traces, *reserve, *key_fd;
 } settings;
 static struct volume *volume;
 static struct store *store;
 static struct control_server *control;
+static struct cipher *cipher;       /* NULL: the volume is not encrypted */
+static struct encrypted *encrypted; /* likewise */
 
 static int fail(const struct error *err)
 {
@@ -67,7 +72,7 @@ static int plugin_config(const char *key, const char *value)
 	} keys[] = { { "volume", &settings.volume, 1 }, { "runtime", &settings.runtime, 1 },
 		{ "store", &settings.store, 1 }, { "control", &settings.control, 1 },
 		{ "id", &settings.id, 0 }, { "traces", &settings.traces, 1 },
-		{ "reserve", &settings.reserve, 0 } };
+		{ "reserve", &settings.reserve, 0 }, { "key-fd", &settings.key_fd, 0 } };
 	for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
 		if (!text_equal(keys[i].key, key))
 			continue;
@@ -103,13 +108,38 @@ static int open_volume(struct error *err)
 	return 0;
 }
 
+/* The key is in memory from here on only as the cipher has it. */
+static int open_cipher(struct error *err)
+{
+	int fd;
+	if (!settings.key_fd)
+		return 0;
+	if (nbdkit_parse_int("key-fd", settings.key_fd, &fd))
+		return error_set(err, ERROR_INVALID, "key-fd= is not a number");
+	cipher_protect_process();
+	uint8_t *key = cipher_key_alloc();
+	ssize_t got = 0;
+	for (size_t used = 0; used < CIPHER_KEY_SIZE; used += (size_t)got) {
+		got = read(fd, key + used, CIPHER_KEY_SIZE - used);
+		if (got <= 0)
+			break;
+	}
+	close(fd);
+	int result = got > 0 ? cipher_open(key, &cipher, err)
+			     : error_set(err, ERROR_INVALID, "key-fd= has no whole key");
+	cipher_key_free(key);
+	return result;
+}
+
 static int plugin_get_ready(void)
 {
 	struct error err;
 	struct space_reserve reserve = SPACE_RESERVE_DEFAULT;
 	if ((settings.reserve && space_parse_reserve(settings.reserve, &reserve, &err)) ||
-		store_open_reader(settings.store, &store, &err) || open_volume(&err))
+		open_cipher(&err) || store_open_reader(settings.store, &store, &err) || open_volume(&err))
 		return fail(&err);
+	if (cipher)
+		encrypted = encrypted_create(volume, cipher);
 	volume_set_reserve(volume, &reserve);
 	if (control_server_create(settings.control, volume, settings.traces, &control, &err))
 		return fail(&err);
@@ -149,12 +179,14 @@ static int plugin_after_fork(void)
 /* nbdkit ended of its own accord, without connections. */
 static void plugin_unload(void)
 {
+	encrypted_destroy(encrypted);
+	cipher_close(cipher);
 	volume_close(volume);
 	store_close(store);
 	if (control && settings.control)
 		unlink(settings.control);
 	char *texts[] = { settings.volume, settings.runtime, settings.store, settings.control, settings.id,
-		settings.traces };
+		settings.traces, settings.reserve, settings.key_fd };
 	for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
 		free(texts[i]);
 }
@@ -210,7 +242,7 @@ static int plugin_can_cache(void *handle)
 static int plugin_block_size(void *handle, uint32_t *minimum, uint32_t *preferred, uint32_t *maximum)
 {
 	(void)handle;
-	*minimum = 1;
+	*minimum = encrypted ? CIPHER_SECTOR_SIZE : 1;
 	*preferred = VOLUME_GRAIN_SIZE;
 	*maximum = UINT32_MAX;
 	return 0;
@@ -221,7 +253,9 @@ static int plugin_pread(void *handle, void *data, uint32_t count, uint64_t offse
 	struct error err;
 	(void)handle;
 	(void)flags;
-	return volume_read(volume, data, offset, count, &err) ? fail(&err) : 0;
+	int result = encrypted ? encrypted_read(encrypted, data, offset, count, &err)
+			       : volume_read(volume, data, offset, count, &err);
+	return result ? fail(&err) : 0;
 }
 
 static int finish(int result, uint32_t flags, struct error *err)
@@ -235,14 +269,18 @@ static int plugin_pwrite(void *handle, const void *data, uint32_t count, uint64_
 {
 	struct error err;
 	(void)handle;
-	return finish(volume_write(volume, data, offset, count, &err), flags, &err);
+	int result = encrypted ? encrypted_write(encrypted, data, offset, count, &err)
+			       : volume_write(volume, data, offset, count, &err);
+	return finish(result, flags, &err);
 }
 
 static int plugin_zero(void *handle, uint32_t count, uint64_t offset, uint32_t flags)
 {
 	struct error err;
 	(void)handle;
-	return finish(volume_zero(volume, offset, count, &err), flags, &err);
+	int result = encrypted ? encrypted_zero(encrypted, offset, count, &err)
+			       : volume_zero(volume, offset, count, &err);
+	return finish(result, flags, &err);
 }
 
 static int plugin_flush(void *handle, uint32_t flags)
@@ -276,7 +314,8 @@ static struct nbdkit_plugin plugin = {
 	.name = "amid-volume",
 	.longname = "amid volume",
 	.description = "serves one volume of amid",
-	.config_help = "volume=FOLDER runtime=FOLDER store=FOLDER control=SOCKET id=NAME [traces=FOLDER]",
+	.config_help =
+		"volume=FOLDER runtime=FOLDER store=FOLDER control=SOCKET id=NAME [traces=FOLDER] [key-fd=NUMBER]",
 	.load = plugin_load,
 	.unload = plugin_unload,
 	.config = plugin_config,

@@ -25,6 +25,7 @@
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/file.h"
+#include "volume/cipher.h"
 #include "volume/control.h"
 #include "volume/trace.h"
 #include "base/banned.h"
@@ -162,9 +163,24 @@ static void remove_stale(const struct volume_server_paths *paths)
 	unlink(socket_path(paths, "pid", scratch));
 }
 
+/* The reading end of a pipe that has the key, and its end. A pipe is memory of the kernel: nobody else can look into it, and nothing is left of it. */
+static int make_key_pipe(const uint8_t *key, int *fd, struct error *err)
+{
+	int ends[2];
+	if (pipe2(ends, O_CLOEXEC))
+		return error_set_errno(err, errno, "cannot make a pipe");
+	*fd = ends[0];
+	ssize_t written = write(ends[1], key, CIPHER_KEY_SIZE); /* there is room: it does not wait */
+	close(ends[1]);
+	return written == CIPHER_KEY_SIZE ? 0 : error_set_errno(err, errno, "cannot write to a pipe");
+}
+
 static int spawn_server(const struct volume_server_paths *paths, struct process *process, struct error *err)
 {
 	struct arena *scratch ARENA_SCOPED = arena_create();
+	int key_fd FILE_SCOPED = -1;
+	if (paths->key && make_key_pipe(paths->key, &key_fd, err))
+		return -1;
 	const char *argv[] = { "nbdkit", "-f", "-U", socket_path(paths, "nbd", scratch), "-P",
 		socket_path(paths, "pid", scratch), paths->plugin,
 		arena_printf(scratch, "volume=%s", paths->volume_folder),
@@ -173,15 +189,17 @@ static int spawn_server(const struct volume_server_paths *paths, struct process 
 		arena_printf(scratch, "control=%s", socket_path(paths, "ctl", scratch)),
 		arena_printf(scratch, "id=%s", paths->id),
 		/* what may be missing, last */
-		NULL, NULL, NULL };
+		NULL, NULL, NULL, NULL };
 	size_t count = 0;
 	while (argv[count])
 		count++;
 	if (paths->trace_folder)
 		argv[count++] = arena_printf(scratch, "traces=%s", paths->trace_folder);
 	if (paths->reserve)
-		argv[count] = arena_printf(scratch, "reserve=%s", paths->reserve);
-	return process_spawn(argv, paths->log, NULL, 0, process, err);
+		argv[count++] = arena_printf(scratch, "reserve=%s", paths->reserve);
+	if (key_fd >= 0)
+		argv[count] = arena_printf(scratch, "key-fd=%d", key_fd);
+	return process_spawn(argv, paths->log, &key_fd, key_fd >= 0, process, err);
 }
 
 /* Waits for the pid file, or the end of the process. `watch` is an inotify descriptor on the socket folder. */

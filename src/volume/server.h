@@ -19,7 +19,8 @@ struct volume_server_paths {
 	const char *trace_folder; /* of boot traces; NULL: none are kept */
 	const char *plugin;       /* path of the nbdkit plugin */
 	const char *reserve;      /* as operators write it: space_parse_reserve; NULL: the default */
-	const char *log;          /* where nbdkit's output is appended */
+	const uint8_t *key; /* of an encrypted volume (CIPHER_KEY_SIZE), for the start; NULL: it is not */
+	const char *log;    /* where nbdkit's output is appended */
 };
 
 /* Starts the server unless it runs already (found by its pid file); returns when it answers on both sockets. */

@@ -1,6 +1,6 @@
 /*
  * The gates that a launch goes through, in order, as a table: each is a function that says whether it lets this principal launch this image, and why not. The first that does not is the one to mend; those behind it are not
- * reached. A gate asks the same functions as the launch itself. New ones (keys) are rows. No state; runs on the thread of the call.
+ * reached. A gate asks the same functions as the launch itself. New ones (keys, allowed images) are rows. No state; runs on the thread of the call.
  */
 #include "svc/authorize/explain.h"
 
@@ -22,7 +22,7 @@ struct explanation {
 	const char *image_id;
 	struct ec2_RunInstancesRequest request;
 	struct image_record *image;
-	struct sharing *view; /* what the principal's account is shared */
+	struct sharing *view; /* the principal's account's, of the launch's region */
 };
 
 /* ---- the gates: *why (the arena's) stays NULL where the gate lets through ---- */
@@ -30,13 +30,14 @@ struct explanation {
 static int find_elsewhere(struct explanation *about, const char **region, struct error *err)
 {
 	struct image_record *image;
+	struct sharing *view;
 	*region = NULL;
 	for (unsigned i = 0; i < about->launch.amid->region_count; i++) {
 		if (meta_get_any(about->launch.amid->meta, &record_image, about->launch.amid->regions[i].name,
-			    about->image_id, about->launch.arena, &image, err))
+			    about->image_id, about->launch.arena, &image, err) ||
+			image_view_open(&about->launch, about->launch.amid->regions[i].name, &view, err))
 			return -1;
-		if (image && !image->recycled &&
-			(about->is_operator || sharing_image_way(about->view, image) != SHARING_NONE))
+		if (image && !image->recycled && (about->is_operator || sharing_image_way(view, image)))
 			*region = image->record.region;
 	}
 	return 0;
@@ -46,12 +47,11 @@ static int check_exists(struct explanation *about, const char **why, struct erro
 {
 	struct call *call = &about->launch;
 	const char *elsewhere;
-	if (image_view_open(call, call->region, &about->view, err) ||
-		meta_get_any(call->amid->meta, &record_image, call->region, about->image_id, call->arena,
-			&about->image, err))
+	if (meta_get_any(call->amid->meta, &record_image, call->region, about->image_id, call->arena,
+		    &about->image, err) ||
+		image_view_open(call, call->region, &about->view, err))
 		return -1;
-	bool shown = about->image &&
-		(about->is_operator || sharing_image_way(about->view, about->image) != SHARING_NONE);
+	bool shown = about->image && (about->is_operator || sharing_image_way(about->view, about->image));
 	if (shown && !about->image->recycled)
 		return 0;
 	if (find_elsewhere(about, &elsewhere, err))
@@ -74,7 +74,7 @@ static int check_state(struct explanation *about, const char **why, struct error
 
 static int check_launch_permission(struct explanation *about, const char **why, struct error *err)
 {
-	if (sharing_image_way(about->view, about->image) == SHARING_NONE)
+	if (!sharing_image_way(about->view, about->image))
 		*why = arena_printf(about->launch.arena,
 			"account %s, which owns it, has not shared it with account %s",
 			about->image->record.account, about->launch.account);
@@ -83,10 +83,11 @@ static int check_launch_permission(struct explanation *about, const char **why, 
 
 static int check_allowed_images(struct explanation *about, const char **why, struct error *err)
 {
-	if (!sharing_image_is_visible(about->view, about->image))
+	if (strcmp(sharing_allowed_images_state(about->view), "enabled") == 0 &&
+		!sharing_image_is_allowed(about->view, about->image))
 		*why = arena_printf(about->launch.arena,
-			"the Allowed AMIs settings of account %s in %s exclude it", about->launch.account,
-			about->launch.region);
+			"account %s does not allow images like this one: see get-allowed-images-settings",
+			about->launch.account);
 	return 0;
 }
 

@@ -8,10 +8,9 @@ static const struct table_row rows[] = {
 	ROW(CancelKeyDeletion, BY_HANDLER),
 	ROW(CreateAlias, BY_HANDLER),
 	ROW(CreateGrant, BY_HANDLER),
-	ROW(CreateKey, EVERY, TAGS_WITH("Tags", "kms:TagResource")),
+	ROW(CreateKey, BY_HANDLER), /* which asks with the condition keys of what is to be made */
 	ROW(Decrypt, BY_HANDLER),
 	ROW(DeleteAlias, BY_HANDLER),
-	ROW(DeriveSharedSecret, BY_HANDLER),
 	ROW(DescribeKey, BY_HANDLER),
 	ROW(DisableKey, BY_HANDLER),
 	ROW(DisableKeyRotation, BY_HANDLER),

@@ -77,6 +77,8 @@ int control_collect(void *context, const char *id, int64_t *again_ms, struct err
 		return 0;
 	struct store *store = collector.region->store;
 	int64_t begun_ms = clock_monotonic_ms();
+	if (twins_forget(collector.amid, collector.region, err))
+		return -1;
 	struct store_collect_result result;
 	size_t waiting = 0;
 	bool marked = false;

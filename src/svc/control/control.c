@@ -12,6 +12,7 @@
 #include "svc/control/server_watch.h"
 #include "svc/identity_cache.h"
 #include "svc/iam_policies.h"
+#include "svc/keys.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "base/banned.h"
@@ -32,11 +33,13 @@ static const struct work_kind kinds[] = {
 	{ "snapshot", control_snapshot },
 	{ "image", control_image },
 	{ "root_replacement", control_root_replacement },
+	{ "twin", control_twin },
 	{ "security_group", control_security_group },
 	{ "vpc", control_vpc },
 	{ "collect", control_collect },
 	{ "upkeep", control_upkeep },
 	{ "warm", control_warm },
+	{ "kms_key", keys_control },
 	{ "client_tokens", sweep_client_tokens },
 	{ NULL, NULL },
 };
@@ -111,7 +114,8 @@ static int scan_folder(
 
 int control_look_again(struct amid *amid, struct error *err)
 {
-	const struct record_kind *scanned[] = { &record_instance, &record_volume, &record_image };
+	const struct record_kind *scanned[] = { &record_instance, &record_volume, &record_image, &record_twin,
+		&record_kms_key };
 	for (size_t i = 0; i < sizeof scanned / sizeof *scanned; i++)
 		if (scan(amid, scanned[i], (struct meta_query){ 0 }, err))
 			return -1;

@@ -15,6 +15,7 @@
 #include "store/tree.h"
 #include "svc/control/internal.h"
 #include "svc/control/snapshot.h"
+#include "svc/key_ring.h"
 #include "base/banned.h"
 
 enum { STEP_BLOCKS = 256, STEP_LOOKED_AT = 16384 };
@@ -134,6 +135,14 @@ static int count_blocks(struct tree *tree, int64_t *count, struct error *err)
 	return 0;
 }
 
+void snapshot_copy_end(struct snapshot_view *view)
+{
+	struct snapshot_record *snapshot = view->snapshot;
+	view->retired[0] = data_key_take_grant(snapshot->copy->source_key);
+	view->retired[1] = data_key_take_grant(snapshot->data_key);
+	snapshot->copy = NULL;
+}
+
 /* The source's blocks are kept for this copy no more: that may have been all that kept them. */
 static void let_go_of_source(const struct snapshot_view *view)
 {
@@ -146,7 +155,7 @@ static int complete(struct snapshot_view *view, struct error *err)
 	if (strcmp(snapshot->root, snapshot->copy->root) != 0)
 		return error_set(err, ERROR_CORRUPT, "snapshot %s was copied as %s, which is not %s",
 			snapshot->record.id, snapshot->root, snapshot->copy->root);
-	snapshot->copy = NULL;
+	snapshot_copy_end(view);
 	snapshot->state = "completed";
 	snapshot->completed = some_timestamp(clock_now_ms());
 	if (snapshot_view_commit(view, err))
@@ -190,18 +199,23 @@ static int copy_more(struct snapshot_view *view, struct error *err)
 int snapshot_copy_step(struct snapshot_view *view, struct error *err)
 {
 	struct snapshot_record *snapshot = view->snapshot;
-	if (copy_more(view, err) == 0)
+	bool reencrypt = boolean_or(snapshot->copy->reencrypt, false);
+	if ((reencrypt ? snapshot_copy_encrypted_step(view, err) : copy_more(view, err)) == 0)
 		return 0;
 	/* if the snapshot was deleted meanwhile, what this step brought was not collected with the rest */
 	if (err->code == ERROR_CONFLICT)
 		work_enqueue(view->amid->work, "collect", snapshot->record.region);
-	if (err->code != ERROR_CORRUPT && err->code != ERROR_NOT_FOUND && err->code != ERROR_NO_SPACE)
+	bool refused = data_key_is_refused(err);
+	if (!refused && err->code != ERROR_CORRUPT && err->code != ERROR_NOT_FOUND &&
+		err->code != ERROR_NO_SPACE)
 		return -1;
 	log_error("snapshot-copy-failed", "snapshot=%s error=\"%s\"", snapshot->record.id, err->message);
 	snapshot->state = "error";
-	snapshot->state_message = arena_strdup(view->arena, err->message);
+	snapshot->state_message = arena_printf(
+		view->arena, "%s%s", refused ? "Given key ID is not accessible. " : "", err->message);
 	snapshot->root = NULL; /* what has come may be collected */
-	snapshot->copy = NULL;
+	if (snapshot->copy) /* the encrypted step may have got as far as its end */
+		snapshot_copy_end(view);
 	if (snapshot_view_commit(view, err))
 		return -1;
 	work_enqueue(view->amid->work, "collect", snapshot->record.region);

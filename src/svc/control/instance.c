@@ -18,6 +18,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "svc/control/internal.h"
+#include "svc/key_ring.h"
 #include "base/banned.h"
 
 enum {
@@ -84,15 +85,21 @@ static void put_attached(struct instance_view *view, struct meta_batch *batch)
 	}
 }
 
+/* What is before the colon of a reason. */
+static const char *cut_code(struct instance_view *view, const char *reason)
+{
+	return arena_strndup(view->arena, reason, strcspn(reason, ":"));
+}
+
 /* The launch has failed for good: the reason stays on the instance. */
 static int fail_launch(struct instance_view *view, const struct error *why, struct error *err)
 {
 	struct instance_record *instance = view->instance;
-	bool started_again = instance->restart && strcmp(instance->restart, "start") == 0;
+	bool started_again = strcmp(instance->state, "running") == 0 ||
+		(instance->restart && strcmp(instance->restart, "start") == 0);
 	log_error("launch-failed", "again=%d error=\"%s\"", started_again, why->message);
-	set_reason(view,
-		why->code == ERROR_NO_SPACE ? "Server.InsufficientVolumeCapacity" : "Server.InternalError",
-		why->message);
+	instance->state_reason = data_key_reason(view->arena, why);
+	instance->state_reason_code = cut_code(view, instance->state_reason);
 	instance->state = started_again ? "stopping" : "shutting-down";
 	instance->force_stop = some_boolean(true);
 	return commit_instance(view, err);
@@ -108,10 +115,50 @@ static bool may_pass(const struct instance_view *view, const struct error *why)
 		clock_now_ms() - view->instance->launched.ms < LAUNCH_PATIENCE_MS;
 }
 
+/* Brings the volumes that wait for a twin to what they are made of; *state is that of the worst off. */
+static int adopt_twins(struct instance_view *view, enum twin_state *state, struct error *err)
+{
+	struct meta_batch *batch = meta_batch_create(view->amid->meta, view->arena);
+	bool adopted = false;
+	*state = TWIN_READY;
+	for (unsigned i = 0; i < view->volume_count && *state == TWIN_READY; i++) {
+		const char *awaited = view->volumes[i]->twin;
+		if (twin_adopt(view->amid, view->volumes[i], view->arena, state, err))
+			return -1;
+		if (*state == TWIN_FAILED)
+			view->instance->state_reason = view->volumes[i]->key_error;
+		if (!awaited || *state != TWIN_READY)
+			continue;
+		meta_batch_put(batch, &record_volume, view->volumes[i]);
+		adopted = true;
+	}
+	if (*state != TWIN_READY)
+		return 0;
+	return adopted && (meta_commit(view->amid->meta, batch, err) || load_volumes(view, err)) ? -1 : 0;
+}
+
+/* An encrypted volume cannot be made: of a key that is not there, or may not be used. */
+static int refuse_launch(struct instance_view *view, struct error *err)
+{
+	struct instance_record *instance = view->instance;
+	log_error("launch-refused", "reason=\"%s\"", instance->state_reason);
+	instance->state_reason_code = cut_code(view, instance->state_reason);
+	instance->state = "shutting-down";
+	instance->force_stop = some_boolean(true);
+	return commit_instance(view, err);
+}
+
 static int launch(struct instance_view *view, struct error *err)
 {
 	struct instance_record *instance = view->instance;
 	int64_t begun_ms = clock_monotonic_ms();
+	enum twin_state twins;
+	if (adopt_twins(view, &twins, err))
+		return -1;
+	if (twins == TWIN_PENDING)
+		return 0; /* its completion wakes us */
+	if (twins == TWIN_FAILED)
+		return refuse_launch(view, err);
 	if (machine_launch(view, err)) {
 		struct error why = *err;
 		return may_pass(view, &why) ? -1 : fail_launch(view, &why, err);
@@ -194,6 +241,17 @@ static int bring_down(struct instance_view *view, int64_t limit_ms, bool *down, 
 	return view->amid->config->compute->power_button(view->amid->compute, instance->record.id, err);
 }
 
+/* A machine that is to run again, and whose disks' key may not be used any more: the instance stops, and says why. */
+static int launch_again(struct instance_view *view, struct error *err)
+{
+	if (machine_launch(view, err) == 0)
+		return 0;
+	struct error why = *err;
+	return data_key_is_refused(&why) && fail_launch(view, &why, err) == 0 ? error_set(err, ERROR_CONFLICT,
+												"%s", why.message)
+									      : -1;
+}
+
 /* The second half of a restart, told apart by the record: a machine that runs by now is the new one, and must not be brought down again after a crash. */
 static int bring_up(struct instance_view *view, struct error *err)
 {
@@ -204,7 +262,7 @@ static int bring_up(struct instance_view *view, struct error *err)
 	if (state != MACHINE_RUNNING &&
 		(view->amid->config->compute->destroy(
 			 view->amid->compute, instance->record.id, view->folder, err) ||
-			machine_launch(view, err)))
+			launch_again(view, err)))
 		return -1;
 	instance->restart = NULL;
 	instance->stop_requested.set = false;
@@ -317,7 +375,7 @@ static int supervise(struct instance_view *view, int64_t *again_ms, struct error
 		return restart(view, image, task, again_ms, err);
 	if (state == MACHINE_ABSENT) {
 		log_warning("machine-lost", "starting it again");
-		if (machine_launch(view, err))
+		if (launch_again(view, err))
 			return -1;
 	}
 	/* attachments last: a guest may refuse to let a disk go for as long as it likes */

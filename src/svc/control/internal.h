@@ -5,6 +5,7 @@
 #include "base/arena.h"
 #include "svc/amid.h"
 #include "svc/control/control.h"
+#include "svc/control/twin.h"
 #include "svc/control/upkeep.h"
 
 /* The controllers (work_function; context: struct amid). */
@@ -14,6 +15,7 @@ int control_modification(void *context, const char *id, int64_t *again_ms, struc
 int control_snapshot(void *context, const char *id, int64_t *again_ms, struct error *err);
 int control_image(void *context, const char *id, int64_t *again_ms, struct error *err);
 int control_root_replacement(void *context, const char *id, int64_t *again_ms, struct error *err);
+int control_twin(void *context, const char *id, int64_t *again_ms, struct error *err);
 int control_security_group(void *context, const char *id, int64_t *again_ms, struct error *err);
 int control_vpc(void *context, const char *id, int64_t *again_ms, struct error *err);
 int control_collect(void *context, const char *region, int64_t *again_ms, struct error *err);

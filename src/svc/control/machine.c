@@ -12,6 +12,7 @@
 #include "svc/control/internal.h"
 #include "svc/control/server_watch.h"
 #include "svc/instance_types.h"
+#include "svc/key_ring.h"
 #include "base/banned.h"
 
 enum { SERVER_STOP_MS = 10000, DETACH_MS = 15000, TRACE_BOOT_MS = 60000 };
@@ -38,6 +39,13 @@ int machine_prepare_volume(struct amid *amid, struct amid_region *region, const 
 	return 0;
 }
 
+static void free_key(uint8_t **key)
+{
+	cipher_key_free(*key);
+}
+#define KEY_SCOPED __attribute__((cleanup(free_key)))
+
+/* Without its key, an encrypted volume is not served. */
 static int start_volume(struct instance_view *view, const struct volume_record *volume,
 	struct machine_disk *disk, struct error *err)
 {
@@ -53,6 +61,16 @@ static int start_volume(struct instance_view *view, const struct volume_record *
 			strcmp(volume->attachment->device, view->instance->root_device_name) == 0,
 	};
 	struct process server;
+	uint8_t *key KEY_SCOPED = NULL;
+	if (boolean_or(volume->encrypted, false)) {
+		key = cipher_key_alloc();
+		/* one that is served goes on being served, whatever has become of its KMS key */
+		if (key_ring_take(view->amid, volume->record.account, volume->record.id, volume->data_key,
+			    key, err) &&
+			(is_dry(view->amid) || volume_server_find(&paths, &server, NULL)))
+			return error_prefix(err, "volume %s", volume->record.id);
+		paths.key = key;
+	}
 	if (is_dry(view->amid))
 		return 0;
 	if (volume_server_start(&paths, &server, err))
@@ -175,6 +193,7 @@ int machine_end(struct instance_view *view, struct error *err)
 			amid_volume_paths(view->amid, view->region, view->volumes[i]->record.id, view->arena);
 		if (volume_server_stop(&paths, SERVER_STOP_MS, err))
 			return -1;
+		key_ring_drop(view->amid, view->volumes[i]->record.id);
 	}
 	return 0;
 }
@@ -201,5 +220,6 @@ int machine_detach(struct instance_view *view, struct volume_record *volume, str
 	if (view->amid->config->compute->detach_disk(
 		    view->amid->compute, view->instance->record.id, volume->record.id, DETACH_MS, err))
 		return -1;
+	key_ring_drop(view->amid, volume->record.id);
 	return volume_server_stop(&paths, SERVER_STOP_MS, err);
 }

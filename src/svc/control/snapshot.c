@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "svc/control/internal.h"
 #include "svc/control/snapshot.h"
+#include "svc/key_ring.h"
 #include "svc/snapshot_state.h"
 #include "base/banned.h"
 
@@ -16,7 +17,11 @@ int snapshot_view_commit(struct snapshot_view *view, struct error *err)
 	struct meta_batch *batch = meta_batch_create(view->amid->meta, view->arena);
 	snapshot_set_attended(view->snapshot);
 	meta_batch_put(batch, &record_snapshot, view->snapshot);
-	return meta_commit(view->amid->meta, batch, err);
+	if (meta_commit(view->amid->meta, batch, err))
+		return -1;
+	for (unsigned i = 0; i < 2; i++)
+		data_key_retire(view->amid, view->retired[i]);
+	return 0;
 }
 
 /* A snapshot whose time in the recycle bin is over goes, and its blocks with it. */

@@ -9,6 +9,7 @@ struct snapshot_view {
 	struct amid_region *region;
 	struct arena *arena;
 	struct snapshot_record *snapshot;
+	const char *retired[2]; /* grants that the record has no more, once it is committed */
 };
 
 /* Puts the record as it is now. The view must not be used again: the change brings another look. */
@@ -32,3 +33,7 @@ int snapshot_tier_expire(struct snapshot_view *view, bool *ended, int64_t *again
 int snapshot_fast_restore_step(struct snapshot_view *view, int64_t *again_ms, struct error *err);
 /* copy.c: brings some more blocks of a copy, or completes it. */
 int snapshot_copy_step(struct snapshot_view *view, struct error *err);
+/* The copy is over, one way or the other: its record asks for nothing more, nor has it grants any more. */
+void snapshot_copy_end(struct snapshot_view *view);
+/* copy_encrypted.c: the same for a copy that is encrypted anew; what fails is for snapshot_copy_step. */
+int snapshot_copy_encrypted_step(struct snapshot_view *view, struct error *err);

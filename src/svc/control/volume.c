@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "svc/control/internal.h"
+#include "svc/key_ring.h"
 #include "base/banned.h"
 
 struct volume_view {
@@ -208,11 +209,34 @@ static int remove_volume(struct volume_view *view, struct error *err)
 		return -1;
 	struct meta_batch *batch = meta_batch_create(view->amid->meta, view->arena);
 	meta_batch_delete(batch, &record_volume, view->volume);
-	return meta_commit(view->amid->meta, batch, err);
+	if (meta_commit(view->amid->meta, batch, err))
+		return -1;
+	data_key_retire(view->amid, data_key_take_grant(view->volume->data_key));
+	return 0;
+}
+
+/* Its key, or the tree encrypted under that, cannot be had. */
+static bool is_refused(const struct volume_view *view, enum twin_state state)
+{
+	if (state != TWIN_FAILED)
+		return false;
+	log_error("volume-failed", "error=\"%s\"", view->volume->key_error);
+	view->volume->state = "error";
+	return true;
 }
 
 static int create_volume(struct volume_view *view, struct error *err)
 {
+	enum twin_state twin;
+	if (twin_adopt(view->amid, view->volume, view->arena, &twin, err))
+		return -1;
+	if (twin == TWIN_PENDING)
+		return 0; /* its completion wakes us */
+	if (is_refused(view, twin)) {
+		struct meta_batch *refusal = meta_batch_create(view->amid->meta, view->arena);
+		meta_batch_put(refusal, &record_volume, view->volume);
+		return meta_commit(view->amid->meta, refusal, err);
+	}
 	if (machine_prepare_volume(view->amid, view->region, view->volume, view->arena, err)) {
 		if (err->code != ERROR_NO_SPACE)
 			return -1;

@@ -11,6 +11,7 @@
 #include "store/tree.h"
 #include "svc/cold.h"
 #include "svc/ebs/common.h"
+#include "svc/ebs/encryption.h"
 #include "svc/ebs/token.h"
 #include "base/banned.h"
 
@@ -194,6 +195,17 @@ int ebs_get_snapshot_block(struct call *call, const struct ebs_GetSnapshotBlockR
 			return error_set(err, ERROR_RESOURCE_NOT_FOUND, "The snapshot '%s' does not exist.",
 				request->snapshot_id);
 		return -1;
+	}
+	struct cipher *cipher;
+	if (ebs_open_snapshot(call, snapshot, &cipher, err))
+		return -1;
+	if (cipher) {
+		uint64_t first = (uint64_t)request->block_index.value * (STORE_BLOCK_SIZE / CIPHER_SECTOR_SIZE);
+		int failed = cipher_unseal(cipher, data, data, first, size, err);
+		cipher_close(cipher);
+		if (failed)
+			return -1;
+		digest_sha256(data, size, &digest); /* checksums are of what the client sees */
 	}
 	result->data_length = some_integer((int64_t)size);
 	result->block_data = (struct shape_blob){ data, size };

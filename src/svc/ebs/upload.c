@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "svc/ebs/upload_internal.h"
+#include "svc/key_ring.h"
 #include "base/banned.h"
 
 enum { MINUTE_MS = 60 * 1000, TIMEOUT_FALLBACK_MINUTES = 60 };
@@ -105,6 +106,8 @@ void upload_end(struct uploads *uploads, struct upload *upload)
 	struct arena *arena ARENA_SCOPED = arena_create();
 	const char *path = upload_journal_path(upload->region, upload->id, arena);
 	upload->ended = true;
+	if (uploads->amid->key_ring) /* tests have none */
+		key_ring_drop(uploads->amid, upload->id);
 	journal_close(upload->journal);
 	upload->journal = NULL;
 	/* a journal that stays is removed at the next start: its snapshot is not pending */
@@ -161,8 +164,10 @@ int upload_fail(struct uploads *uploads, struct upload *upload, struct snapshot_
 	snapshot->state = "error";
 	snapshot->state_message = message;
 	snapshot->root = NULL; /* what it held may be collected */
+	const char *grant = data_key_take_grant(snapshot->data_key);
 	if (commit(uploads, snapshot, arena, err))
 		return -1;
+	data_key_retire(uploads->amid, grant);
 	log_warning("upload-failed", "snapshot=%s reason=\"%s\"", upload->id, message);
 	upload_end(uploads, upload);
 	return 0;
@@ -227,8 +232,10 @@ static int complete_locked(struct uploads *uploads, struct upload *upload, struc
 	snapshot->completed = some_timestamp(clock_now_ms());
 	snapshot->full_bytes = some_integer((int64_t)tree.full_bytes);
 	snapshot->added_bytes = some_integer((int64_t)tree.added_bytes);
+	const char *grant = data_key_take_grant(snapshot->data_key);
 	if (commit(uploads, snapshot, arena, err))
 		return -1;
+	data_key_retire(uploads->amid, grant);
 	log_info("upload-completed", "snapshot=%s added_bytes=%llu", upload->id,
 		(unsigned long long)tree.added_bytes);
 	upload_end(uploads, upload);

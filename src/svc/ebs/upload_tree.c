@@ -6,6 +6,7 @@
 #include "base/text.h"
 #include "store/tree.h"
 #include "svc/ebs/upload_internal.h"
+#include "volume/cipher.h"
 #include "base/banned.h"
 
 enum { GIB_SHIFT = 30 };
@@ -18,6 +19,22 @@ struct making {
 	struct tree *base; /* NULL: empty */
 };
 
+/* The digest of what the client sent. Plain blocks' digests are not written down, so an encrypted block is read again. */
+static int digest_sent(const struct making *making, const struct journal_entry *entry, struct cipher *cipher,
+	uint8_t *data, struct digest *digest, struct error *err)
+{
+	size_t size;
+	*digest = entry->digest;
+	if (!cipher || entry->zero)
+		return 0;
+	if (store_get(making->upload->region->store, &entry->digest, data, &size, err) ||
+		cipher_unseal(cipher, data, data, entry->index * (STORE_BLOCK_SIZE / CIPHER_SECTOR_SIZE), size,
+			err))
+		return -1;
+	digest_sha256(data, size, digest);
+	return 0;
+}
+
 static int check_claim(const struct making *making, const struct upload_claim *claim, struct error *err)
 {
 	if (claim->changed_blocks >= 0 && (uint64_t)claim->changed_blocks != making->count)
@@ -28,8 +45,15 @@ static int check_claim(const struct making *making, const struct upload_claim *c
 		return 0;
 	struct buffer sums BUFFER_SCOPED = { 0 };
 	struct digest total;
-	for (size_t i = 0; i < making->count; i++)
-		buffer_append(&sums, making->entries[i].digest.bytes, DIGEST_SIZE);
+	uint8_t *data = memory_alloc(STORE_BLOCK_SIZE);
+	int result = 0;
+	for (size_t i = 0; i < making->count && result == 0; i++) {
+		result = digest_sent(making, &making->entries[i], claim->cipher, data, &total, err);
+		buffer_append(&sums, total.bytes, DIGEST_SIZE);
+	}
+	free(data);
+	if (result)
+		return -1;
 	digest_sha256(sums.data ? sums.data : "", sums.size, &total);
 	if (!digest_equal(&total, claim->checksum))
 		return error_set(err, ERROR_VALIDATION,

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/text.h"
 #include "svc/ebs/common.h"
+#include "svc/ebs/encryption.h"
 #include "svc/ebs/upload.h"
 #include "svc/ec2/common.h"
 #include "base/banned.h"
@@ -36,12 +37,13 @@ static int check_tags(
 }
 
 /* Fails, too, if the parent is deleted before the new snapshot, which keeps the parent's tree from then on, is committed. */
-static int inherit(struct call *call, const char *parent_id, struct snapshot_record *snapshot,
-	struct meta_batch *batch, struct error *err)
+static int inherit(struct call *call, const struct ebs_StartSnapshotRequest *request,
+	struct snapshot_record *snapshot, struct meta_batch *batch, struct error *err)
 {
+	const char *parent_id = request->parent_snapshot_id;
 	struct snapshot_record *parent;
 	if (!parent_id)
-		return 0;
+		return ebs_encrypt_start(call, request, NULL, snapshot, err);
 	if (ebs_find_completed(call, parent_id, &parent, err))
 		return -1;
 	if (parent->volume_size_gib.value > snapshot->volume_size_gib.value)
@@ -52,7 +54,7 @@ static int inherit(struct call *call, const char *parent_id, struct snapshot_rec
 	snapshot->parent = parent_id;
 	snapshot->root = parent->root;
 	meta_batch_expect(batch, &record_snapshot, parent);
-	return 0;
+	return ebs_encrypt_start(call, request, parent, snapshot, err);
 }
 
 static int check_start(const struct ebs_StartSnapshotRequest *request, struct error *err)
@@ -61,9 +63,6 @@ static int check_start(const struct ebs_StartSnapshotRequest *request, struct er
 		return error_set(err, ERROR_VALIDATION_VOLUME_SIZE,
 			"The volume size %" PRId64 " GiB is more than %d GiB.", request->volume_size.value,
 			SIZE_MAX_GIB);
-	if (boolean_or(request->encrypted, false) || request->kms_key_arn)
-		return error_set(
-			err, ERROR_VALIDATION_KEY, "Encrypted snapshots are not supported by this endpoint.");
 	return 0;
 }
 
@@ -97,7 +96,8 @@ static void answer_start(
 		.volume_size = snapshot->volume_size_gib,
 		.block_size = some_integer(STORE_BLOCK_SIZE),
 		.parent_snapshot_id = snapshot->parent,
-		.sse_type = "none",
+		.kms_key_arn = snapshot->kms_key,
+		.sse_type = boolean_or(snapshot->encrypted, false) ? "sse-kms" : "none",
 	};
 	for (size_t i = 0; i < snapshot->tags.count; i++) {
 		struct ebs_Tag *tag = ARENA_APPEND(call->arena, result->tags.items, result->tags.count);
@@ -133,7 +133,7 @@ int ebs_start_snapshot(struct call *call, const struct ebs_StartSnapshotRequest 
 		.upload_timeout_minutes = some_integer(integer_or(request->timeout, TIMEOUT_MINUTES)),
 	};
 	if (check_limit(call, err) || check_tags(call, &request->tags, &snapshot.tags, err) ||
-		inherit(call, request->parent_snapshot_id, &snapshot, batch, err))
+		inherit(call, request, &snapshot, batch, err))
 		return -1;
 	meta_batch_put(batch, &record_snapshot, &snapshot);
 	idempotency_record(&once, batch, &snapshot.record.id, 1);
@@ -157,6 +157,24 @@ static int find_upload(
 	return 0;
 }
 
+/* An encrypted snapshot's block lies in the store under the digest of what it is there. */
+static int seal_block(struct call *call, const struct snapshot_record *snapshot, uint64_t index,
+	const void **data, struct digest *digest, struct error *err)
+{
+	struct cipher *cipher;
+	if (ebs_open_upload(call, snapshot, &cipher, err))
+		return -1;
+	if (!cipher)
+		return 0;
+	uint8_t *sealed = arena_alloc(call->arena, STORE_BLOCK_SIZE);
+	int result = cipher_seal_sparse(cipher, sealed, *data, index * (STORE_BLOCK_SIZE / CIPHER_SECTOR_SIZE),
+		STORE_BLOCK_SIZE, err);
+	cipher_close(cipher);
+	digest_sha256(sealed, STORE_BLOCK_SIZE, digest);
+	*data = sealed;
+	return result;
+}
+
 int ebs_put_snapshot_block(struct call *call, const struct ebs_PutSnapshotBlockRequest *request,
 	struct ebs_PutSnapshotBlockResponse *result, struct error *err)
 {
@@ -178,7 +196,9 @@ int ebs_put_snapshot_block(struct call *call, const struct ebs_PutSnapshotBlockR
 	if (!digest_equal(&digest, &claimed))
 		return error_set(err, ERROR_VALIDATION_BLOCK,
 			"The checksum of block %" PRIu64 " does not match its data.", index);
-	if (upload_put(call->amid->uploads, snapshot, index, &digest, request->block_data.data, err))
+	const void *data = request->block_data.data;
+	if (seal_block(call, snapshot, index, &data, &digest, err) ||
+		upload_put(call->amid->uploads, snapshot, index, &digest, data, err))
 		return -1;
 	result->checksum = request->checksum;
 	result->checksum_algorithm = request->checksum_algorithm;
@@ -210,8 +230,12 @@ int ebs_complete_snapshot(struct call *call, const struct ebs_CompleteSnapshotRe
 	/* a client that did not hear the answer asks again */
 	if (boolean_or(snapshot->direct, false) && strcmp(snapshot->state, "completed") == 0)
 		return 0;
-	return find_upload(call, request->snapshot_id, &snapshot, err) ||
-			upload_complete(call->amid->uploads, snapshot, &claim, call->arena, err)
-		? -1
-		: 0;
+	struct cipher *cipher = NULL;
+	if (find_upload(call, request->snapshot_id, &snapshot, err) ||
+		(claim.checksum && ebs_open_upload(call, snapshot, &cipher, err)))
+		return -1;
+	claim.cipher = cipher;
+	int completed = upload_complete(call->amid->uploads, snapshot, &claim, call->arena, err);
+	cipher_close(cipher);
+	return completed;
 }

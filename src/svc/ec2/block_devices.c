@@ -38,9 +38,7 @@ static int check_device_name(const char *device, struct error *err)
 
 static int refuse_unknown(const char *device, const struct ec2_EbsBlockDevice *ebs, struct error *err)
 {
-	const char *name = boolean_or(ebs->encrypted, false) ? "Encrypted"
-		: ebs->kms_key_id                            ? "KmsKeyId"
-		: ebs->outpost_arn                           ? "OutpostArn"
+	const char *name = ebs->outpost_arn                  ? "OutpostArn"
 		: ebs->volume_initialization_rate.set        ? "VolumeInitializationRate"
 		: ebs->ebs_card_index.set                    ? "EbsCardIndex"
 		: ebs->availability_zone                     ? "AvailabilityZone"
@@ -69,6 +67,10 @@ static void change_device(struct record_image_block_device *device, const struct
 		device->throughput = ebs->throughput;
 	if (ebs->delete_on_termination.set)
 		device->delete_on_termination = ebs->delete_on_termination;
+	if (ebs->encrypted.set)
+		device->encrypted = ebs->encrypted;
+	if (ebs->kms_key_id)
+		device->kms_key = ebs->kms_key_id;
 }
 
 static int merge_one(struct call *call, const struct ec2_BlockDeviceMapping *mapping,
@@ -89,6 +91,9 @@ static int merge_one(struct call *call, const struct ec2_BlockDeviceMapping *map
 			"The mapping of device %s has neither Ebs nor NoDevice.", mapping->device_name);
 	if (refuse_unknown(mapping->device_name, mapping->ebs, err))
 		return -1;
+	if (mapping->ebs->kms_key_id && !boolean_or(mapping->ebs->encrypted, false))
+		return error_set(err, ERROR_PARAMETER_DEPENDENCY,
+			"The parameter KmsKeyId requires the parameter Encrypted to be set.");
 	struct record_image_block_device *device = find_device(list, mapping->device_name);
 	if (!device) {
 		if (!mapping->ebs->snapshot_id && !mapping->ebs->volume_size.set)
@@ -123,6 +128,22 @@ int block_devices_merge(struct call *call, const struct record_image_block_devic
 	return 0;
 }
 
+int block_devices_check_image(const struct ec2_BlockDeviceMappingRequestList *request, struct error *err)
+{
+	for (size_t i = 0; i < request->count; i++) {
+		const struct ec2_EbsBlockDevice *ebs = request->items[i].ebs;
+		if (ebs && ebs->kms_key_id)
+			return error_set(err, ERROR_BLOCK_DEVICE_MAPPING,
+				"The parameter KmsKeyId (device %s) is not supported for the block devices of an image.",
+				text_or(request->items[i].device_name, ""));
+		if (ebs && ebs->snapshot_id && ebs->encrypted.set)
+			return error_set(err, ERROR_BLOCK_DEVICE_MAPPING,
+				"the encrypted flag cannot be specified since device %s has a snapshot specified.",
+				text_or(request->items[i].device_name, ""));
+	}
+	return 0;
+}
+
 int block_device_complete(struct call *call, struct record_image_block_device *device,
 	const struct snapshot_record *snapshot, struct error *err)
 {
@@ -137,7 +158,8 @@ int block_device_complete(struct call *call, struct record_image_block_device *d
 			(long long)snapshot->volume_size_gib.value);
 	if (!device->delete_on_termination.set)
 		device->delete_on_termination = some_boolean(true);
-	device->encrypted = some_boolean(false);
+	device->encrypted = some_boolean(boolean_or(device->encrypted, false) ||
+		(snapshot && boolean_or(snapshot->encrypted, false)));
 	return volume_type_check(
 		device->volume_type, device->size_gib.value, &device->iops, &device->throughput, err);
 }

@@ -16,8 +16,12 @@ int block_devices_merge(struct call *call, const struct record_image_block_devic
 	const struct ec2_BlockDeviceMappingRequestList *request, struct block_device_list *result,
 	struct error *err);
 
+/* What of a request's mappings is for launches only, or is for empty volumes only, in the making of an image: KmsKeyId; Encrypted beside a snapshot. */
+int block_devices_check_image(const struct ec2_BlockDeviceMappingRequestList *request, struct error *err);
+
 /*
- * Completes and checks one EBS mapping against its snapshot (NULL: none): size (at least the snapshot's), volume type (default gp3, as images of amid), IOPS and throughput within the type's limits.
+ * Completes and checks one EBS mapping against its snapshot (NULL: none): size (at least the snapshot's), volume type (default gp3, as images of amid), IOPS and throughput within the type's limits,
+ * whether it is encrypted (asked for, or because the snapshot is).
  */
 int block_device_complete(struct call *call, struct record_image_block_device *device,
 	const struct snapshot_record *snapshot, struct error *err);

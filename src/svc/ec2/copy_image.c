@@ -29,14 +29,11 @@ struct image_copying {
 
 static int check_request(struct call *call, const struct ec2_CopyImageRequest *request, struct error *err)
 {
-	static const char *const refused[] = { "KmsKeyId", "DestinationOutpostArn",
+	static const char *const refused[] = { "DestinationOutpostArn",
 		"SnapshotCopyCompletionDurationMinutes", "DestinationAvailabilityZone",
 		"DestinationAvailabilityZoneId", NULL };
 	if (ec2_refuse_members(call, request, refused, err))
 		return -1;
-	if (boolean_or(request->encrypted, false))
-		return error_set(err, ERROR_UNSUPPORTED_OPERATION,
-			"The parameter Encrypted of CopyImage is not supported by this endpoint.");
 	if (!amid_find_region(call->amid, request->source_region))
 		return error_set(err, ERROR_INVALID_PARAMETER_VALUE,
 			"Value (%.64s) for parameter sourceRegion is invalid. There is no such region.",
@@ -151,8 +148,8 @@ static struct image_record make_image(const struct image_copying *copying)
 	};
 }
 
-static void put_snapshots(
-	const struct image_copying *copying, struct image_record *image, struct meta_batch *batch)
+static int put_snapshots(const struct image_copying *copying, struct image_record *image,
+	struct meta_batch *batch, struct error *err)
 {
 	struct call *call = copying->call;
 	size_t count = copying->source->block_devices.count;
@@ -173,10 +170,13 @@ static void put_snapshots(
 			.image = image->record.id,
 			.tags = copying->snapshot_tags,
 		};
-		snapshot_copy_put(call, source, batch, &snapshot);
+		if (snapshot_copy_put(call, source, copying->request->encrypted, copying->request->kms_key_id,
+			    batch, &snapshot, err))
+			return -1;
 		devices[i].snapshot = snapshot.record.id;
 	}
 	image->block_devices = (struct record_image_block_device_list){ devices, count, true };
+	return 0;
 }
 
 int ec2_copy_image(struct call *call, const struct ec2_CopyImageRequest *request,
@@ -195,7 +195,8 @@ int ec2_copy_image(struct call *call, const struct ec2_CopyImageRequest *request
 		return -1;
 	struct image_record image = make_image(&copying);
 	struct meta_batch *batch = meta_batch_create(call->amid->meta, call->arena);
-	put_snapshots(&copying, &image, batch);
+	if (put_snapshots(&copying, &image, batch, err))
+		return -1;
 	meta_batch_expect(
 		batch, &record_image, copying.source); /* it is still shared when the copy is promised */
 	meta_batch_put(batch, &record_image, &image);

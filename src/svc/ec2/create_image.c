@@ -69,6 +69,10 @@ static int check_device(
 			"Volume of size %lldGB is smaller than volume '%s' of device %s, expect size>= %lldGB",
 			(long long)device->size_gib.value, volume->record.id, device->device,
 			(long long)volume->size_gib.value);
+	if (volume && boolean_or(device->encrypted, false) && !boolean_or(volume->encrypted, false))
+		return error_set(err, ERROR_BLOCK_DEVICE_MAPPING,
+			"the encrypted flag cannot be specified since device %s holds a volume, which is not encrypted.",
+			device->device);
 	if (device->snapshot && snapshot_find_usable(creation->call, device->snapshot, &snapshot, err))
 		return -1;
 	return block_device_complete(creation->call, device, snapshot, err);
@@ -93,7 +97,8 @@ static int prepare(struct creation *creation, struct error *err)
 	if (meta_list(call->amid->meta, &record_volume, &query, call->arena, &creation->volumes, err))
 		return -1;
 	struct record_image_block_device_list base = describe_volumes(creation);
-	if (block_devices_merge(call, &base, &request->block_device_mappings, &creation->devices, err))
+	if (block_devices_check_image(&request->block_device_mappings, err) ||
+		block_devices_merge(call, &base, &request->block_device_mappings, &creation->devices, err))
 		return -1;
 	bool has_root = false;
 	for (size_t i = 0; i < creation->devices.count; i++) {
@@ -133,7 +138,9 @@ static void put_snapshot(struct creation *creation, struct meta_batch *batch,
 		.image = creation->image_id,
 		.tags = creation->snapshot_tags,
 	};
+	snapshot_inherit_encryption(call, volume, &snapshot);
 	device->snapshot = snapshot.record.id;
+	device->encrypted = some_boolean(boolean_or(volume->encrypted, false));
 	meta_batch_put(batch, &record_snapshot, &snapshot);
 	meta_batch_expect(batch, &record_volume, volume);
 }

@@ -60,6 +60,7 @@ int ec2_register_image(struct call *call, const struct ec2_RegisterImageRequest 
 	struct block_device_list devices;
 	struct record_tag_list tags = { 0 };
 	if (ec2_refuse_members(call, request, refused, err) || check_attributes(request, err) ||
+		block_devices_check_image(&request->block_device_mappings, err) ||
 		block_devices_merge(call, NULL, &request->block_device_mappings, &devices, err) ||
 		complete_devices(call, &devices, request->root_device_name, err) ||
 		ec2_tags_from_specifications(

@@ -6,6 +6,7 @@
 #include "aws/idempotency.h"
 #include "base/clock.h"
 #include "svc/ec2/block_devices.h"
+#include "svc/ec2/encryption.h"
 #include "svc/ec2/images.h"
 #include "svc/ec2/instances.h"
 #include "svc/ec2/placement.h"
@@ -34,6 +35,8 @@ struct launch {
 	struct placement placement;
 	struct block_device_list devices;
 	struct snapshot_record **snapshots; /* one a device, NULL: an empty volume */
+	struct volume_origin *origins;      /* one a device */
+	struct encryption_twins twins;
 	struct record_tag_list instance_tags, volume_tags;
 	struct record_metadata_options *metadata;
 	const char *reservation;
@@ -163,6 +166,19 @@ static int find_snapshot(struct launch *launch, const struct record_image_block_
 			: snapshot_find_usable(call, device->snapshot, snapshot, err);
 }
 
+static int find_origin(struct launch *launch, size_t index, struct error *err)
+{
+	const struct record_image_block_device *device = &launch->devices.items[index];
+	const struct snapshot_record *snapshot = launch->snapshots[index];
+	struct encryption encryption;
+	return encryption_choose(
+		       launch->call, device->encrypted, device->kms_key, snapshot, &encryption, err) ||
+			encryption_find_origin(launch->call, &encryption, snapshot, &launch->twins,
+				&launch->origins[index], err)
+		? -1
+		: 0;
+}
+
 static int prepare_devices(struct launch *launch, struct error *err)
 {
 	if (block_devices_merge(launch->call, &launch->image->block_devices,
@@ -174,12 +190,15 @@ static int prepare_devices(struct launch *launch, struct error *err)
 			launch->type->max_volumes, launch->devices.count);
 	launch->snapshots =
 		arena_alloc_array(launch->call->arena, launch->devices.count + 1, sizeof *launch->snapshots);
+	launch->origins =
+		arena_alloc_array(launch->call->arena, launch->devices.count + 1, sizeof *launch->origins);
 	bool has_root = false;
 	for (size_t i = 0; i < launch->devices.count; i++) {
 		struct record_image_block_device *device = &launch->devices.items[i];
 		has_root |= strcmp(device->device, launch->image->root_device_name) == 0;
 		if (find_snapshot(launch, device, &launch->snapshots[i], err) ||
-			block_device_complete(launch->call, device, launch->snapshots[i], err))
+			block_device_complete(launch->call, device, launch->snapshots[i], err) ||
+			find_origin(launch, i, err))
 			return -1;
 	}
 	return has_root
@@ -212,8 +231,8 @@ static int prepare(struct launch *launch, struct error *err)
 		: 0;
 }
 
-static void put_volume(
-	struct launch *launch, struct meta_batch *batch, const struct instance_record *instance, size_t index)
+static int put_volume(struct launch *launch, struct meta_batch *batch, const struct instance_record *instance,
+	size_t index, struct error *err)
 {
 	struct call *call = launch->call;
 	const struct record_image_block_device *device = &launch->devices.items[index];
@@ -237,13 +256,15 @@ static void put_volume(
 		.snapshot = device->snapshot,
 		.zone = launch->placement.subnet->zone,
 		.created = instance->launched,
-		.base = snapshot ? snapshot->root : NULL,
 		.attachment = &attachment,
 		.tags = launch->volume_tags,
 	};
+	if (encryption_apply(call, &launch->origins[index], &volume, err))
+		return -1;
 	if (snapshot)
 		meta_batch_expect(batch, &record_snapshot, snapshot);
 	meta_batch_put(batch, &record_volume, &volume);
+	return 0;
 }
 
 static int make_instance(
@@ -328,15 +349,17 @@ static int commit_launch(struct launch *launch, struct idempotency *idempotency,
 			return -1;
 		meta_batch_put(batch, &record_instance, &instance);
 		for (size_t j = 0; j < launch->devices.count; j++)
-			put_volume(launch, batch, &instance, j);
+			if (put_volume(launch, batch, &instance, j, err))
+				return -1;
 	}
+	encryption_put_twins(&launch->twins, batch);
 	/* the image must still be there, and as it was, when the launch is promised */
 	meta_batch_expect(batch, &record_image, launch->image);
 	idempotency_record(idempotency, batch, &launch->reservation, 1);
 	if (idempotency_commit(idempotency, batch, err) == 0)
 		return 0;
 	if (err->code == ERROR_DUPLICATE)
-		err->code = ERROR_CONFLICT; /* another call has just taken the address: choose again */
+		err->code = ERROR_CONFLICT; /* another call has just taken the address: choose again, or made a twin */
 	return -1;
 }
 

@@ -6,7 +6,9 @@
 
 #include <string.h>
 
+#include "svc/ec2/encryption.h"
 #include "svc/ec2/snapshots.h"
+#include "svc/key_ring.h"
 #include "base/banned.h"
 
 enum { COPIES_MAX = 20 /* under way, for an account and a region, as AWS has it */ };
@@ -14,13 +16,10 @@ enum { COPIES_MAX = 20 /* under way, for an account and a region, as AWS has it 
 static int check_request(struct call *call, const struct ec2_CopySnapshotRequest *request, struct error *err)
 {
 	/* PresignedUrl is how other regions of AWS are told who asks; here the call itself does */
-	static const char *const refused[] = { "DestinationOutpostArn", "KmsKeyId",
-		"CompletionDurationMinutes", "DestinationAvailabilityZone", NULL };
+	static const char *const refused[] = { "DestinationOutpostArn", "CompletionDurationMinutes",
+		"DestinationAvailabilityZone", NULL };
 	if (ec2_refuse_members(call, request, refused, err))
 		return -1;
-	if (boolean_or(request->encrypted, false))
-		return error_set(err, ERROR_UNSUPPORTED_OPERATION,
-			"The parameter Encrypted of CopySnapshot is not supported by this endpoint.");
 	if (!amid_find_region(call->amid, request->source_region))
 		return error_set(err, ERROR_INVALID_PARAMETER_VALUE,
 			"Value (%.64s) for parameter sourceRegion is invalid. There is no such region.",
@@ -50,8 +49,61 @@ int snapshot_copy_check_limit(struct call *call, size_t count, struct error *err
 		call->region, COPIES_MAX);
 }
 
-void snapshot_copy_put(struct call *call, const struct snapshot_record *source, struct meta_batch *batch,
-	struct snapshot_record *snapshot)
+/* The copy cannot be made: as with EBS, that shows when it is looked at. */
+static int refuse_copy(struct call *call, struct snapshot_record *snapshot, const char *why)
+{
+	snapshot->state = "error";
+	snapshot->state_message = arena_printf(call->arena, "Given key ID is not accessible. %s", why);
+	snapshot->root = NULL;
+	snapshot->copy = NULL;
+	return 0;
+}
+
+/* Keys and grants for the copy's controller. Within a region, and under the key that the source has, nothing is encrypted anew. */
+static int prepare_keys(struct call *call, const struct snapshot_record *source, const char *kms_key,
+	struct snapshot_record *snapshot, struct error *err)
+{
+	bool sealed = boolean_or(source->encrypted, false);
+	if (sealed && strcmp(source->record.account, call->account) == 0 && snapshot->root &&
+		text_equal(source->kms_key, kms_key)) {
+		snapshot->plain_root = source->plain_root;
+		return encryption_share_key(
+			call, source->data_key, snapshot->record.id, &snapshot->data_key, err);
+	}
+	snapshot->copy->reencrypt = some_boolean(true);
+	snapshot->root = NULL;
+	if (encryption_make_key(call, kms_key, snapshot->record.id, &snapshot->data_key, err))
+		return -1;
+	return sealed ? encryption_share_key(
+				call, source->data_key, snapshot->record.id, &snapshot->copy->source_key, err)
+		      : 0;
+}
+
+static int encrypt(struct call *call, const struct snapshot_record *source, struct shape_boolean encrypted,
+	const char *kms_key_id, struct snapshot_record *snapshot, struct error *err)
+{
+	struct encryption encryption;
+	bool sealed = boolean_or(source->encrypted, false);
+	if (sealed && encrypted.set && !encrypted.value)
+		return error_set(err, ERROR_INVALID_PARAMETER_VALUE,
+			"Value (false) for parameter encrypted is invalid. The copy of an encrypted snapshot is encrypted.");
+	/* the source does not count: without a key named, the copy is under the account's default one */
+	if (encryption_choose(
+		    call, sealed ? some_boolean(true) : encrypted, kms_key_id, NULL, &encryption, err))
+		return -1;
+	if (!encryption.wanted)
+		return 0;
+	snapshot->encrypted = some_boolean(true);
+	snapshot->kms_key = encryption.kms_key;
+	if (encryption.refusal)
+		return refuse_copy(call, snapshot, encryption.refusal);
+	if (prepare_keys(call, source, encryption.kms_key, snapshot, err))
+		return data_key_is_refused(err) ? refuse_copy(call, snapshot, err->message) : -1;
+	return 0;
+}
+
+int snapshot_copy_put(struct call *call, const struct snapshot_record *source, struct shape_boolean encrypted,
+	const char *kms_key_id, struct meta_batch *batch, struct snapshot_record *snapshot, struct error *err)
 {
 	const char *region = source->record.region;
 	struct record_snapshot_copy *copy = arena_alloc(call->arena, sizeof *copy);
@@ -67,9 +119,12 @@ void snapshot_copy_put(struct call *call, const struct snapshot_record *source, 
 	snapshot->source_region = region;
 	snapshot->source_snapshot = source->record.id;
 	snapshot->copy = copy;
+	if (encrypt(call, source, encrypted, kms_key_id, snapshot, err))
+		return -1;
 	snapshot_set_attended(snapshot);
 	meta_batch_expect(batch, &record_snapshot, source); /* it keeps its blocks until this one does */
 	meta_batch_put(batch, &record_snapshot, snapshot);
+	return 0;
 }
 
 int ec2_copy_snapshot(struct call *call, const struct ec2_CopySnapshotRequest *request,
@@ -86,8 +141,8 @@ int ec2_copy_snapshot(struct call *call, const struct ec2_CopySnapshotRequest *r
 			call, &request->tag_specifications, "snapshot", taggable, &snapshot.tags, err))
 		return -1;
 	struct meta_batch *batch = meta_batch_create(call->amid->meta, call->arena);
-	snapshot_copy_put(call, source, batch, &snapshot);
-	if (meta_commit(call->amid->meta, batch, err))
+	if (snapshot_copy_put(call, source, request->encrypted, request->kms_key_id, batch, &snapshot, err) ||
+		meta_commit(call->amid->meta, batch, err))
 		return -1;
 	result->snapshot_id = snapshot.record.id;
 	result->tags = ec2_tags_result(call, &snapshot.tags);

@@ -7,7 +7,7 @@
 int snapshot_copy_check_limit(struct call *call, size_t count, struct error *err);
 /*
  * Puts a new snapshot of the caller, in the call's region, into the batch, which will be `source` (that the caller may use: usable, in whatever region it is). The record's description, tags and image may be set before; the rest is
- * filled. Its controller (../control/copy.c) completes it. The batch expects the source as it is.
+ * filled. Its controller (../control/copy.c) completes it. The batch expects the source as it is. `encrypted` and `kms_key_id` are the request's; a KMS key that cannot be used is no error here: the copy then is in state error, as with EBS.
  */
-void snapshot_copy_put(struct call *call, const struct snapshot_record *source, struct meta_batch *batch,
-	struct snapshot_record *snapshot);
+int snapshot_copy_put(struct call *call, const struct snapshot_record *source, struct shape_boolean encrypted,
+	const char *kms_key_id, struct meta_batch *batch, struct snapshot_record *snapshot, struct error *err);

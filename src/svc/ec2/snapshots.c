@@ -8,6 +8,7 @@
 #include "svc/ec2/volumes.h"
 #include "svc/freeze.h"
 #include "svc/sharing.h"
+#include "svc/key_ring.h"
 #include "base/banned.h"
 
 static const char *const taggable[] = { "snapshot", NULL };
@@ -147,8 +148,26 @@ void snapshot_result(struct call *call, const struct snapshot_record *snapshot, 
 		.description = text_or(snapshot->description, ""),
 		.volume_size = snapshot->volume_size_gib,
 		.encrypted = some_boolean(boolean_or(snapshot->encrypted, false)),
+		.kms_key_id = snapshot->kms_key,
+		.data_encryption_key_id = snapshot->data_key ? snapshot->data_key->id : NULL,
+		.sse_type = boolean_or(snapshot->encrypted, false) ? "sse-kms" : "none",
 		.transfer_type = snapshot->source_snapshot ? "standard" : NULL,
 	};
+}
+
+void snapshot_inherit_encryption(
+	struct call *call, const struct volume_record *volume, struct snapshot_record *snapshot)
+{
+	if (!boolean_or(volume->encrypted, false))
+		return;
+	snapshot->encrypted = some_boolean(true);
+	snapshot->kms_key = volume->kms_key;
+	if (!volume->data_key)
+		return;
+	snapshot->data_key = arena_alloc(call->arena, sizeof *snapshot->data_key);
+	/* the grant is the volume's */
+	*snapshot->data_key = (struct record_data_key){ .id = volume->data_key->id,
+		.wrapped = volume->data_key->wrapped };
 }
 
 /* The layer is frozen before the call answers, so that the snapshot holds what had been written when it was asked for, and nothing later. */
@@ -178,6 +197,7 @@ static int put_snapshots(struct call *call, struct volume_record **volumes, unsi
 			.layer = some_integer((int64_t)layers[i]),
 			.tags = *tags,
 		};
+		snapshot_inherit_encryption(call, volumes[i], &snapshots[i]);
 		for (size_t j = 0; copy_tags && j < volumes[i]->tags.count; j++) {
 			const struct record_tag *tag = &volumes[i]->tags.items[j];
 			if (!ec2_tags_find(tags, tag->key) && !text_starts_with(tag->key, "aws:") &&
@@ -192,6 +212,10 @@ static int put_snapshots(struct call *call, struct volume_record **volumes, unsi
 
 static int check_volume(const struct volume_record *volume, struct error *err)
 {
+	if (volume->twin)
+		return error_set(err, ERROR_INCORRECT_STATE,
+			"The volume '%s' is being encrypted; a snapshot can be made of it afterwards.",
+			volume->record.id);
 	if (strcmp(volume->state, "available") == 0 || strcmp(volume->state, "in-use") == 0)
 		return 0;
 	return error_set(err, ERROR_INCORRECT_STATE,
@@ -233,7 +257,8 @@ static void snapshot_info_result(
 {
 	*result = (struct ec2_SnapshotInfo){ .description = text_or(snapshot->description, ""),
 		.tags = ec2_tags_result(call, &snapshot->tags),
-		.encrypted = some_boolean(false),
+		.encrypted = some_boolean(boolean_or(snapshot->encrypted, false)),
+		.sse_type = boolean_or(snapshot->encrypted, false) ? "sse-kms" : "none",
 		.volume_id = snapshot->volume,
 		.state = snapshot->state,
 		.volume_size = snapshot->volume_size_gib,
@@ -301,6 +326,11 @@ int ec2_delete_snapshot(struct call *call, const struct ec2_DeleteSnapshotReques
 	struct meta_batch *batch = meta_batch_create(call->amid->meta, call->arena);
 	if (recycle_snapshot(call, snapshot, batch, err) || meta_commit(call->amid->meta, batch, err))
 		return -1;
+	/* one that was being written or copied needs its keys no more */
+	if (!snapshot->recycled) {
+		data_key_retire(call->amid, data_key_take_grant(snapshot->data_key));
+		data_key_retire(call->amid, snapshot->copy ? data_key_take_grant(snapshot->copy->source_key) : NULL);
+	}
 	if (snapshot->copy) /* the region that it was to come from keeps its tree no more */
 		work_enqueue(call->amid->work, "collect", snapshot->copy->region);
 	return 0;

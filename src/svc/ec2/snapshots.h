@@ -27,6 +27,9 @@ int snapshot_keep_all(struct call *call, const struct record_image_block_device 
 /* The image of the caller that uses a snapshot, those in the recycle bin apart; NULL: none. */
 int snapshot_find_user(struct call *call, const char *snapshot_id, const char *except_image,
 	struct image_record **image, struct error *err);
+/* A snapshot of that volume is encrypted as it is, with its data key. */
+void snapshot_inherit_encryption(
+	struct call *call, const struct volume_record *volume, struct snapshot_record *snapshot);
 void snapshot_result(struct call *call, const struct snapshot_record *snapshot, struct ec2_Snapshot *result);
 /* "100%" when completed, "0%" before; of a copy what has come. */
 const char *snapshot_progress(struct call *call, const struct snapshot_record *snapshot);

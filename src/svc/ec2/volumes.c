@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "aws/idempotency.h"
+#include "svc/ec2/encryption.h"
 #include "svc/ec2/instances.h"
 #include "svc/ec2/snapshots.h"
 #include "svc/instance_types.h"
@@ -59,6 +60,8 @@ void volume_result(struct call *call, const struct volume_record *volume, struct
 		.volume_type = volume->volume_type,
 		.tags = ec2_tags_result(call, &volume->tags),
 		.encrypted = some_boolean(boolean_or(volume->encrypted, false)),
+		.kms_key_id = volume->kms_key,
+		.sse_type = boolean_or(volume->encrypted, false) ? "sse-kms" : "none",
 		.multi_attach_enabled = some_boolean(boolean_or(volume->multi_attach, false)),
 		.attachments = { .set = true } };
 	if (volume->attachment)
@@ -76,10 +79,9 @@ static int refuse_true(const char *name, struct shape_boolean value, struct erro
 static int check_create(struct call *call, const struct ec2_CreateVolumeRequest *request,
 	struct volume_record *volume, struct snapshot_record **snapshot, struct error *err)
 {
-	static const char *const refused[] = { "AvailabilityZoneId", "KmsKeyId", "OutpostArn",
+	static const char *const refused[] = { "AvailabilityZoneId", "OutpostArn",
 		"VolumeInitializationRate", "Operator", NULL };
 	if (ec2_refuse_members(call, request, refused, err) ||
-		refuse_true("Encrypted", request->encrypted, err) ||
 		refuse_true("MultiAttachEnabled", request->multi_attach_enabled, err))
 		return -1;
 	if (!request->availability_zone)
@@ -115,11 +117,25 @@ static int describe_made(struct call *call, const char *id, struct ec2_Volume *r
 	return 0;
 }
 
+static int encrypt(struct call *call, const struct ec2_CreateVolumeRequest *request,
+	const struct snapshot_record *snapshot, struct encryption_twins *twins, struct volume_record *volume,
+	struct error *err)
+{
+	struct encryption encryption;
+	struct volume_origin origin;
+	return encryption_choose(call, request->encrypted, request->kms_key_id, snapshot, &encryption, err) ||
+			encryption_find_origin(call, &encryption, snapshot, twins, &origin, err) ||
+			encryption_apply(call, &origin, volume, err)
+		? -1
+		: 0;
+}
+
 int ec2_create_volume(struct call *call, const struct ec2_CreateVolumeRequest *request,
 	struct ec2_Volume *result, struct error *err)
 {
 	struct idempotency idempotency;
 	struct snapshot_record *snapshot;
+	struct encryption_twins twins = { 0 };
 	struct volume_record volume = { .record = { .account = call->account,
 						.region = call->region,
 						.id = text_random_id(call->arena, "vol") } };
@@ -135,15 +151,21 @@ int ec2_create_volume(struct call *call, const struct ec2_CreateVolumeRequest *r
 	volume.zone = request->availability_zone;
 	volume.created = ec2_now();
 	volume.snapshot = request->snapshot_id;
-	volume.base = snapshot ? snapshot->root : NULL;
+	if (encrypt(call, request, snapshot, &twins, &volume, err))
+		return -1;
 	struct meta_batch *batch = meta_batch_create(call->amid->meta, call->arena);
+	encryption_put_twins(&twins, batch);
 	if (snapshot)
 		meta_batch_expect(batch, &record_snapshot, snapshot);
 	meta_batch_put(batch, &record_volume, &volume);
 	idempotency_record(&idempotency, batch, &volume.record.id, 1);
-	if (idempotency_commit(&idempotency, batch, err))
+	if (idempotency_commit(&idempotency, batch, err)) {
+		if (err->code == ERROR_DUPLICATE && twins.count)
+			err->code = ERROR_CONFLICT; /* another call has just made the twin: wait for that one */
 		return -1;
+	}
 	volume_result(call, &volume, result);
+	result->sse_type = NULL; /* not of CreateVolume */
 	return 0;
 }
 

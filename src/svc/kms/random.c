@@ -1,6 +1,5 @@
 /* GenerateRandom: the kernel's random bytes. Runs on the thread of the call. */
-#include "api/kms.h"
-#include "aws/call.h"
+#include "svc/kms/common.h"
 #include "base/text.h"
 #include "base/banned.h"
 

@@ -1,6 +1,7 @@
 /* Trees: canonical roots, lookups, differences, growth and cuts, against a plain array of ids. */
 #include "scratch.h"
 #include "store/tree.h"
+#include "store/tree_digest.h"
 
 static struct store *store;
 static struct store_session *session;
@@ -219,11 +220,34 @@ static void what_is_no_root_is_refused(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_store, close_store)
 
+static void a_root_is_known_without_a_store(void **state)
+{
+	(void)state;
+	const uint64_t sizes[] = { MIB, 512 * MIB, 1024 * MIB + 512, 3 * TIB };
+	for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+		uint64_t pairs[400], limit = (sizes[i] + 512 * 1024 - 1) / (512 * 1024), at = i;
+		size_t count = 0;
+		struct tree_digest *tree = tree_digest_create(sizes[i]);
+		struct digest root;
+		for (; count < 200 && at < limit; at += 1 + at / 7, count++) {
+			struct digest id = id_of(at + 1);
+			pairs[2 * count] = at;
+			pairs[2 * count + 1] = at + 1;
+			tree_digest_add(tree, at, &id);
+		}
+		tree_digest_end(tree, &root);
+		tree_digest_destroy(tree);
+		struct digest stored = build(NULL, sizes[i], pairs, count);
+		assert_memory_equal(&root, &stored, sizeof root);
+	}
+	tree_digest_destroy(NULL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = { TEST(same_content_same_root),
 		TEST(growing_and_cutting_are_canonical), TEST(cutting_within_a_block_drops_its_tail),
 		TEST(differences_and_walks_match_an_array), TEST(trees_of_different_heights_compare),
-		TEST(what_is_no_root_is_refused) };
+		TEST(what_is_no_root_is_refused), TEST(a_root_is_known_without_a_store) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

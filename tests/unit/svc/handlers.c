@@ -2,6 +2,7 @@
 
 #include "base/file.h"
 #include "svc/iam_policies.h"
+#include "svc/key_ring.h"
 #include "svc/secret.h"
 
 static const char *const region_names[] = { "us-east-1", "us-west-2", NULL };
@@ -38,6 +39,7 @@ int scene_setup(void **state)
 	memset(s->amid.token_key, 7, sizeof s->amid.token_key);
 	if (secrets_open(&(struct secrets_config){ .data = s->folder }, s->meta, &s->amid.secrets, &s->err))
 		fail_msg("%s", s->err.message);
+	s->amid.key_ring = key_ring_create();
 	s->call = (struct call){
 		.amid = &s->amid,
 		.arena = s->arena,
@@ -57,6 +59,7 @@ int scene_teardown(void **state)
 		"root-key" };
 	char path[128];
 
+	key_ring_destroy(s->amid.key_ring);
 	secrets_close(s->amid.secrets);
 	meta_close(s->meta);
 	for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
