@@ -73,9 +73,9 @@ int data_key_open_cipher(struct amid *amid, const char *account, const char *dis
 	const struct record_data_key *data_key, struct cipher **cipher, struct error *err)
 {
 	uint8_t *key = cipher_key_alloc();
-	int result =
-		data_key_open(amid, account, disk, data_key, key, err) || cipher_open(key, cipher, err) ? -1
-													: 0;
+	int result = data_key_open(amid, account, disk, data_key, key, err) || cipher_open(key, cipher, err)
+		? -1
+		: 0;
 	cipher_key_free(key);
 	return result;
 }
