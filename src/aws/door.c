@@ -56,8 +56,7 @@ static int answer_operation(struct door_request *request, struct http_response *
 		return -1;
 	request->call.operation = codec_request->operation;
 	request->call.service = request->service;
-	const struct door_config *config = &request->door->config;
-	if (config->authorize && config->authorize(&request->call, input, err) < 0)
+	if (request->door->config.authorize(&request->call, input, err) < 0)
 		return -1;
 	/* services of the json protocol tell of it themselves: what may be done with a key is known when it has been read */
 	if (request->service->protocol != PROTOCOL_JSON &&
@@ -211,7 +210,7 @@ static int start(struct door *door, struct error *err)
 
 int door_open(const struct door_config *config, struct door **door, struct error *err)
 {
-	assert(config->regions[0] && config->lookup);
+	assert(config->regions[0] && config->lookup && config->authorize);
 	struct door *made = memory_alloc(sizeof *made);
 	*made = (struct door){ .config = *config };
 	take_default(&made->config.limits);

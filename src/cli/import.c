@@ -21,7 +21,7 @@
 #include "base/banned.h"
 
 enum {
-	WORKERS = 8,
+	WORKERS = 12,
 	GIB_SHIFT = 30,
 	SIZE_MAX_GIB = 64 * 1024,
 	UPLOAD_TIMEOUT_MINUTES = 60,

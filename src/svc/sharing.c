@@ -138,3 +138,17 @@ int sharing_snapshot_way(const struct sharing *sharing, const struct snapshot_re
 	}
 	return 0;
 }
+
+int sharing_find_image_snapshot(struct amid *amid, const struct image_record *image, const char *id,
+	struct arena *arena, struct snapshot_record **snapshot, struct error *err)
+{
+	struct sharing *owner;
+	enum sharing_way way = SHARING_NONE;
+	if (sharing_open(amid, image->record.account, image->record.region, arena, &owner, err) ||
+		meta_get_any(amid->meta, &record_snapshot, image->record.region, id, arena, snapshot, err) ||
+		(*snapshot && sharing_snapshot_way(owner, *snapshot, &way, err)))
+		return -1;
+	if (way == SHARING_NONE)
+		*snapshot = NULL;
+	return 0;
+}

@@ -1,5 +1,6 @@
 """What users may do, by stock clients: IAM policies on every call, with conditions on resources, requests and callers."""
 
+import configparser
 import datetime
 import json
 import subprocess
@@ -14,6 +15,7 @@ from botocore.exceptions import ClientError
 from conftest import World
 
 REGION = "us-east-1"
+SCP = "SERVICE_CONTROL_POLICY"
 
 
 def allow(action, resource="*", **more):
@@ -29,11 +31,11 @@ def document(*statements):
 
 
 class User:
-    """A user of the operator's account, with an inline policy."""
+    """A user with an inline policy, of the operator's account unless a root's key says otherwise."""
 
-    def __init__(self, server, *statements, **more):
+    def __init__(self, server, *statements, key=None, **more):
         self.server, self.name = server, f"user-{uuid.uuid4().hex[:12]}"
-        self.iam = server.client("iam")
+        self.iam = server.client("iam", key=key)
         self.arn = self.iam.create_user(UserName=self.name, **more)["User"]["Arn"]
         self.account = self.arn.split(":")[4]
         key = self.iam.create_access_key(UserName=self.name)["AccessKey"]
@@ -263,10 +265,10 @@ def test_boundary_limits(user, iam_server):
     assert "because no permissions boundary allows the ec2:CreateVolume action" in message
 
 
-def session_client(server, credentials, service):
+def session_client(server, credentials, service, region=REGION):
     return boto3.client(
         service,
-        REGION,
+        region,
         endpoint_url=server.endpoint,
         aws_access_key_id=credentials["AccessKeyId"],
         aws_secret_access_key=credentials["SecretAccessKey"],
@@ -290,6 +292,56 @@ def test_role_session_is_limited_by_its_policy(user, iam_server):
     session_client(iam_server, part, "ec2").describe_images(Owners=["self"])
     message = refused(session_client(iam_server, part, "ec2").describe_vpcs)
     assert f"assumed-role/{name}/part" in message and "because no session policy allows" in message
+
+
+@pytest.fixture(scope="module")
+def member(amid, iam_server):
+    """An organization with a unit and an account in it: (the organization's client, the unit, a client maker for the member account's administrator)."""
+    made = subprocess.run(
+        [amid, "account", "create", "management", "--data", iam_server.data, "--endpoint", iam_server.endpoint],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    parser = configparser.ConfigParser()
+    parser.read_string(made.stdout)
+    key = parser["management"]["aws_access_key_id"], parser["management"]["aws_secret_access_key"]
+    organizations = iam_server.client("organizations", key=key)
+    organizations.create_organization(FeatureSet="ALL")
+    top = organizations.list_roots()["Roots"][0]["Id"]
+    organizations.enable_policy_type(RootId=top, PolicyType=SCP)
+    unit = organizations.create_organizational_unit(ParentId=top, Name="unit")["OrganizationalUnit"]["Id"]
+    account = organizations.create_account(Email="member@example.com", AccountName="member")["CreateAccountStatus"]["AccountId"]
+    organizations.move_account(AccountId=account, SourceParentId=top, DestinationParentId=unit)
+    admin = User(iam_server, allow("*"), key=key)
+    role = f"arn:aws:iam::{account}:role/OrganizationAccountAccessRole"
+    credentials = admin.client("sts").assume_role(RoleArn=role, RoleSessionName="admin")["Credentials"]
+    return organizations, unit, lambda service, **more: session_client(iam_server, credentials, service, **more)
+
+
+def test_organization_denies_whatever_iam_allows(amid, member, iam_server):
+    organizations, unit, client = member
+    ec2 = client("ec2")
+    assert ec2.describe_vpcs()["Vpcs"]
+    guard = document(
+        deny("ec2:*Snapshot*"),
+        deny("ec2:*", Condition={"StringNotEquals": {"aws:RequestedRegion": REGION}}),
+        deny("ec2:RunInstances", "arn:aws:ec2:*::image/ami-*", Condition={"StringNotEquals": {"ec2:Owner": "amazon"}}),
+    )
+    policy = organizations.create_policy(Name="guard", Description="", Type=SCP, Content=guard)["Policy"]["PolicySummary"]
+    organizations.attach_policy(PolicyId=policy["Id"], TargetId=unit)
+    assert ec2.describe_vpcs()["Vpcs"]
+    assert "with an explicit deny in a service control policy" in refused(ec2.describe_snapshots, OwnerIds=["self"])
+    refused(client("ec2", region="us-west-2").describe_vpcs)
+    role = f"arn:aws:iam::{client('sts').get_caller_identity()['Account']}:role/OrganizationAccountAccessRole"
+    image = World(iam_server.client("ec2")).image(name="for the member")
+    sharing = {"LaunchPermission": {"Add": [{"UserId": role.split(":")[4]}]}}
+    iam_server.client("ec2").modify_image_attribute(ImageId=image, **sharing)
+    answer, _ = explain(amid, iam_server, iam_server.credentials(), "--image", image, "--as", role)
+    assert answer["mend"] == "organization policies" and policy["Arn"] in answer["gates"][-1]["detail"]
+    organizations.detach_policy(PolicyId=policy["Id"], TargetId=unit)
+    assert client("ec2", region="us-west-2").describe_vpcs()["Vpcs"]
 
 
 def test_own_key_is_named_by_nobody(user):

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Benchmarks through the APIs that users have; prints one table: measure, amid, peer, ratio (amid/peer), aim.
 
-    tests/bench/run.py [--build build] [--sections start,requests,upload,guests,volumes,accounting,policy]
+    tests/bench/run.py [--build build] [--sections start,requests,upload,guests,volumes,accounting,policy,authorize]
 
 start, requests   beside moto_server, where there is one
 upload            `amid import` (StartSnapshot, PutSnapshotBlock, CompleteSnapshot) beside qemu-img and cp of the same file, each to the disk
@@ -9,6 +9,7 @@ guests            real guests of the tiny image: launch, capture, and what both 
 volumes           bench_volume.py: NBD beside nbdkit's file plugin and qemu-nbd; prints a table of its own
 accounting        bench_accounting.c: a store of 1,000,000 snapshots (AMID_BENCH_SNAPSHOTS: how many); takes about 2 GB of disk and a minute
 policy            bench_policy.c: decisions about a user with 20 policies; there is no peer in Debian to put beside it
+authorize         bench_authorize.c: what asking for permission costs a call
 
 Figures only: nothing here fails because something is slow.
 """
@@ -312,10 +313,17 @@ def bench_policy(build, table):
     table.row('compile a policy of five statements (median)', f'{figures["compile"]:.1f} us')
 
 
+def bench_authorize(build, table):
+    done = subprocess.run([build / 'tests' / 'bench' / 'bench-authorize'], check=True, stdout=subprocess.PIPE, text=True)
+    for line in done.stdout.splitlines():
+        name, microseconds = line.split('\t')
+        table.row(f'permission for {name}', f'{microseconds} us', aim='<= 20 us' if 'Describe' in name else '-')
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--build', default=ROOT / 'build', type=pathlib.Path)
-    parser.add_argument('--sections', default='start,requests,upload,guests,volumes,accounting,policy')
+    parser.add_argument('--sections', default='start,requests,upload,guests,volumes,accounting,policy,authorize')
     arguments = parser.parse_args()
     build = arguments.build.resolve()
     os.environ['AMID_BUILD'] = str(build)
@@ -331,6 +339,7 @@ def main():
         'guests': lambda: with_server('qemu', bench_guests, table),
         'accounting': lambda: bench_accounting(build, table),
         'policy': lambda: bench_policy(build, table),
+        'authorize': lambda: bench_authorize(build, table),
     }
     for name, section in sections.items():
         if name in wanted:

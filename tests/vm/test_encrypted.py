@@ -5,7 +5,7 @@ import signal
 
 from cloud import wait_for
 
-CHUNK = 1 << 24
+CHUNK, PAGE = 1 << 22, os.sysconf('SC_PAGESIZE')
 
 
 def processes(cloud):
@@ -23,17 +23,28 @@ def processes(cloud):
     return found
 
 
+def is_touched(pagemap, begin, end):
+    """Whether any page of a range is in memory, or swapped out."""
+    entries = os.pread(pagemap.fileno(), (end - begin) // PAGE * 8, begin // PAGE * 8)
+    return any(entries[at + 7] & 0xc0 for at in range(0, len(entries), 8))
+
+
 def search_memory(pid, markers):
+    """Memory that is of no file; files are searched as such."""
     found = set()
-    with open(f'/proc/{pid}/maps', encoding='ascii', errors='replace') as maps, open(f'/proc/{pid}/mem', 'rb', 0) as memory:
+    with open(f'/proc/{pid}/maps', encoding='ascii', errors='replace') as maps, open(f'/proc/{pid}/mem', 'rb', 0) as memory, \
+            open(f'/proc/{pid}/pagemap', 'rb', 0) as pagemap:
         for line in maps:
             words = line.split()
             begin, end = (int(word, 16) for word in words[0].split('-'))
-            if 'r' not in words[1] or words[-1] in ('[vvar]', '[vsyscall]'):
+            if 'r' not in words[1] or words[-1].startswith(('/usr/', '/lib', '[v')):
                 continue
             for at in range(begin, end, CHUNK):
+                size = min(CHUNK, end - at)
+                if not is_touched(pagemap, at, at + size):
+                    continue
                 try:
-                    chunk = os.pread(memory.fileno(), min(CHUNK + 64, end - at), at)
+                    chunk = os.pread(memory.fileno(), min(size + 64, end - at), at)
                 except OSError:
                     break
                 found |= {marker for marker in markers if marker in chunk}

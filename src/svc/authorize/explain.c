@@ -10,7 +10,9 @@
 #include "aws/codec.h"
 #include "svc/authorize/explain_principal.h"
 #include "svc/authorize/internal.h"
-#include "svc/ec2/images.h"
+#include "svc/ec2/common.h"
+#include "svc/sharing.h"
+#include "svc/snapshot_state.h"
 #include "base/text.h"
 #include "base/banned.h"
 
@@ -19,10 +21,10 @@ struct explanation {
 	bool is_operator;   /* who asks */
 	struct call launch; /* as the principal would make it */
 	const struct principal *principal;
+	const struct sharing *view; /* of the principal's account, where it would launch */
 	const char *image_id;
 	struct ec2_RunInstancesRequest request;
 	struct image_record *image;
-	struct sharing *view; /* the principal's account's, of the launch's region */
 };
 
 /* ---- the gates: *why (the arena's) stays NULL where the gate lets through ---- */
@@ -30,14 +32,18 @@ struct explanation {
 static int find_elsewhere(struct explanation *about, const char **region, struct error *err)
 {
 	struct image_record *image;
-	struct sharing *view;
 	*region = NULL;
 	for (unsigned i = 0; i < about->launch.amid->region_count; i++) {
 		if (meta_get_any(about->launch.amid->meta, &record_image, about->launch.amid->regions[i].name,
-			    about->image_id, about->launch.arena, &image, err) ||
-			image_view_open(&about->launch, about->launch.amid->regions[i].name, &view, err))
+			    about->image_id, about->launch.arena, &image, err))
 			return -1;
-		if (image && !image->recycled && (about->is_operator || sharing_image_way(view, image)))
+		if (!image)
+			continue;
+		struct sharing *view;
+		if (sharing_open(about->launch.amid, about->launch.account, image->record.region,
+			    about->launch.arena, &view, err))
+			return -1;
+		if (!image->recycled && (about->is_operator || sharing_image_way(view, image)))
 			*region = image->record.region;
 	}
 	return 0;
@@ -48,8 +54,7 @@ static int check_exists(struct explanation *about, const char **why, struct erro
 	struct call *call = &about->launch;
 	const char *elsewhere;
 	if (meta_get_any(call->amid->meta, &record_image, call->region, about->image_id, call->arena,
-		    &about->image, err) ||
-		image_view_open(call, call->region, &about->view, err))
+		    &about->image, err))
 		return -1;
 	bool shown = about->image && (about->is_operator || sharing_image_way(about->view, about->image));
 	if (shown && !about->image->recycled)
@@ -81,13 +86,13 @@ static int check_launch_permission(struct explanation *about, const char **why, 
 	return 0;
 }
 
-static int check_allowed_images(struct explanation *about, const char **why, struct error *err)
+static int check_allowed(struct explanation *about, const char **why, struct error *err)
 {
 	if (strcmp(sharing_allowed_images_state(about->view), "enabled") == 0 &&
 		!sharing_image_is_allowed(about->view, about->image))
 		*why = arena_printf(about->launch.arena,
-			"account %s does not allow images like this one: see get-allowed-images-settings",
-			about->launch.account);
+			"no criterion of account %s's allowed images settings in %s lets images of account %s through",
+			about->launch.account, about->launch.region, about->image->record.account);
 	return 0;
 }
 
@@ -97,16 +102,16 @@ static int check_snapshots(struct explanation *about, const char **why, struct e
 	for (size_t i = 0; i < about->image->block_devices.count && !*why; i++) {
 		const char *id = about->image->block_devices.items[i].snapshot;
 		struct snapshot_record *snapshot;
-		struct error unusable = { 0 };
-		if (!id || image_find_snapshot(call, about->image, id, &snapshot, &unusable) == 0)
+		struct error unusable;
+		if (!id)
 			continue;
-		if (unusable.code == ERROR_SNAPSHOT_NOT_FOUND)
+		if (sharing_find_image_snapshot(call->amid, about->image, id, call->arena, &snapshot, err))
+			return -1;
+		if (!snapshot)
 			*why = arena_printf(call->arena,
 				"its snapshot %s is gone, or not shared with the image's owner any more", id);
-		else if (unusable.code == ERROR_INCORRECT_STATE)
+		else if (snapshot_check_usable(snapshot, &unusable))
 			*why = arena_strdup(call->arena, unusable.message);
-		else
-			return error_set(err, unusable.code, "%s", unusable.message);
 	}
 	return 0;
 }
@@ -147,11 +152,12 @@ static const struct gate {
 	const char *name;
 	int (*check)(struct explanation *about, const char **why, struct error *err);
 } gates[] = {
+	/* keys and grants of encrypted images go behind the snapshots */
 	{ "image exists here", check_exists }, { "image state", check_state },
-	{ "launch permission", check_launch_permission }, { "allowed images", check_allowed_images },
+	{ "launch permission", check_launch_permission }, { "allowed images", check_allowed },
 	{ "snapshots", check_snapshots }, { "IAM policies", check_identity },
 	{ "organization policies",
-		check_organization }, /* behind IAM's: what is refused only with them, they refuse */
+		check_organization }, /* what IAM's allow and is refused with these, they refuse */
 };
 
 /* ---- the answer ---- */
@@ -233,6 +239,10 @@ static int prepare(struct explanation *about, const char *image, const char *arn
 	about->launch.region = region ? region : call->region;
 	about->launch.service = &ec2_service;
 	about->launch.operation = codec_find_operation(&ec2_service, "RunInstances");
+	struct sharing *view;
+	if (sharing_open(call->amid, about->launch.account, about->launch.region, call->arena, &view, err))
+		return -1;
+	about->view = view;
 	about->request = (struct ec2_RunInstancesRequest){ .image_id = image,
 		.instance_type = instance_type,
 		.min_count = some_integer(1),

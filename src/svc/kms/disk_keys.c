@@ -187,14 +187,11 @@ int keys_retire_grant(struct amid *amid, const char *grant, struct error *err)
 	return meta_commit(amid->meta, batch, err);
 }
 
-static bool is_granted(
-	const struct meta_rows *grants, const char *grantee, const struct kms_EncryptionContextType *context)
+static bool is_granted(const struct kms_grants *grants, const struct kms_EncryptionContextType *context)
 {
-	for (size_t i = 0; i < grants->count; i++) {
-		const struct kms_grant_record *grant = grants->items[i];
-		if (strcmp(grant->grantee, grantee) == 0 && kms_grant_covers(grant, "Decrypt", context))
+	for (size_t i = 0; i < grants->count; i++)
+		if (kms_grant_covers(grants->items[i], "Decrypt", context))
 			return true;
-	}
 	return false;
 }
 
@@ -223,11 +220,11 @@ int keys_open_data_key(struct amid *amid, const char *wrapped, const char *resou
 	struct kms_EncryptionContextType_entry entry;
 	struct kms_EncryptionContextType context = context_of(resource, &entry);
 	struct kms_key key;
-	struct meta_rows grants;
+	struct kms_grants grants = { 0 };
 	if (find_wrapping(amid, wrapped, arena, &key, err) || check_fit(&key, err) ||
-		kms_grants_of(amid, key.record, arena, &grants, err))
+		kms_grants_add(amid, key.record, grantee, arena, &grants, err))
 		return -1;
-	if (!is_granted(&grants, grantee, &context))
+	if (!is_granted(&grants, &context))
 		return error_set(err, ERROR_ACCESS_DENIED, "%s has no grant to decrypt with %s for %s.",
 			grantee, key.arn, resource);
 	return unwrap(amid, &key, wrapped, &context, arena, plain, err);
