@@ -175,6 +175,13 @@ static struct principal principal_of(
 	};
 }
 
+int session_check_time(const struct principal *session, struct error *err)
+{
+	if (session->expires_ms > clock_now_ms())
+		return 0;
+	return error_set(err, ERROR_EXPIRED_TOKEN, "The security token included in the request is expired");
+}
+
 int session_open(struct amid *amid, const char *access_key_id, const char *token, struct arena *arena,
 	struct principal *principal, const char **secret, struct error *err)
 {
@@ -190,10 +197,9 @@ int session_open(struct amid *amid, const char *access_key_id, const char *token
 		!session.principal_id || !session.expires.set)
 		return error_set(
 			err, ERROR_NOT_FOUND, "the session token of key %.64s lacks a part", access_key_id);
-	if (session.expires.ms <= clock_now_ms())
-		return error_set(
-			err, ERROR_EXPIRED_TOKEN, "The security token included in the request is expired");
 	*principal = principal_of(&session, type, access_key_id, arena);
+	if (session_check_time(principal, err))
+		return -1;
 	*secret = secret_of(amid, access_key_id, token, arena);
 	return 0;
 }

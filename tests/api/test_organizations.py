@@ -4,6 +4,7 @@ import configparser
 import json
 import subprocess
 
+import boto3
 import pytest
 from botocore.exceptions import ClientError
 
@@ -232,3 +233,42 @@ def test_account_without_an_organization_is_told(amid, iam_server):
     orgs = iam_server.client("organizations", key=key)
     for call in (orgs.describe_organization, orgs.list_accounts, orgs.list_roots):
         refused("AWSOrganizationsNotInUseException", call)
+
+
+def test_service_control_policy_governs_whoever_is_in_the_account(iam_server, key, orgs, root, request):
+    number = member(orgs, request)
+    role = f"arn:aws:iam::{number}:role/OrganizationAccountAccessRole"
+    iam = iam_server.client("iam", key=key)
+    iam.create_user(UserName="bob")
+    statement = {"Effect": "Allow", "Action": "sts:AssumeRole", "Resource": role}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    iam.put_user_policy(UserName="bob", PolicyName="p", PolicyDocument=document)
+    made = iam.create_access_key(UserName="bob")["AccessKey"]
+    sts = iam_server.client("sts", key=(made["AccessKeyId"], made["SecretAccessKey"]))
+    session = sts.assume_role(RoleArn=role, RoleSessionName="admin")["Credentials"]
+    ec2 = boto3.client(
+        "ec2",
+        "us-east-1",
+        endpoint_url=iam_server.endpoint,
+        aws_access_key_id=session["AccessKeyId"],
+        aws_secret_access_key=session["SecretAccessKey"],
+        aws_session_token=session["SessionToken"],
+    )
+    ec2.create_key_pair(KeyName="before")
+    orgs.enable_policy_type(RootId=root, PolicyType=SCP)
+    ec2.create_key_pair(KeyName="all is allowed")
+    content = DENY.replace("ec2:RunInstances", "ec2:CreateKeyPair")
+    policy = orgs.create_policy(Name="no keys", Description="", Type=SCP, Content=content)["Policy"]["PolicySummary"]["Id"]
+    top = unit(orgs, root)["Id"]
+    orgs.attach_policy(PolicyId=policy, TargetId=top)
+    ec2.create_key_pair(KeyName="elsewhere")
+    orgs.move_account(AccountId=number, SourceParentId=root, DestinationParentId=top)
+    refused("UnauthorizedOperation", ec2.create_key_pair, KeyName="here")
+    assert ec2.describe_key_pairs()["KeyPairs"]
+    orgs.update_policy(PolicyId=policy, Content=DENY)
+    ec2.create_key_pair(KeyName="again")
+    management = iam_server.client("ec2", key=key)
+    orgs.attach_policy(PolicyId=policy, TargetId=root)
+    with pytest.raises(ClientError, match="InvalidAMIID"):  # not refused: policies do not hold for it
+        management.run_instances(ImageId="ami-00000000000000000", MinCount=1, MaxCount=1)
+    refused("UnauthorizedOperation", ec2.run_instances, ImageId="ami-00000000000000000", MinCount=1, MaxCount=1)

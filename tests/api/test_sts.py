@@ -86,6 +86,7 @@ def test_federated_user_has_a_name(iam_server):
     arn = answer["FederatedUser"]["Arn"]
     assert arn.endswith(":federated-user/guest")
     assert client(iam_server, "sts", answer["Credentials"]).get_caller_identity()["Arn"] == arn
+    refused(["UnauthorizedOperation"], client(iam_server, "ec2", answer["Credentials"]).describe_vpcs)
 
 
 def test_forged_and_truncated_tokens_are_refused(iam_server):
@@ -303,3 +304,15 @@ def test_use_of_a_key_is_told(iam_server, ours):
     assert used["ServiceName"] == "sts" and used["Region"] == "us-east-1"
     ours.iam.update_access_key(UserName="bob", AccessKeyId=key, Status="Inactive")
     refused(["InvalidClientTokenId"], bob.get_caller_identity)
+
+
+def test_federated_user_may_what_policy_and_user_both_allow(iam_server, ours):
+    bob = ours.user("bob", allow(["ec2:DescribeVpcs", "ec2:DescribeSubnets", "sts:GetFederationToken"]))
+    for policy, vpcs, subnets in ((None, False, False), (allow("ec2:DescribeVpcs"), True, False), (allow("ec2:*"), True, True)):
+        given = {"Policy": policy} if policy else {}
+        ec2 = client(iam_server, "ec2", bob.get_federation_token(Name="guest", **given)["Credentials"])
+        for call, allowed in ((ec2.describe_vpcs, vpcs), (ec2.describe_subnets, subnets), (ec2.describe_key_pairs, False)):
+            if allowed:
+                call()
+            else:
+                refused(["UnauthorizedOperation"], call)

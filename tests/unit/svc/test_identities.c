@@ -127,6 +127,41 @@ static void session_ends_with_its_role_or_user(void **state)
 	assert_int_equal(look_up(s, of_user.access_key_id, of_user.token, &found), ERROR_NOT_FOUND);
 }
 
+static void kept_session_is_whole_and_expires(void **state)
+{
+	struct scene *s = *state;
+	struct door_identity found;
+	struct session_credentials session;
+	static const char *const documents[] = { "{}" };
+	static const struct principal_tag tags[] = { { "Stage", "prod", true } };
+	const struct principal role = { .type = PRINCIPAL_ROLE_SESSION,
+		.account = OURS,
+		.arn = "arn:aws:sts::" OURS ":assumed-role/deploy/x",
+		.id = "AROADEPLOY:x",
+		.issuer_id = "AROADEPLOY",
+		.session_policies = documents,
+		.session_policy_count = 1,
+		.session_tags = tags,
+		.session_tag_count = 1,
+		.source_identity = "alice" };
+	assert_int_equal(session_make(&s->amid, &role, 900, s->arena, &session, &s->err), 0);
+	for (int i = 0; i < 2; i++) { /* read, and remembered */
+		assert_int_equal(look_up(s, session.access_key_id, session.token, &found), ERROR_NONE);
+		assert_string_equal(found.secret, session.secret);
+		assert_string_equal(found.principal.session_policies[0], "{}");
+		assert_int_equal(found.principal.session_policy_arn_count, 0);
+		assert_string_equal(found.principal.session_tags[0].value, "prod");
+		assert_true(found.principal.session_tags[0].transitive && found.principal.temporary);
+		assert_string_equal(found.principal.source_identity, "alice");
+		assert_string_equal(found.principal.access_key_id, session.access_key_id);
+	}
+	/* nothing of it is taken for another key, or another token */
+	assert_int_equal(look_up(s, "ASIAAAAAAAAAAAAAAAAA", session.token, &found), ERROR_NOT_FOUND);
+	assert_int_equal(look_up(s, session.access_key_id, session.token + 4, &found), ERROR_NOT_FOUND);
+	clock_advance(901 * 1000);
+	assert_int_equal(look_up(s, session.access_key_id, session.token, &found), ERROR_EXPIRED_TOKEN);
+}
+
 static void last_use_is_known_at_once_and_written_later(void **state)
 {
 	struct scene *s = *state;
@@ -166,6 +201,7 @@ int main(void)
 		TEST(revoked_key_is_refused_by_the_next_call),
 		TEST(suspended_account_is_refused),
 		TEST(session_ends_with_its_role_or_user),
+		TEST(kept_session_is_whole_and_expires),
 		TEST(last_use_is_known_at_once_and_written_later),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
