@@ -109,8 +109,7 @@ static int check_each_snapshot(struct explanation *about,
 		struct snapshot_record *snapshot;
 		if (!id)
 			continue;
-		if (meta_get_any(call->amid->meta, &record_snapshot, call->region, id, call->arena, &snapshot,
-			    err) ||
+		if (sharing_find_image_snapshot(call->amid, about->image, id, call->arena, &snapshot, err) ||
 			check(about, snapshot, id, why, err))
 			return -1;
 	}
@@ -122,7 +121,8 @@ static int check_usable(struct explanation *about, const struct snapshot_record 
 {
 	struct error unusable;
 	if (!snapshot || snapshot_is_recycled(snapshot))
-		*why = arena_printf(about->launch.arena, "its snapshot %s is gone", id);
+		*why = arena_printf(about->launch.arena,
+			"its snapshot %s is gone, or not shared with the image's owner any more", id);
 	else if (snapshot_check_usable(snapshot, &unusable))
 		*why = arena_strdup(about->launch.arena, unusable.message);
 	return 0;
