@@ -135,6 +135,13 @@ bool data_key_is_refused(const struct error *err)
 	}
 }
 
+char *data_key_words(struct arena *arena, const struct error *err)
+{
+	const char *encoded = strstr(err->message, " Encoded authorization failure message");
+	size_t size = encoded ? (size_t)(encoded - err->message) : strlen(err->message);
+	return arena_strndup(arena, err->message, size);
+}
+
 char *data_key_reason(struct arena *arena, const struct error *err)
 {
 	const char *code = err->code == ERROR_NO_SPACE ? "Server.InsufficientVolumeCapacity: "
@@ -142,7 +149,7 @@ char *data_key_reason(struct arena *arena, const struct error *err)
 		? "Client.InvalidKMSKey.InvalidState: The KMS key provided is in an incorrect state. "
 		: data_key_is_refused(err) ? "Client.InternalError: Client error on launch. "
 					   : "Server.InternalError: ";
-	return arena_printf(arena, "%s%s", code, err->message);
+	return arena_printf(arena, "%s%s", code, data_key_words(arena, err));
 }
 
 void data_key_retire(struct amid *amid, const char *grant)

@@ -130,3 +130,83 @@ def test_aliases_and_ids_name_keys(ec2, kms, key):
     kms.create_alias(AliasName="alias/disks", TargetKeyId=key)
     for name in ("alias/disks", key.split("/")[1], key.rsplit(":", 1)[0] + ":alias/disks"):
         assert shown_volume(ec2, volume_of(ec2, Encrypted=True, KmsKeyId=name))["KmsKeyId"] == key
+
+
+@pytest.fixture
+def owner(iam_server):
+    return iam_server.client("ec2")
+
+
+@pytest.fixture
+def other(iam_server, second_key):
+    """The second account: clients by service."""
+    return {service: iam_server.client(service, key=second_key) for service in ("ec2", "ebs", "kms", "sts")}
+
+
+def allow(kms, key, account, *actions):
+    """The key's policy as it was, with a statement for another account."""
+    policy = json.loads(kms.get_key_policy(KeyId=key, PolicyName="default")["Policy"])
+    principal = {"AWS": f"arn:aws:iam::{account}:root"}
+    statement = {"Effect": "Allow", "Principal": principal, "Action": list(actions), "Resource": "*"}
+    policy["Statement"] = [*policy["Statement"][:1], statement]
+    kms.put_key_policy(KeyId=key, PolicyName="default", Policy=json.dumps(policy))
+
+
+def test_shared_encrypted_image_needs_its_key_and_becomes_the_others(iam_server, owner, other):
+    """Shared, it does not launch without the key; with it, its disk is the launcher's, under a key of theirs."""
+    kms, ebs, account = iam_server.client("kms"), iam_server.client("ebs"), other["sts"].get_caller_identity()["Account"]
+    key = kms.create_key()["KeyMetadata"]["Arn"]
+    mine, theirs = World(owner), World(other["ec2"])
+    snapshot = write(ebs, BLOCKS, Encrypted=True, KmsKeyArn=key)
+    image = mine.image(f"sealed {snapshot}", snapshot=snapshot)
+    owner.modify_image_attribute(ImageId=image, LaunchPermission={"Add": [{"UserId": account}]})
+    owner.modify_snapshot_attribute(
+        SnapshotId=snapshot, CreateVolumePermission={"Add": [{"UserId": account}]}
+    )
+    refused_launch = theirs.run(image=image, wait="terminated")[0]
+    assert reason(theirs, refused_launch)["Code"] == "Client.InternalError"
+    assert shown_volume(other["ec2"], volume_of(other["ec2"], snapshot))["State"] == "error"
+    allow(kms, key, account, "kms:DescribeKey", "kms:CreateGrant", "kms:Decrypt", "kms:GenerateDataKey*", "kms:ReEncrypt*")
+    instance = theirs.instance(image=image)
+    volume = theirs.devices(instance)["/dev/sda1"]["VolumeId"]
+    managed = other["kms"].describe_key(KeyId="alias/aws/ebs")["KeyMetadata"]["Arn"]
+    assert shown_volume(other["ec2"], volume)["KmsKeyId"] == managed != key
+    copy = copy_of(other["ec2"], snapshot)
+    assert shown_snapshot(other["ec2"], copy)["KmsKeyId"] == managed and read(other["ebs"], copy) == BLOCKS
+    # the key is taken away: what is theirs stays, nothing new is made
+    allow(kms, key, account, "kms:DescribeKey")
+    again = theirs.run(image=image, wait="terminated")[0]
+    assert reason(theirs, again)["Code"] == "Client.InternalError"
+    assert read(other["ebs"], snapshot_of(other["ec2"], volume)) == BLOCKS
+    owner.deregister_image(ImageId=image)
+    owner.delete_snapshot(SnapshotId=snapshot)
+    assert read(other["ebs"], copy) == BLOCKS
+    other["ec2"].terminate_instances(InstanceIds=[instance])
+    theirs.wait_state(instance, "terminated", 60)
+
+
+def test_what_is_under_the_managed_key_is_not_shared(iam_server, owner, other):
+    account = other["sts"].get_caller_identity()["Account"]
+    snapshot = write(iam_server.client("ebs"), BLOCKS, Encrypted=True)
+    image = World(owner).image(f"managed {snapshot}", snapshot=snapshot)
+    permission = {"Add": [{"UserId": account}]}
+    refused("OperationNotPermitted", owner.modify_snapshot_attribute, SnapshotId=snapshot, CreateVolumePermission=permission)
+    refused("OperationNotPermitted", owner.modify_image_attribute, ImageId=image, LaunchPermission=permission)
+
+
+def test_caller_needs_rights_to_the_key_of_its_own_account(iam_server, owner):
+    """A user who may do everything with EC2, and nothing with KMS."""
+    iam, kms = iam_server.client("iam"), iam_server.client("kms")
+    key = kms.create_key()["KeyMetadata"]["Arn"]
+    iam.create_user(UserName="disks")
+    policy = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "ec2:*", "Resource": "*"}]}
+    iam.put_user_policy(UserName="disks", PolicyName="ec2", PolicyDocument=json.dumps(policy))
+    made = iam.create_access_key(UserName="disks")["AccessKey"]
+    ec2 = iam_server.client("ec2", key=(made["AccessKeyId"], made["SecretAccessKey"]))
+    assert shown_volume(ec2, volume_of(ec2, Encrypted=True, KmsKeyId=key))["State"] == "error"
+    assert shown_volume(ec2, volume_of(ec2, Encrypted=True))["State"] == "available"  # aws/ebs is for all of the account
+    failed = copy_of(ec2, snapshot_of(ec2, volume_of(ec2, Encrypted=True)), Encrypted=True, KmsKeyId=key)
+    assert "Given key ID is not accessible" in shown_snapshot(ec2, failed)["StateMessage"]
+    policy["Statement"][0]["Action"] = ["ec2:*", "kms:GenerateDataKeyWithoutPlaintext", "kms:CreateGrant"]
+    iam.put_user_policy(UserName="disks", PolicyName="ec2", PolicyDocument=json.dumps(policy))
+    assert shown_volume(ec2, volume_of(ec2, Encrypted=True, KmsKeyId=key))["State"] == "available"

@@ -13,7 +13,7 @@ static int explain_refusal(const char *what, struct error *err)
 {
 	if (!data_key_is_refused(err))
 		return -1;
-	if (err->code != ERROR_ACCESS_DENIED)
+	if (err->code != ERROR_ACCESS_DENIED && err->code != ERROR_UNAUTHORIZED)
 		err->code = ERROR_VALIDATION_KEY;
 	return error_prefix(err, "The KMS key of %s cannot be used", what);
 }

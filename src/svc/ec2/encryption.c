@@ -24,6 +24,7 @@ static int note_refusal(struct call *call, struct encryption *encryption, const 
 	if (!data_key_is_refused(err))
 		return -1;
 	encryption->refusal = data_key_reason(call->arena, err);
+	encryption->words = data_key_words(call->arena, err);
 	return 0;
 }
 
@@ -55,6 +56,17 @@ int encryption_choose(struct call *call, struct shape_boolean encrypted, const c
 		return note_refusal(call, encryption, err);
 	encryption->kms_key = key.arn;
 	return 0;
+}
+
+int encryption_check_sharable(struct call *call, const struct snapshot_record *snapshot, struct error *err)
+{
+	struct key_description key;
+	struct error gone;
+	if (!snapshot->kms_key || keys_describe(call->amid, snapshot->kms_key, call->arena, &key, &gone) ||
+		!key.aws_managed)
+		return 0;
+	return error_set(err, ERROR_OPERATION_NOT_PERMITTED,
+		"Encrypted snapshots with EBS default key cannot be shared (%s).", snapshot->record.id);
 }
 
 int encryption_share_key(struct call *call, const struct record_data_key *data_key, const char *disk,

@@ -14,6 +14,7 @@ struct encryption {
 	bool wanted;
 	const char *kms_key; /* ARN; NULL: none, or it is not to be had */
 	const char *refusal; /* why not, as data_key_reason has it; else NULL */
+	const char *words;   /* the same without its code */
 };
 /*
  * `source` NULL: an empty volume. ERROR_PARAMETER_DEPENDENCY for a key without Encrypted. A snapshot of the caller's keeps its key, another account's gets the default one, unless a key is named; encryption is never taken off.
@@ -43,6 +44,9 @@ int encryption_find_origin(struct call *call, const struct encryption *encryptio
 /* Sets the volume's base and what belongs to its encryption; its id must be set. */
 int encryption_apply(struct call *call, const struct volume_origin *origin, struct volume_record *volume,
 	struct error *err);
+
+/* Nobody else can be given the right to use an AWS managed key, so what is under one is not shared. */
+int encryption_check_sharable(struct call *call, const struct snapshot_record *snapshot, struct error *err);
 
 /* A new data key for `disk` (an id, of the caller's account), granted to it. The refusals of KMS are errors here. */
 int encryption_make_key(struct call *call, const char *kms_key, const char *disk,
