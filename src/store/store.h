@@ -55,8 +55,8 @@ int store_stat(struct store *store, const struct digest *digest, size_t *size, s
 int store_get(struct store *store, const struct digest *digest, void *data, size_t *size, struct error *err);
 
 /*
- * The same for a plain object of at most `room` bytes (ERROR_INVALID: it is larger), but one that this process has verified before in its place is not hashed again; *verified says whether it was now. For comparing trees, where nothing that is
- * stored is made of what was read: damage that came after the first look may not show here.
+ * The same for a plain object of at most `room` bytes (ERROR_INVALID: it is larger), but one that this process has verified before in its place is not hashed again; *verified says whether it was now. For comparing trees: damage that came after the first
+ * look may not show here, so what is stored because of it must be checked as a whole (a copied tree by its root).
  */
 int store_get_again(struct store *store, const struct digest *digest, void *data, size_t room, size_t *size,
 	bool *verified, struct error *err);

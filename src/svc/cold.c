@@ -192,13 +192,15 @@ static int look_at_snapshot(struct look *look, const struct snapshot_record *sna
 	bool used = strcmp(snapshot->state, "completed") != 0 || snapshot->fast_restores.count;
 	if (used || (!enter_cold(look, snapshot, &done) && !archived)) {
 		add_warm(look, &root);
-	} else if (!done) {
+		return 0;
+	}
+	if (!done) {
 		size_t count = look->roots->cold_count;
 		*ARENA_APPEND(look->arena, look->roots->cold, look->roots->cold_count) = root;
 		*ARENA_APPEND(look->arena, look->roots->cold_ids, count) = snapshot->record.id;
-		return keep_boot_blocks(look, &root, err);
 	}
-	return 0;
+	/* also of one that is done: another may share them */
+	return keep_boot_blocks(look, &root, err);
 }
 
 static int look_at_all(struct look *look, struct error *err)
