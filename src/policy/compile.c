@@ -11,17 +11,28 @@
 #include "policy/policy_internal.h"
 #include "base/banned.h"
 
+/* What is quoted of a document may be cut within a character, or have line ends in it. */
+static void make_printable(char *text)
+{
+	for (; *text; text++)
+		if (!isprint((unsigned char)*text))
+			*text = '?';
+}
+
 int compile_refuse(struct compiler *compiler, const char *sentence, const char *format, ...)
 {
-	char detail[256];
+	char detail[256], message[sizeof compiler->err->message];
 	va_list arguments;
 	va_start(arguments, format);
 	vsnprintf(detail, sizeof detail, format, arguments);
 	va_end(arguments);
 	if (compiler->statement)
-		return error_set(compiler->err, ERROR_MALFORMED_POLICY_DOCUMENT, "%s (statement %u: %s)",
-			sentence, compiler->statement, detail);
-	return error_set(compiler->err, ERROR_MALFORMED_POLICY_DOCUMENT, "%s (%s)", sentence, detail);
+		snprintf(message, sizeof message, "%s (statement %u: %s)", sentence, compiler->statement,
+			detail);
+	else
+		snprintf(message, sizeof message, "%s (%s)", sentence, detail);
+	make_printable(message);
+	return error_set(compiler->err, ERROR_MALFORMED_POLICY_DOCUMENT, "%s", message);
 }
 
 uint32_t compile_intern_key(struct compiler *compiler, const char *name, size_t length)
@@ -104,7 +115,7 @@ static int check_one_of(struct compiler *compiler, json_t *object, const char *n
 /* Statements whose Condition is {"OPERATOR": {"KEY": VALUES, ...}, ...}: all of them must hold. */
 static int compile_conditions(struct compiler *compiler, json_t *element, struct statement *statement)
 {
-	const char *operator_name, *key;
+	const char *operator_name, *key = NULL;
 	json_t *keys, *values;
 	if (!element)
 		return 0;

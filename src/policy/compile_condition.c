@@ -207,9 +207,7 @@ int condition_compile(struct compiler *compiler, const char *operator_name, cons
 		return compile_refuse(
 			compiler, SYNTAX_ERRORS, "there is no condition operator %.64s", operator_name);
 	if (!strchr(key, ':'))
-		return compile_refuse(compiler,
-			"Actions/Conditions must be prefaced by a vendor, e.g., iam, sdb, ec2, etc.",
-			"condition key %.64s", key);
+		return compile_refuse(compiler, PREFACED_BY_VENDOR, "condition key %.64s", key);
 	condition.key = compile_intern_key(compiler, key, strlen(key));
 	size_t count = compile_list_count(values);
 	union constant *constants = arena_alloc_array(compiler->arena, count, sizeof *constants);

@@ -26,29 +26,45 @@ static int check_strings(struct compiler *compiler, json_t *element, const char 
 	return 0;
 }
 
+/* IAM's sentence with the value in it. */
+static int refuse_value(struct compiler *compiler, const char *before, const char *value, size_t length,
+	const char *after, const char *element)
+{
+	char sentence[300];
+	snprintf(sentence, sizeof sentence, "%s%.*s%s", before, (int)(length < 120 ? length : 120), value,
+		after);
+	return compile_refuse(compiler, sentence, "%s", element);
+}
+
+/* What stands before the colon: a service, or a star for all of them. */
+static int check_vendor(struct compiler *compiler, const char *action, size_t length)
+{
+	bool valid = length > 0;
+	for (size_t i = 0; i < length; i++)
+		valid &= isalnum((unsigned char)action[i]) || action[i] == '-' || action[i] == '.';
+	if (valid || (length == 1 && *action == '*'))
+		return 0;
+	return refuse_value(compiler, "Vendor ", action, length, " is not valid", "Action");
+}
+
 /* "SERVICE:ACTION", wildcards in the action only, or "*". */
 static int check_action(struct compiler *compiler, const char *action)
 {
 	const char *colon = strchr(action, ':');
-	if (strcmp(action, "*") == 0)
+	bool trust = compiler->policy->kind == POLICY_TRUST;
+	if (strcmp(action, "*") == 0 && !trust)
 		return 0;
-	if (!colon)
-		return compile_refuse(compiler,
-			"Actions/Conditions must be prefaced by a vendor, e.g., iam, sdb, ec2, etc.",
+	if (trust && strncasecmp(action, "sts:", 4) != 0)
+		return compile_refuse(compiler, "AssumeRole policy may only specify STS AssumeRole actions.",
 			"action %.64s", action);
+	if (!colon)
+		return compile_refuse(compiler, PREFACED_BY_VENDOR, "action %.64s", action);
 	if (strchr(colon + 1, ':'))
 		return compile_refuse(
 			compiler, "Actions/Condition can contain only one colon.", "action %.64s", action);
-	bool any = colon == action + 1 && *action == '*';
-	for (const char *c = action; c < colon && !any; c++)
-		if (!isalnum((unsigned char)*c) && *c != '-' && *c != '.')
-			return compile_refuse(compiler, "Vendor is not valid", "action %.64s", action);
-	if (colon == action || !colon[1])
-		return compile_refuse(compiler, "Vendor is not valid", "action %.64s", action);
-	if (compiler->policy->kind == POLICY_TRUST && strncasecmp(action, "sts:", 4) != 0)
-		return compile_refuse(compiler, "AssumeRole policy may only specify STS AssumeRole actions.",
-			"action %.64s", action);
-	return 0;
+	if (!colon[1])
+		return compile_refuse(compiler, SYNTAX_ERRORS, "there is no action %.64s", action);
+	return check_vendor(compiler, action, (size_t)(colon - action));
 }
 
 int compile_actions(struct compiler *compiler, json_t *element, bool negated, struct pattern_list *list)
@@ -80,19 +96,39 @@ static bool is_partition(const char *text, size_t length)
 }
 
 /* Of an ARN's "SERVICE:REGION:ACCOUNT:RESOURCE": what some services do not have. */
-static int check_service(struct compiler *compiler, const char *resource, const char *service)
+static int check_region(struct compiler *compiler, const char *resource, const char *service)
 {
 	static const struct {
-		const char *prefix, *sentence;
-	} no_region[] = { { "iam:", "IAM resource cannot contain region information." },
-		{ "s3:", "Resource can not contain region information." } };
-	for (size_t i = 0; i < sizeof no_region / sizeof *no_region; i++) {
-		size_t length = strlen(no_region[i].prefix);
-		if (strncmp(service, no_region[i].prefix, length) == 0 && service[length] != ':' &&
+		const char *service, *before, *after;
+	} without[] = { { "iam:", "IAM resource ", " cannot contain region information." },
+		{ "s3:", "Resource ", " can not contain region information." } };
+	for (size_t i = 0; i < sizeof without / sizeof *without; i++) {
+		size_t length = strlen(without[i].service);
+		if (text_starts_with(service, without[i].service) && service[length] != ':' &&
 			service[length] != '*')
-			return compile_refuse(compiler, no_region[i].sentence, "resource %.120s", resource);
+			return refuse_value(compiler, without[i].before, resource, strlen(resource),
+				without[i].after, "Resource");
 	}
 	return 0;
+}
+
+/* IAM's own resources: "TYPE/...", unless wildcards or variables leave that open. */
+static int check_iam_path(struct compiler *compiler, const char *resource, const char *service)
+{
+	static const char sentence[] =
+		"IAM resource path must either be \"*\" or start with user/, federated-user/, role/, group/, instance-profile/, mfa/, server-certificate/, policy/, sms-mfa/, saml-provider/, oidc-provider/, report/, access-report/.";
+	const char *path = text_starts_with(service, "iam:") ? strchr(service + strlen("iam:"), ':') : NULL;
+	path = path ? strchr(path + 1, ':') : NULL;
+	if (!path || memchr(service, '$', (size_t)(path - service)))
+		return 0;
+	size_t length = strcspn(++path, "/*?$");
+	if (path[length] && path[length] != '/')
+		return 0;
+	char type[40];
+	snprintf(type, sizeof type, " %.*s/", (int)(length < 32 ? length : 32), path);
+	if (length && path[length] && strstr(sentence, type))
+		return 0;
+	return compile_refuse(compiler, sentence, "resource %.120s", resource);
 }
 
 static int check_resource(struct compiler *compiler, const char *resource)
@@ -100,13 +136,16 @@ static int check_resource(struct compiler *compiler, const char *resource)
 	if (strcmp(resource, "*") == 0)
 		return 0;
 	const char *partition = strchr(resource, ':');
-	if (!partition || strncmp(resource, "arn:", 4) != 0)
-		return compile_refuse(
-			compiler, "Resource must be in ARN format or \"*\".", "resource %.120s", resource);
+	if (!partition || !text_starts_with(resource, "arn:"))
+		return refuse_value(compiler, "Resource ", resource, strlen(resource),
+			" must be in ARN format or \"*\".", "Resource");
 	const char *service = strchr(++partition, ':');
-	if (!is_partition(partition, service ? (size_t)(service - partition) : strlen(partition)))
-		return compile_refuse(
-			compiler, "Partition is not valid for resource", "resource %.120s", resource);
+	size_t length = service ? (size_t)(service - partition) : strlen(partition);
+	if (!is_partition(partition, length)) {
+		char after[200];
+		snprintf(after, sizeof after, "\" is not valid for resource \"%.120s\".", resource);
+		return refuse_value(compiler, "Partition \"", partition, length, after, "Resource");
+	}
 	if (!service || !*++service || *service == ':')
 		return compile_refuse(compiler,
 			"Resource vendor must be fully qualified and cannot contain regexes.",
@@ -116,7 +155,9 @@ static int check_resource(struct compiler *compiler, const char *resource)
 		colons += *c == ':';
 	if (colons < 5 && strstr(resource, "::"))
 		return compile_refuse(compiler, LEGACY_PARSING, "resource %.120s", resource);
-	return check_service(compiler, resource, service);
+	if (check_region(compiler, resource, service) < 0)
+		return -1;
+	return check_iam_path(compiler, resource, service);
 }
 
 int compile_resources(struct compiler *compiler, json_t *element, bool negated, struct pattern_list *list)

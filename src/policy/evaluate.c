@@ -9,7 +9,6 @@
  *
  * Runs on any thread; its state is on the stack, and it allocates only to collect what the caller asks for by giving an arena.
  */
-#include <ctype.h>
 #include <string.h>
 #include <strings.h>
 
@@ -17,11 +16,17 @@
 #include "policy/policy_internal.h"
 #include "base/banned.h"
 
+/* tolower of ASCII, without a call: every decision hashes the names of all its context keys */
+static unsigned char lower(char c)
+{
+	return (unsigned char)(c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : c);
+}
+
 uint32_t key_hash(const char *name, size_t length)
 {
 	uint32_t hash = 2166136261u; /* FNV-1a */
 	for (size_t i = 0; i < length; i++)
-		hash = (hash ^ (unsigned char)tolower((unsigned char)name[i])) * 16777619u;
+		hash = (hash ^ lower(name[i])) * 16777619u;
 	return hash;
 }
 
@@ -202,7 +207,7 @@ static void weigh_allows(struct evaluation *evaluation)
 	const struct policy_caller *caller = &request->caller;
 	struct policy_match match = { 0 };
 	enum grade grade = search(evaluation, &set->resource, false, POLICY_SOURCE_RESOURCE, &match);
-	bool has_account = caller->account && caller->type != POLICY_CALLER_SERVICE;
+	bool has_account = principal_has_account(caller);
 	bool same_account = has_account &&
 		(!request->resource_account || strcmp(request->resource_account, caller->account) == 0);
 	bool enough = !has_account || (same_account && grade == GRADE_SELF);
@@ -263,7 +268,7 @@ void policy_evaluate(const struct policy_set *set, const struct policy_request *
 	if (evaluation.action_length >= ACTION_SIZE) /* no service has such an action, so nobody may do it */
 		return;
 	for (size_t i = 0; i < evaluation.action_length; i++)
-		evaluation.action[i] = (char)tolower((unsigned char)request->action[i]);
+		evaluation.action[i] = (char)lower(request->action[i]);
 	for (size_t i = 0; i < request->context_count && i < CONTEXT_HASHED; i++)
 		evaluation.hashes[i] = key_hash(request->context[i].name, strlen(request->context[i].name));
 	if (!is_denied(&evaluation) && organization_allows(&evaluation))

@@ -103,6 +103,7 @@ static int read_tokens(struct builder *builder, const char *at, const char *end)
 {
 	bool variables = (builder->flags & PATTERN_VARIABLES) && builder->compiler->variables;
 	unsigned colons_before = builder->flags & PATTERN_ARN ? 5 : 0;
+	bool braces = false; /* in a ${...} that stands where it is no variable: its colons part nothing */
 	while (at < end) {
 		if (variables && !colons_before && *at == '$' && at + 1 < end && at[1] == '{') {
 			at = read_variable(builder, at, end);
@@ -118,7 +119,8 @@ static int read_tokens(struct builder *builder, const char *at, const char *end)
 			add_token(builder, TOKEN_QUESTION);
 		} else {
 			add_char(builder, *at);
-			colons_before -= colons_before && *at == ':';
+			braces = *at == '{' || (braces && *at != '}');
+			colons_before -= colons_before && *at == ':' && !braces;
 		}
 		at++;
 	}
@@ -263,6 +265,9 @@ static bool match_tokens(
 bool pattern_match(const struct pattern *pattern, const struct scope *scope, const char *text, size_t length,
 	bool *unresolved)
 {
+	/* most that is compared differs at once */
+	if (pattern->length && !pattern->fold && (length < pattern->length || *text != *pattern->text))
+		return false;
 	switch (pattern->kind) {
 	case PATTERN_ALL:
 		return true;
@@ -271,7 +276,7 @@ bool pattern_match(const struct pattern *pattern, const struct scope *scope, con
 			(pattern->fold ? strncasecmp(text, pattern->text, length) == 0
 				       : memcmp(text, pattern->text, length) == 0);
 	case PATTERN_PREFIX:
-		return length >= pattern->length && memcmp(text, pattern->text, pattern->length) == 0;
+		return memcmp(text, pattern->text, pattern->length) == 0;
 	case PATTERN_GENERAL:
 		break;
 	}

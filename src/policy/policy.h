@@ -45,8 +45,9 @@ enum policy_caller_type {
 };
 struct policy_caller {
 	enum policy_caller_type type;
-	const char *account; /* 12 digits; NULL: a service, anonymous */
-	const char *arn;     /* of the user, root, or assumed-role session */
+	const char *
+		account; /* 12 digits; not looked at for services, web identities and anonymous callers, which are of none */
+	const char *arn; /* of the user, root, or assumed-role session */
 	const char *
 		id; /* its unique id: a user's AIDA..., a role's AROA... without the session's name; what a Principal that named it has become */
 	const char *issuer_arn; /* the role (arn:aws:iam::A:role/...) behind a session; else NULL */
@@ -125,7 +126,9 @@ struct policy_result {
 
 /*
  * Evaluates a request: explicit denies of any policy first; then each level of the organization's policies; then, within an account, resource policies or (boundary and session and identity) policies; across accounts both.
- * The account's root is allowed what no organization policy denies. `arena` may be NULL: then missing keys are not collected. No allocation otherwise. Cannot fail.
+ * The account's root is allowed what no organization policy denies, but for resources that decide alone. A federated user without session policies is allowed nothing but what a resource's policy
+ * allows it by name. A caller without an account (a service, a web identity, anybody) is allowed what the resource's policy allows. `arena` may be NULL: then nothing is collected, and nothing allocated.
+ * Cannot fail.
  */
 void policy_evaluate(const struct policy_set *set, const struct policy_request *request, struct arena *arena,
 	struct policy_result *result);
@@ -137,7 +140,7 @@ struct policy_position {
 int policy_locate_statement(const struct policy *policy, unsigned statement, struct policy_position *start,
 	struct policy_position *end);
 
-/* For other gates that speak this language. Wildcards `*` and `?`; an ARN's parts may not be crossed by a wildcard in the action's service prefix. */
+/* For other gates that speak this language: wildcards `*` and `?`, which cross colons; actions without regard to case. No variables. */
 bool policy_match_action(const char *pattern, const char *action);
 bool policy_match_arn(const char *pattern, const char *arn);
 /* The keys that a policy's conditions and variables ask for, without repetition: GetContextKeysForCustomPolicy. */

@@ -144,6 +144,8 @@ enum grade {
 	GRADE_ISSUER,  /* the role or user behind its session: within boundary and session policies */
 	GRADE_SELF,    /* itself, or anyone */
 };
+/* Users, roles and root are of an account; services, web identities and everybody else are of none, even when they act on behalf of one. */
+bool principal_has_account(const struct policy_caller *caller);
 struct statement;
 int principal_compile(struct compiler *compiler, json_t *element, struct statement *statement);
 enum grade principal_match(
@@ -202,6 +204,7 @@ int compile_refuse(struct compiler *compiler, const char *sentence, const char *
 	__attribute__((format(printf, 3, 4)));
 #define SYNTAX_ERRORS "Syntax errors in policy."
 #define LEGACY_PARSING "The policy failed legacy parsing"
+#define PREFACED_BY_VENDOR "Actions/Conditions must be prefaced by a vendor, e.g., iam, sdb, ec2, etc."
 /* The index of a context key, which is added if it is new. */
 uint32_t compile_intern_key(struct compiler *compiler, const char *name, size_t length);
 /* Action and NotAction, Resource and NotResource: lists of patterns, checked as IAM does. */

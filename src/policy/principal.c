@@ -25,7 +25,8 @@ static bool is_unique_id(const char *text)
 	for (size_t i = 0; i < length; i++)
 		if (!isupper((unsigned char)text[i]) && !isdigit((unsigned char)text[i]))
 			return false;
-	return length >= 16 && length <= 128 && *text == 'A';
+	return length >= 16 && length <= 128 &&
+		(text_starts_with(text, "AIDA") || text_starts_with(text, "AROA"));
 }
 
 /* "arn:PARTITION:iam::ACCOUNT:REST" or its like of sts: the REST, and where the account stands; NULL: something else. */
@@ -66,7 +67,7 @@ static int read_aws(struct compiler *compiler, const char *text, struct named_pr
 			principal->kind = NAMED_ARN;
 			return 0;
 		}
-	return compile_refuse(compiler, "Invalid principal in policy.", "\"AWS\":\"%.120s\"", text);
+	return compile_refuse(compiler, "Invalid principal in policy:", "\"AWS\":\"%.120s\"", text);
 }
 
 /* A service's or a provider's name. */
@@ -75,7 +76,7 @@ static int read_name(
 {
 	if (!*text || strpbrk(text, "*? "))
 		return compile_refuse(
-			compiler, "Invalid principal in policy.", "\"%s\":\"%.120s\"", type, text);
+			compiler, "Invalid principal in policy:", "\"%s\":\"%.120s\"", type, text);
 	principal->text = arena_strdup(compiler->arena, text);
 	principal->kind = strcmp(type, "Service") == 0 ? NAMED_SERVICE
 		: strcmp(type, "Federated") == 0       ? NAMED_FEDERATED
@@ -115,7 +116,7 @@ static int read_principals(struct compiler *compiler, json_t *element, struct st
 				"a role's is {\"AWS\": \"*\"}");
 		ARENA_APPEND(compiler->arena, principals, count)->kind = NAMED_ANYONE;
 	} else if (!json_is_object(element)) {
-		return compile_refuse(compiler, text ? "Invalid principal in policy." : SYNTAX_ERRORS,
+		return compile_refuse(compiler, text ? "Invalid principal in policy:" : SYNTAX_ERRORS,
 			"Principal is neither \"*\" nor an object");
 	} else {
 		json_object_foreach(element, type, names)
@@ -179,6 +180,12 @@ static enum grade match_arn(const char *named, const struct policy_caller *calle
 	return caller->issuer_arn && strcmp(named, caller->issuer_arn) == 0 ? GRADE_ISSUER : GRADE_NONE;
 }
 
+bool principal_has_account(const struct policy_caller *caller)
+{
+	return caller->account && caller->type != POLICY_CALLER_SERVICE &&
+		caller->type != POLICY_CALLER_WEB_IDENTITY && caller->type != POLICY_CALLER_ANONYMOUS;
+}
+
 static enum grade match_one(const struct named_principal *named, const struct policy_caller *caller)
 {
 	bool matches = false;
@@ -187,7 +194,7 @@ static enum grade match_one(const struct named_principal *named, const struct po
 		matches = true;
 		break;
 	case NAMED_ACCOUNT:
-		if (!caller->account || strcmp(named->text, caller->account) != 0)
+		if (!principal_has_account(caller) || strcmp(named->text, caller->account) != 0)
 			return GRADE_NONE;
 		return caller->type == POLICY_CALLER_ROOT ? GRADE_SELF : GRADE_ACCOUNT;
 	case NAMED_ARN:
@@ -216,7 +223,7 @@ static enum grade match_one(const struct named_principal *named, const struct po
 static bool is_exempt(
 	const struct statement *statement, const struct policy_caller *caller, bool has_boundary)
 {
-	bool account = !caller->account, issuer = !caller->issuer_arn,
+	bool account = !principal_has_account(caller), issuer = !caller->issuer_arn,
 	     self = caller->type == POLICY_CALLER_ROOT;
 	if (has_boundary)
 		return false;

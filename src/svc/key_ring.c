@@ -128,7 +128,7 @@ bool data_key_is_refused(const struct error *err)
 	case ERROR_KMS_INVALID_ARN:
 	case ERROR_KMS_INVALID_ALIAS_NAME:
 	case ERROR_ACCESS_DENIED:
-	case ERROR_UNAUTHORIZED: /* the same, in EC2's words */
+	case ERROR_UNAUTHORIZED: /* the same, as EC2 words it */
 		return true;
 	default:
 		return false;

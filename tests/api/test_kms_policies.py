@@ -1,7 +1,10 @@
 """KMS: who may do what with a key. Two accounts, users with and without policies, key policies, grants and their constraints."""
 
 import json
+import urllib.error
+import urllib.request
 
+import boto3
 import botocore.auth
 import botocore.awsrequest
 import botocore.credentials
@@ -89,6 +92,20 @@ def arn(owner):
 def enables(root):
     """The statement that hands a key over to an account's IAM policies."""
     return allow("kms:*", Principal={"AWS": root.arn})
+
+
+def test_who_calls_is_asked_in_the_words_of_json(iam_server):
+    def code(**key):
+        return code_of(iam_server.client("kms", **key).list_keys)
+
+    identity, _ = iam_server.credentials()
+    assert code(key=("AKIANOBODYNOBODY0000", "x")) == "UnrecognizedClientException"
+    assert code(key=(identity, "wrong")) == "InvalidSignatureException"
+    request = urllib.request.Request(f"{iam_server.endpoint}/", data=b"{}", headers={"X-Amz-Target": "TrentService.ListKeys"})
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        urllib.request.urlopen(request, timeout=60)
+    assert caught.value.code == 400
+    assert json.loads(caught.value.read())["__type"] == "MissingAuthenticationTokenException"
 
 
 def test_the_default_policy_leaves_it_to_iam(cast, owner, arn):
@@ -309,3 +326,52 @@ def test_the_key_that_amid_manages_is_for_ec2_only(cast, owner):
     assert owner.kms.describe_key(KeyId="alias/aws/ebs")["KeyMetadata"] == shown
     policy = json.loads(owner.kms.get_key_policy(KeyId=shown["KeyId"], PolicyName="default")["Policy"])
     assert policy["Statement"][0]["Condition"]["StringEquals"]["kms:ViaService"] == "ec2.us-east-1.amazonaws.com"
+
+
+def test_a_grant_to_a_role_is_for_its_sessions(cast, owner, arn):
+    iam = cast.server.client("iam", key=owner.key)
+    user = cast.user(owner, allow("sts:AssumeRole"))
+    trust = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"AWS": owner.arn}}
+    role = iam.create_role(RoleName="kms-role", AssumeRolePolicyDocument=document(trust))["Role"]["Arn"]
+
+    def session(**more):
+        made = cast.server.client("sts", key=user.key).assume_role(RoleArn=role, RoleSessionName="work", **more)["Credentials"]
+        return boto3.client(
+            "kms",
+            "us-east-1",
+            endpoint_url=cast.server.endpoint,
+            aws_access_key_id=made["AccessKeyId"],
+            aws_secret_access_key=made["SecretAccessKey"],
+            aws_session_token=made["SessionToken"],
+        )
+
+    assert code_of(session().encrypt, KeyId=arn, Plaintext=b"x") == "AccessDeniedException"
+    owner.kms.create_grant(KeyId=arn, GranteePrincipal=role, Operations=["Encrypt", "Decrypt"])
+    blob = session().encrypt(KeyId=arn, Plaintext=b"x")["CiphertextBlob"]
+    assert session().decrypt(CiphertextBlob=blob)["Plaintext"] == b"x"
+    narrowed = session(Policy=document(allow("kms:Encrypt")))
+    narrowed.encrypt(KeyId=arn, Plaintext=b"x")
+    assert code_of(narrowed.decrypt, CiphertextBlob=blob) == "AccessDeniedException"
+
+
+def test_a_key_through_ec2_only(cast, owner, arn):
+    """The permissions that AWS documents for users who make encrypted volumes, and no more."""
+    via = {"StringEquals": {"kms:ViaService": "ec2.us-east-1.amazonaws.com"}}
+    user = cast.user(
+        owner,
+        allow("ec2:*"),
+        allow(["kms:GenerateDataKeyWithoutPlaintext", "kms:Decrypt", "kms:ReEncrypt*", "kms:DescribeKey"], arn, Condition=via),
+        allow("kms:CreateGrant", arn, Condition={"Bool": {"kms:GrantIsForAWSResource": "true"}}),
+    )
+    ec2 = cast.server.client("ec2", key=user.key)
+    volume = {"AvailabilityZone": "us-east-1a", "Size": 1, "Encrypted": True}
+    made = ec2.create_volume(**volume, KmsKeyId=arn)
+    assert made["KmsKeyId"] == arn and made["Encrypted"]
+    grant = owner.kms.list_grants(KeyId=arn)["Grants"][0]
+    assert grant["GranteePrincipal"] == f"arn:aws:sts::{owner.account}:assumed-role/aws:ec2-infrastructure/{made['VolumeId']}"
+    assert grant["Constraints"] == {"EncryptionContextSubset": {"aws:ebs:id": made["VolumeId"]}} and grant["Operations"] == ["Decrypt"]
+    assert code_of(user.kms.generate_data_key_without_plaintext, KeyId=arn, KeySpec="AES_256") == "AccessDeniedException"
+    assert code_of(user.kms.create_grant, KeyId=arn, GranteePrincipal=user.arn, Operations=["Decrypt"]) == "AccessDeniedException"
+    partner = cast.server.client("ec2", key=cast.partner.key)
+    assert code_of(partner.create_volume, **volume, KmsKeyId=arn) == "UnauthorizedOperation"
+    assert len(owner.kms.list_grants(KeyId=arn)["Grants"]) == 1

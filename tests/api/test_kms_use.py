@@ -183,7 +183,11 @@ def test_macs(kms, bits):
 def test_aliases(kms):
     first, second = new_key(kms), new_key(kms)
     kms.create_alias(AliasName="alias/app/disks", TargetKeyId=first)
+    kms.create_alias(AliasName="alias/team:disks", TargetKeyId=first)
+    assert kms.encrypt(KeyId="arn:aws:kms:us-east-1:123456789012:alias/team:disks", Plaintext=b"x")["KeyId"].endswith(first)
+    kms.delete_alias(AliasName="alias/team:disks")
     arn = "arn:aws:kms:us-east-1:123456789012:alias/app/disks"
+    refused("InvalidArnException", kms.encrypt, KeyId="arn:aws:kms:us-east-1:alias/app/disks", Plaintext=b"x")
     assert kms.describe_key(KeyId="alias/app/disks")["KeyMetadata"]["KeyId"] == first
     assert kms.encrypt(KeyId=arn, Plaintext=b"x")["KeyId"].endswith(first)
     refused("AlreadyExistsException", kms.create_alias, AliasName="alias/app/disks", TargetKeyId=second)

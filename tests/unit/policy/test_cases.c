@@ -152,6 +152,9 @@ static const struct {
 			"arn:aws:sts::111111111111:federated-user/fay", "111111111111",
 			"arn:aws:iam::111111111111:root", NULL } },
 	{ "service", { POLICY_CALLER_SERVICE, NULL, NULL, NULL, NULL, "ec2.amazonaws.com" } },
+	{ "service for an account",
+		{ POLICY_CALLER_SERVICE, "111111111111", NULL, "ec2.amazonaws.com", NULL,
+			"ec2.amazonaws.com" } },
 	{ "web identity", { POLICY_CALLER_WEB_IDENTITY, NULL, NULL, NULL, NULL, "accounts.google.com" } },
 	{ "anonymous", { POLICY_CALLER_ANONYMOUS, NULL, NULL, NULL, NULL, NULL } },
 };

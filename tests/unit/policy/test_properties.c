@@ -17,7 +17,7 @@
 #include "policy/policy.h"
 #include "base/banned.h"
 
-enum { WORLDS = 4000, STATEMENTS_MAX = 5, STATEMENT_SIZE = 640 };
+enum { WORLDS = 1500, STATEMENTS_MAX = 5, STATEMENT_SIZE = 640 };
 enum list { IDENTITY, RESOURCE, BOUNDARY, SESSION, LEVEL_1, LEVEL_2, LISTS };
 
 struct statement {
@@ -331,7 +331,7 @@ static void wildcards_match_as_defined(void **unused)
 {
 	unsigned matched = 0;
 	begin();
-	for (unsigned i = 0; i < 40000; i++) {
+	for (unsigned i = 0; i < 10000; i++) {
 		char pattern[16], text[16];
 		make_text(pattern, pick(9), "ab*?");
 		make_text(text, pick(11), "ab");
@@ -342,7 +342,7 @@ static void wildcards_match_as_defined(void **unused)
 			fail_msg("seed %lu: pattern %s, text %s", (unsigned long)seed, pattern, text);
 		matched += expected;
 	}
-	assert_true(matched > 1000);
+	assert_true(matched > 500);
 }
 
 static void actions_match_without_regard_to_case(void **unused)

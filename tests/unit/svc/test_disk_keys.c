@@ -60,6 +60,7 @@ static void a_data_key_is_opened_by_its_grant_only(void **state)
 	assert_string_equal(keys_wrapped_arn(s->arena, wrapped), arn);
 	assert_ok(open_wrapped(s, wrapped, opened));
 	assert_memory_equal(plain, opened, sizeof plain);
+	assert_int_equal(keys_check_grant(&s->call, wrapped, RESOURCE, grantee_of(s), &s->err), 0);
 	assert_int_equal(keys_grant(&s->call, wrapped, RESOURCE, grantee_of(s), &again, &s->err), 0);
 	assert_string_equal(grant, again);
 	/* another resource, another grantee: no */
@@ -112,6 +113,8 @@ static void the_reason_is_told_when_a_key_is_not_usable(void **state)
 				 &disabled, &s->err),
 		0);
 	assert_error(open_wrapped(s, wrapped, opened), ERROR_KMS_DISABLED);
+	assert_int_equal(keys_check_grant(&s->call, wrapped, RESOURCE, grantee_of(s), &s->err), -1);
+	assert_error(s->err.code, ERROR_KMS_DISABLED);
 	assert_int_equal(keys_make_data_key(&s->call, arn, RESOURCE, NULL, &wrapped, &s->err), -1);
 	assert_error(s->err.code, ERROR_KMS_DISABLED);
 	assert_int_equal(keys_describe(&s->amid, arn, s->arena, &key, &s->err), 0);
@@ -138,7 +141,6 @@ static void without_a_key_it_is_the_account_s_own(void **state)
 	uint8_t plain[KEYS_DATA_KEY_SIZE], opened[KEYS_DATA_KEY_SIZE];
 	struct key_description key, again;
 	char *grant;
-	be_root(s);
 	assert_int_equal(keys_resolve(&s->call, NULL, &key, &s->err), 0);
 	assert_true(key.aws_managed && key.symmetric && key.state == KEYS_ENABLED);
 	assert_int_equal(keys_resolve(&s->call, "alias/aws/ebs", &again, &s->err), 0);
