@@ -112,6 +112,7 @@ static int install_filter(void)
 		ALLOW(SYS_munmap),
 		ALLOW(SYS_mremap),
 		ALLOW(SYS_madvise),
+		ALLOW(SYS_getrandom), /* the C library asks for some at the first allocation */
 		ALLOW(SYS_clock_gettime),
 		ALLOW(SYS_rt_sigreturn),
 #ifdef UNDER_SANITIZER
