@@ -125,8 +125,7 @@ static int inspect(struct inspection *inspection, const struct snapshot_record *
 	struct secret_scan_record *scan;
 	if (!snapshot->root || strcmp(snapshot->state, "completed") != 0)
 		return inspect_pending(inspection, snapshot, err);
-	if (secret_scans_wait(inspection->call->amid, snapshot, inspection->deadline_ms,
-		    inspection->call->arena, &scan, err))
+	if (secret_scans_wait(inspection->call, snapshot, inspection->deadline_ms, &scan, err))
 		return error_prefix(err, "%s", snapshot->record.id);
 	count_findings(inspection, snapshot, scan);
 	return 0;

@@ -81,8 +81,7 @@ static int add_snapshot(struct call *call, const struct snapshot_record *snapsho
 	bool completed = snapshot->root && strcmp(snapshot->state, "completed") == 0;
 	if (completed &&
 		(scans && call->amid->secret_scans
-				? secret_scans_wait(
-					  call->amid, snapshot, deadline_ms, call->arena, &scan, err)
+				? secret_scans_wait(call, snapshot, deadline_ms, &scan, err)
 				: secret_scans_find(call->amid, snapshot, call->arena, &scan, err)))
 		return -1;
 	json_array_append_new(list, describe_scan(snapshot, device, scan));

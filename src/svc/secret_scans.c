@@ -17,6 +17,7 @@
 #include "base/text.h"
 #include "gate/scanner.h"
 #include "store/tree.h"
+#include "svc/ec2/encryption.h"
 #include "svc/key_ring.h"
 #include "volume/cipher.h"
 #include "base/banned.h"
@@ -347,14 +348,22 @@ static int wait_for(struct secret_scans *scans, struct scan *scan, int64_t deadl
 	return result;
 }
 
+/*
+ * A snapshot at rest has no grant: for the scan the caller gives one, by its own rights, which is retired as soon as the key is open. Each call has its own, as one that ends must not take it from another.
+ */
 static int open_cipher(
-	struct amid *amid, const struct snapshot_record *snapshot, struct cipher **cipher, struct error *err)
+	struct call *call, const struct snapshot_record *snapshot, struct cipher **cipher, struct error *err)
 {
+	const char *id = arena_printf(call->arena, "scan-%s-%s", snapshot->record.id, call->request_id);
+	struct record_data_key *shared;
 	*cipher = NULL;
 	if (!boolean_or(snapshot->encrypted, false))
 		return 0;
-	return data_key_open_cipher(
-		amid, snapshot->record.account, snapshot->record.id, snapshot->data_key, cipher, err);
+	if (encryption_share_key(call, snapshot->data_key, id, &shared, err))
+		return -1;
+	int result = data_key_open_cipher(call->amid, call->account, id, shared, cipher, err);
+	data_key_retire(call->amid, shared->grant);
+	return result;
 }
 
 /* Nobody can look into it now; later somebody may, so this is not kept. */
@@ -375,11 +384,11 @@ static struct secret_scan_record *locked_record(
 }
 
 /* The scan of a snapshot that is not known yet, to its end or the deadline. *locked is set if its key cannot be used. */
-static int find_out(struct amid *amid, const struct snapshot_record *snapshot, int64_t deadline_ms,
+static int find_out(struct call *call, const struct snapshot_record *snapshot, int64_t deadline_ms,
 	bool *locked, struct error *err)
 {
-	struct secret_scans *scans = amid->secret_scans;
-	struct amid_region *region = amid_find_region(amid, snapshot->record.region);
+	struct secret_scans *scans = call->amid->secret_scans;
+	struct amid_region *region = amid_find_region(call->amid, snapshot->record.region);
 	struct digest root;
 	struct cipher *cipher;
 	struct scan *scan;
@@ -388,7 +397,7 @@ static int find_out(struct amid *amid, const struct snapshot_record *snapshot, i
 	if (!region || text_unhex(snapshot->root, root.bytes, DIGEST_SIZE))
 		return error_set(err, ERROR_CORRUPT, "the root digest of snapshot %s is unreadable",
 			snapshot->record.id);
-	if (open_cipher(amid, snapshot, &cipher, err)) {
+	if (open_cipher(call, snapshot, &cipher, err)) {
 		*locked = data_key_is_refused(err);
 		return -1;
 	}
@@ -409,20 +418,20 @@ static int find_out(struct amid *amid, const struct snapshot_record *snapshot, i
 	return result;
 }
 
-int secret_scans_wait(struct amid *amid, const struct snapshot_record *snapshot, int64_t deadline_ms,
-	struct arena *arena, struct secret_scan_record **scan, struct error *err)
+int secret_scans_wait(struct call *call, const struct snapshot_record *snapshot, int64_t deadline_ms,
+	struct secret_scan_record **scan, struct error *err)
 {
 	bool locked;
-	if (secret_scans_find(amid, snapshot, arena, scan, err))
+	if (secret_scans_find(call->amid, snapshot, call->arena, scan, err))
 		return -1;
 	if (*scan || !snapshot->root)
 		return 0;
-	if (find_out(amid, snapshot, deadline_ms, &locked, err)) {
+	if (find_out(call, snapshot, deadline_ms, &locked, err)) {
 		if (locked)
-			*scan = locked_record(arena, snapshot, err);
+			*scan = locked_record(call->arena, snapshot, err);
 		return locked ? 0 : -1;
 	}
-	if (secret_scans_find(amid, snapshot, arena, scan, err))
+	if (secret_scans_find(call->amid, snapshot, call->arena, scan, err))
 		return -1;
 	return *scan ? 0 : error_set(err, ERROR_UNAVAILABLE, "The scan of %s was lost.", snapshot->record.id);
 }

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "api/records.h"
+#include "aws/call.h"
 #include "svc/amid.h"
 
 struct secret_scans;
@@ -20,8 +21,8 @@ void secret_scans_close(struct secret_scans *scans);
 int secret_scans_find(struct amid *amid, const struct snapshot_record *snapshot, struct arena *arena,
 	struct secret_scan_record **scan, struct error *err);
 /*
- * The same; if it is not known yet it is found out, and waited for until `deadline_ms` of the monotonic clock: ERROR_UNAVAILABLE then, and the scan goes on. A snapshot whose key cannot be used gets a record that is not stored and
- * says so.
+ * The same of a snapshot of the caller's; if it is not known yet it is found out, and waited for until `deadline_ms` of the monotonic clock: ERROR_UNAVAILABLE then, and the scan goes on. The key of an encrypted one is opened by the
+ * caller's rights; if it cannot be used, *scan is not stored and says so.
  */
-int secret_scans_wait(struct amid *amid, const struct snapshot_record *snapshot, int64_t deadline_ms,
-	struct arena *arena, struct secret_scan_record **scan, struct error *err);
+int secret_scans_wait(struct call *call, const struct snapshot_record *snapshot, int64_t deadline_ms,
+	struct secret_scan_record **scan, struct error *err);

@@ -239,6 +239,22 @@ def test_encrypted_snapshot_is_decrypted_for_the_scan(owner, friend, secret_imag
     assert code == "OperationNotPermitted"
     (scan,) = owner.secrets(copy)
     assert found(scan) == FOUND
+    assert owner.kms.list_grants(KeyId=key)["Grants"] == []
+
+
+def test_key_that_cannot_be_used_makes_a_disk_unreadable(owner, friend, clean_disk):
+    key = owner.kms.create_key()["KeyMetadata"]["Arn"]
+    source = owner.snapshot_of(owner.image(clean_disk))
+    copy = owner.ec2.copy_snapshot(
+        SourceRegion="us-east-1", SourceSnapshotId=source, Encrypted=True, KmsKeyId=key
+    )["SnapshotId"]
+    poll(lambda: owner.ec2.describe_snapshots(SnapshotIds=[copy])["Snapshots"][0]["State"] == "completed", 60)
+    owner.kms.disable_key(KeyId=key)
+    owner.policy("--policy", "block", "--unreadable", "block")
+    code, message = refused(owner.share_snapshot, copy, friend.id)
+    assert code == "OperationNotPermitted" and "its key cannot be used" in message
+    owner.kms.enable_key(KeyId=key)
+    owner.share_snapshot(copy, friend.id)
 
 
 def test_findings_and_policy_are_the_owners(owner, friend, secret_disk):
