@@ -52,6 +52,7 @@ static int teardown(void **state)
 	assert_int_equal(file_remove_tree(path_in(s, "store"), &s->err), 0);
 	unlink(path_in(s, "program"));
 	unlink(path_in(s, "go"));
+	unlink(path_in(s, "started"));
 	return scene_teardown(state);
 }
 
@@ -86,9 +87,9 @@ static struct snapshot_record *make_snapshot(struct scene *s, const char *id, co
 /* Puts a script in the scanner's place that waits until the file "go" is there. */
 static void hold_scanner(struct scene *s)
 {
-	char *script =
-		arena_printf(s->arena, "#!/bin/sh\nuntil [ -e %s ]; do sleep 0.05; done\nexec %s \"$@\"\n",
-			path_in(s, "go"), program);
+	char *script = arena_printf(s->arena,
+		"#!/bin/sh\nprintf x >>%s\nuntil [ -e %s ]; do sleep 0.05; done\nexec %s \"$@\"\n",
+		path_in(s, "started"), path_in(s, "go"), program);
 	assert_int_equal(file_replace(path_in(s, "program"), script, strlen(script), 0700, &s->err), 0);
 	s->config.gate_program = path_in(s, "program");
 }
@@ -148,10 +149,13 @@ static void call_that_is_too_late_can_be_repeated(void **state)
 		assert_int_equal(wait_for(s, snapshot, 10, &scan), -1);
 		assert_error(s->err.code, ERROR_UNAVAILABLE);
 	}
-	s->config.gate_program = "/nonexistent"; /* the scan that runs is the one that is waited for */
 	let_scanner_go(s);
 	assert_int_equal(wait_for(s, snapshot, LONG_MS, &scan), 0);
 	assert_int_equal(scan->findings.count, 1);
+	/* all three have waited for one scan */
+	struct stat started;
+	assert_int_equal(stat(path_in(s, "started"), &started), 0);
+	assert_int_equal(started.st_size, 1);
 }
 
 static void stopping_ends_scans_and_lets_none_begin(void **state)
