@@ -52,11 +52,10 @@ static void leave_world(void)
 	int flags = CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP;
 	if (unshare(geteuid() == 0 ? flags : flags | CLONE_NEWUSER))
 		return;
-	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
+	(void)(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
 		mount("none", "/tmp", "tmpfs", MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC,
 			"size=4k,mode=0555") ||
-		chroot("/tmp") || chdir("/"))
-		return;
+		chroot("/tmp") || chdir("/"));
 }
 
 static int set_limit(int resource, rlim_t value)

@@ -19,8 +19,9 @@ void gate_scan_report(
 		return;
 	snprintf(finding.path, sizeof finding.path, "%s", path ? path : "");
 	scan->findings++;
+	scan->path_bytes += strlen(finding.path);
 	scan->found(scan->context, &finding);
-	if (scan->findings == GATE_FINDINGS_MAX)
+	if (scan->findings == GATE_FINDINGS_MAX || scan->path_bytes > GATE_PATHS_MAX)
 		gate_scan_stop(scan, partition, NULL);
 }
 

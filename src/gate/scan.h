@@ -9,6 +9,8 @@
 
 enum {
 	GATE_FINDINGS_MAX = 1000,
+	GATE_PATHS_MAX = 256 *
+		1024, /* bytes of all findings' paths: they go into one record, of at most 1 MiB of JSON */
 	GATE_ENTRIES_MAX = 4000000, /* names that are looked at, of the whole disk */
 	GATE_FOLDERS_MAX = 500000,  /* of a file system */
 	GATE_DEPTH_MAX = 64,
@@ -25,6 +27,7 @@ struct gate_scan {
 	void *context;
 	uint64_t files, entries, bytes_read;
 	unsigned findings;
+	size_t path_bytes;
 	bool stopped; /* a limit is reached; it has been reported */
 };
 

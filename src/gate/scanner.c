@@ -28,6 +28,7 @@ struct session {
 	struct arena *arena;
 	struct gate_report *report;
 	uint8_t *block;
+	size_t path_bytes;
 	bool done;
 };
 
@@ -160,8 +161,10 @@ static enum talk take_finding(struct session *session, const char *data, size_t 
 		found.path_size >= GATE_PATH_SIZE || found.path_size != size - sizeof found ||
 		found.partition > GATE_PARTITION_MAX ||
 		(found.rule == GATE_RULE_UNREADABLE) != (found.reason != GATE_REASON_NONE) ||
-		session->report->count > GATE_FINDINGS_MAX)
+		session->report->count > GATE_FINDINGS_MAX ||
+		session->path_bytes > GATE_PATHS_MAX + GATE_PATH_SIZE)
 		return TALK_BROKEN;
+	session->path_bytes += found.path_size;
 	struct gate_finding *finding =
 		ARENA_APPEND(session->arena, session->report->findings, session->report->count);
 	finding->rule = found.rule;

@@ -139,9 +139,9 @@ static int decide(struct inspection *inspection, struct error *err)
 		counted += inspection->unreadable;
 	if (blocks && counted)
 		return error_set(err, ERROR_OPERATION_NOT_PERMITTED,
-			"%s cannot be shared: the secret gate of this account is 'block', and there are %zu findings: %s%s. All of them: amid secrets %s",
-			inspection->id, counted, buffer_text(&inspection->named),
-			counted > inspection->named_count ? ", ..." : "", inspection->id);
+			"%s cannot be shared: the secret gate of this account is 'block', and there are %zu findings (amid secrets %s lists them): %s%s",
+			inspection->id, counted, inspection->id, buffer_text(&inspection->named),
+			counted > inspection->named_count ? ", ..." : "");
 	if (inspection->secrets || inspection->unreadable)
 		log_warning("secrets-shared", "account=%s id=%s findings=%zu unreadable=%zu",
 			inspection->call->account, inspection->id, inspection->secrets,
