@@ -38,12 +38,11 @@ enum {
 #define UNDER_SANITIZER 1
 #endif
 
-#if defined(__x86_64__)
-#define ARCHITECTURE AUDIT_ARCH_X86_64
-#elif defined(__aarch64__)
+/* on any other machine the filter kills whatever it sees, so nothing is scanned */
+#if defined(__aarch64__)
 #define ARCHITECTURE AUDIT_ARCH_AARCH64
 #else
-#error "gate_confine knows no name for this architecture"
+#define ARCHITECTURE AUDIT_ARCH_X86_64
 #endif
 
 /* A root of nothing: a file system in memory, read-only, that nobody else sees. What fails here is made up for by the filter. */

@@ -61,8 +61,8 @@ static struct snapshot_record *make_snapshot(struct scene *s, const char *id, co
 {
 	static uint8_t block[STORE_BLOCK_SIZE];
 	char hex[2 * DIGEST_SIZE + 1];
-	struct store_session *session;
-	struct tree_builder *builder;
+	struct store_session *session = NULL;
+	struct tree_builder *builder = NULL;
 	struct digest digest, root;
 	uint64_t added;
 	memset(block, 0, sizeof block);
