@@ -73,7 +73,7 @@ struct amid {
 	struct imds *imds;    /* NULL with the dry driver */
 	struct uploads *uploads;
 	struct scrubber *scrubber;
-	struct secret_scans *secret_scans; /* NULL: nothing is looked through for secrets (tests of handlers) */
+	struct secret_scans *secret_scans; /* NULL: nothing is scanned (tests of handlers) */
 	struct work *work;
 	struct identity_cache *identities; /* NULL: look-ups read the records */
 	struct last_uses *last_uses;       /* NULL: nobody notes uses of keys */
