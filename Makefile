@@ -4,7 +4,7 @@ DESTDIR ?=
 BUILD ?= build
 export PATH := $(PATH):/usr/sbin:/sbin
 
-.PHONY: all help deps test torture demo bench bench-store fuzz lint fmt install clean
+.PHONY: all help deps test torture demo bench bench-store flame-graph fuzz lint fmt install clean
 
 all: deps $(BUILD)/build.ninja ## build build/amid and its plugin
 	@ninja -C $(BUILD) $(if $(VERBOSE),-v,--quiet)
@@ -38,6 +38,11 @@ bench: all ## measure, beside peers
 bench-store: all ## how fast and thrifty blocks are, beside peers; some minutes
 	@tools/install-packages tools/apt-packages-bench.txt
 	@/usr/bin/python3 tests/bench/bench_store.py $(BUILD)
+
+flame-graph: deps ## where the time of blocks goes: docs/flame-*.svg, with perf
+	@tools/install-packages tools/apt-packages-bench.txt
+	@test -e build-profile || CFLAGS=-fno-omit-frame-pointer meson setup build-profile >/dev/null
+	@ninja -C build-profile --quiet && /usr/bin/python3 tests/bench/profile_store.py build-profile docs
 
 fuzz: all ## run every fuzz target for a short while (for longer: tests/fuzz/meson.build)
 	@/usr/bin/python3 tests/run.py --build $(BUILD) --layers fuzz

@@ -86,7 +86,7 @@ def layer_threads(arguments, results):
     if arguments.only and 'thread' not in arguments.only:
         return
     build = sanitized_build('build-tsan', 'thread')
-    names = [name for name in meson_selection(build, 'unit', '') if name.startswith(('store', 'volume', 'work', 'meta-batches', 'svc-iam_policies'))]
+    names = [name for name in meson_selection(build, 'unit', '') if name.startswith(('store', 'volume', 'work', 'meta-batches', 'svc-iam_policies', 'svc-identities'))]
     meson_tests(build, results, names, 'threads')
 
 

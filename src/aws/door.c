@@ -29,7 +29,7 @@ static const struct http_limits default_limits = {
 	.request_seconds = 30,
 };
 
-/* A handler whose batch met a concurrent change is run again, from a clean result. */
+/* A handler whose batch met a concurrent change is run again, from a clean result; what has changed may be what the caller's permission rested on, so that is asked again too. */
 static int run_handler(struct door_request *request, const void *input, void **output, struct error *err)
 {
 	const struct operation *operation = request->codec_request.operation;
@@ -37,6 +37,8 @@ static int run_handler(struct door_request *request, const void *input, void **o
 	for (int i = 0; i < CONFLICT_TRIES; i++) {
 		*output = arena_alloc(request->arena, shape ? shape->size : 1);
 		*err = (struct error){ 0 };
+		if (i > 0 && request->door->config.authorize(&request->call, input, err) < 0)
+			return -1;
 		if (operation->handler(&request->call, input, *output, err) == 0)
 			return 0;
 		if (err->code != ERROR_CONFLICT)
@@ -56,8 +58,7 @@ static int answer_operation(struct door_request *request, struct http_response *
 		return -1;
 	request->call.operation = codec_request->operation;
 	request->call.service = request->service;
-	const struct door_config *config = &request->door->config;
-	if (config->authorize && config->authorize(&request->call, input, err) < 0)
+	if (request->door->config.authorize(&request->call, input, err) < 0)
 		return -1;
 	/* services of the json protocol tell of it themselves: what may be done with a key is known when it has been read */
 	if (request->service->protocol != PROTOCOL_JSON &&
@@ -211,7 +212,7 @@ static int start(struct door *door, struct error *err)
 
 int door_open(const struct door_config *config, struct door **door, struct error *err)
 {
-	assert(config->regions[0] && config->lookup);
+	assert(config->regions[0] && config->lookup && config->authorize);
 	struct door *made = memory_alloc(sizeof *made);
 	*made = (struct door){ .config = *config };
 	take_default(&made->config.limits);

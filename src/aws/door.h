@@ -55,7 +55,7 @@ struct door_config {
 	const struct service *const *services; /* NULL-terminated */
 	door_lookup *lookup;
 	void *lookup_context;
-	door_authorize *authorize; /* NULL: everybody may do everything; only for tests of the door */
+	door_authorize *authorize;
 	door_used *used;   /* of the same context; may be NULL */
 	door_extra *extra; /* may be NULL */
 	void *extra_context;

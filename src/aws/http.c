@@ -34,6 +34,8 @@ enum {
 	HEADERS_MAX = 200,
 	/* A body over the limit is read and dropped up to so many times the limit: an answer sent while the client still writes would be lost to it. */
 	DROP_FACTOR = 16,
+	/* Bodies from this size on are received into memory that a connection keeps, so that a stream of blocks does not have the kernel clear new pages for each. */
+	LARGE_BODY = 64 * 1024,
 };
 
 struct http_server {
@@ -73,11 +75,19 @@ static void set_deadline(struct connection *connection, unsigned seconds)
 		clock_monotonic_ms() + (int64_t)seconds * 1000);
 }
 
+static void drop_body(struct connection *connection)
+{
+	if (connection->body.capacity > LARGE_BODY)
+		buffer_clear(&connection->body);
+	else
+		buffer_free(&connection->body);
+}
+
 static void end_request(struct connection *connection)
 {
 	arena_destroy(connection->arena);
 	connection->arena = NULL;
-	buffer_free(&connection->body);
+	drop_body(connection);
 	connection->request = (struct http_request){ 0 };
 	connection->refused.code = ERROR_NONE;
 	connection->body_received = 0;
@@ -125,6 +135,7 @@ static void on_connection(void *context, struct MHD_Connection *mhd, void **sock
 		/* MHD closes the descriptor after this. */
 		http_watchdog_remove(server->watchdog, &connection->watch);
 		end_request(connection);
+		buffer_free(&connection->body);
 		free(connection);
 		*socket_context = NULL;
 	}
@@ -228,7 +239,7 @@ static enum MHD_Result answer(struct connection *connection)
 	};
 	memcpy(exchange.peer, connection->peer, sizeof exchange.peer);
 	listener->server->config.handle(listener->context, &exchange);
-	buffer_free(&connection->body);
+	drop_body(connection);
 	return queue_response(connection, &exchange.response);
 }
 
@@ -259,8 +270,11 @@ static enum MHD_Result begin_request(struct connection *connection, const char *
 	connection->request.header_count = list.count;
 	const char *length = http_request_header(&connection->request, "Content-Length");
 	int64_t bytes = 0;
-	if (!length || text_parse_int64(length, &bytes) < 0 || bytes <= (int64_t)limits->body_bytes)
+	if (!length || text_parse_int64(length, &bytes) < 0 || bytes <= (int64_t)limits->body_bytes) {
+		if (bytes >= LARGE_BODY)
+			buffer_prepare(&connection->body, (size_t)bytes);
 		return MHD_YES;
+	}
 	refuse_body(connection);
 	bool waits = http_request_header(&connection->request, "Expect") != NULL;
 	return waits || bytes / DROP_FACTOR > (int64_t)limits->body_bytes ? answer(connection) : MHD_YES;

@@ -208,17 +208,20 @@ int sigv4_verify(const struct sigv4_signature *signature, const struct http_requ
 	if (check_all_signed(signature, http, err) < 0)
 		return -1;
 	struct digest digest, key;
-	char hex[2 * DIGEST_SIZE + 1];
-	digest_sha256(http->body, http->body_size, &digest);
-	text_hex(digest.bytes, DIGEST_SIZE, hex);
-	derive_key(signature, secret, &key);
-	/* The client's own word for the digest of its body is taken only if it is true: what counts is what arrived. */
+	char hex[2 * DIGEST_SIZE + 1] = "";
 	const char *claimed = http_request_header(http, "x-amz-content-sha256");
+	bool unsigned_may_be = payload == SIGV4_PAYLOAD_MAY_BE_UNSIGNED &&
+		(!claimed || strcmp(claimed, unsigned_payload) == 0);
+	/* The client's own word for the digest of its body is taken only if it is true: what counts is what arrived. */
+	if (!claimed || !unsigned_may_be) {
+		digest_sha256(http->body, http->body_size, &digest);
+		text_hex(digest.bytes, DIGEST_SIZE, hex);
+	}
+	derive_key(signature, secret, &key);
 	int match = 0;
-	if (!claimed || strcasecmp(claimed, hex) == 0)
+	if (*hex && (!claimed || strcasecmp(claimed, hex) == 0))
 		match = matches(signature, http, &key, claimed ? claimed : hex, arena, err);
-	if (match == 0 && payload == SIGV4_PAYLOAD_MAY_BE_UNSIGNED &&
-		(!claimed || strcmp(claimed, unsigned_payload) == 0))
+	if (match == 0 && unsigned_may_be)
 		match = matches(signature, http, &key, unsigned_payload, arena, err);
 	OPENSSL_cleanse(&key, sizeof key);
 	if (match == 0)

@@ -47,6 +47,14 @@ void *memory_alloc(size_t size)
 	return p;
 }
 
+void *memory_alloc_aligned(size_t alignment, size_t size)
+{
+	void *p = aligned_alloc(alignment, size);
+	if (!p)
+		out_of_memory(size);
+	return p;
+}
+
 void *memory_realloc(void *old, size_t size)
 {
 	void *p = realloc(old, size ? size : 1);

@@ -47,5 +47,7 @@ void *arena_grow_array(struct arena *arena, void *items, size_t count, size_t si
 
 /* malloc and friends that end the process when there is no memory; for long-lived objects. Freed with free(). */
 void *memory_alloc(size_t size) __attribute__((returns_nonnull, malloc));
+/* Not zeroed; both a multiple of `alignment`, a power of two. */
+void *memory_alloc_aligned(size_t alignment, size_t size) __attribute__((returns_nonnull, malloc));
 void *memory_realloc(void *old, size_t size) __attribute__((returns_nonnull));
 char *memory_strdup(const char *text) __attribute__((returns_nonnull));

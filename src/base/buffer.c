@@ -23,6 +23,18 @@ static void reserve(struct buffer *buffer, size_t more)
 	buffer->capacity = capacity;
 }
 
+void buffer_prepare(struct buffer *buffer, size_t size)
+{
+	enum { ALIGNMENT = 4096 };
+	assert(!buffer->size && size < SIZE_MAX / 4);
+	if (size < buffer->capacity)
+		return;
+	free(buffer->data);
+	buffer->capacity = (size + 1 + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+	buffer->data = memory_alloc_aligned(ALIGNMENT, buffer->capacity);
+	buffer->data[0] = '\0';
+}
+
 void buffer_append(struct buffer *buffer, const void *data, size_t size)
 {
 	reserve(buffer, size);

@@ -43,6 +43,7 @@ struct exchange {
 	const void *body;
 	size_t body_size;
 	struct digest body_digest;
+	bool unsigned_body;
 };
 
 static int check_endpoint(struct client *client, const char *endpoint, struct error *err)
@@ -158,7 +159,8 @@ static struct curl_slist *make_headers(
 	headers[count++] = (struct sign_header){ "host", client->host };
 	headers[count++] = (struct sign_header){ "x-amz-date", timestamp };
 	headers[count++] = (struct sign_header){ "x-amz-content-sha256",
-		text_hex(exchange->body_digest.bytes, DIGEST_SIZE, hex) };
+		exchange->unsigned_body ? SIGN_UNSIGNED_BODY
+					: text_hex(exchange->body_digest.bytes, DIGEST_SIZE, hex) };
 	if (client->credentials.session_token)
 		headers[count++] =
 			(struct sign_header){ "x-amz-security-token", client->credentials.session_token };
@@ -167,7 +169,7 @@ static struct curl_slist *make_headers(
 		if (pair->value)
 			headers[count++] = (struct sign_header){ pair->name, pair->value };
 	const struct sign_request request = { exchange->method, exchange->path, headers, count,
-		&exchange->body_digest, exchange->service };
+		exchange->unsigned_body ? NULL : &exchange->body_digest, exchange->service };
 	struct curl_slist *lines = add_line(arena, NULL, "authorization",
 		sign_authorization(arena, &client->credentials, &request, timestamp));
 	for (size_t i = 0; i < count; i++)
@@ -301,9 +303,8 @@ int client_call_rest(struct client_connection *connection, const struct client_r
 		.headers = rest->headers,
 		.body = rest->body ? rest->body : "",
 		.body_size = rest->body_size };
-	if (rest->body_digest)
-		exchange.body_digest = *rest->body_digest;
-	else
+	exchange.unsigned_body = rest->unsigned_body;
+	if (!rest->unsigned_body)
 		digest_sha256(exchange.body, exchange.body_size, &exchange.body_digest);
 	if (send_call(connection, &exchange, repeat, fail_json, err))
 		return -1;

@@ -48,7 +48,7 @@ struct client_rest {
 	const struct client_pair *headers; /* names in lower case; NULL: none */
 	const void *body;
 	size_t body_size;
-	const struct digest *body_digest; /* NULL: not computed yet */
+	bool unsigned_body; /* for uploads, whose checksum is among the headers: those are signed, so the body need not be hashed again on either side */
 };
 /* *answer (NULL: not wanted) is the JSON object, the caller's to json_decref. */
 int client_call_rest(struct client_connection *connection, const struct client_rest *rest,

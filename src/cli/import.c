@@ -21,7 +21,7 @@
 #include "base/banned.h"
 
 enum {
-	WORKERS = 8,
+	WORKERS = 12,
 	GIB_SHIFT = 30,
 	SIZE_MAX_GIB = 64 * 1024,
 	UPLOAD_TIMEOUT_MINUTES = 60,
@@ -113,7 +113,7 @@ static int put_block(struct import *import, struct client_connection *connection
 		.headers = headers,
 		.body = block,
 		.body_size = DISK_BLOCK_SIZE,
-		.body_digest = &digest };
+		.unsigned_body = true };
 	return client_call_rest(connection, &rest, CLIENT_REPEAT, NULL, err);
 }
 

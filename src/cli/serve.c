@@ -13,7 +13,7 @@
 #include "svc/server.h"
 #include "base/banned.h"
 
-enum { HOURS_MAX = 10 * 366 * 24, COMPRESS_AFTER_MS = 6 * 3600 * 1000 };
+enum { HOURS_MAX = 10 * 366 * 24, COMPRESS_AFTER_MS = 3600 * 1000 };
 
 static const char help[] =
 	"Usage: amid serve [OPTION...]\n\n"
@@ -25,8 +25,8 @@ static const char help[] =
 	"  --io-limits on|off  on: disks are held to the IOPS and throughput that their volumes' types promise (default on)\n"
 	"  --region A,B,...    regions served, the first is the default one (default us-east-1)\n"
 	"  --reserve SIZE      what stores and guests leave free on the disk: bytes (20G) or percent (5%) (default 2%, at most 1 GiB)\n"
-	"  --compress-after H  blocks of snapshots that nothing boots from are compressed when they were not read for so many hours;\n"
-	"                      0: never (default 6)\n"
+	"  --compress-after H  blocks of snapshots that no volume stands on are compressed when they were not read for so many hours,\n"
+	"                      but what boots of an image have read; 0: never (default 1)\n"
 	"  --root-key FILE     32 bytes that everything secret in DATA is sealed under (default DATA/root-key, made at the first start)\n"
 	"  --root-key-passphrase-file FILE  the root key is made of the passphrase in the first line of FILE instead\n"
 	"  --tls-cert FILE --tls-key FILE   PEM files: serve HTTPS\n"

@@ -46,7 +46,8 @@ static void hash_canonical(const struct sign_request *request, const struct sign
 	buffer_printf(&text, "%s\n%s\n\n", request->method, request->path);
 	for (size_t i = 0; i < request->header_count; i++)
 		buffer_printf(&text, "%s:%s\n", headers[i].name, headers[i].value);
-	buffer_printf(&text, "\n%s\n%s", names, text_hex(request->body->bytes, DIGEST_SIZE, hex));
+	buffer_printf(&text, "\n%s\n%s", names,
+		request->body ? text_hex(request->body->bytes, DIGEST_SIZE, hex) : SIGN_UNSIGNED_BODY);
 	digest_sha256(text.data, text.size, digest);
 }
 

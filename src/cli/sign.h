@@ -12,13 +12,16 @@ struct sign_header {
 	const char *value; /* without blanks at its ends */
 };
 
+/* What x-amz-content-sha256 says in the place of a digest. */
+#define SIGN_UNSIGNED_BODY "UNSIGNED-PAYLOAD"
+
 struct sign_request {
 	const char *method;
 	const char *path; /* of unreserved characters and '/' only, so that it is its own encoded form */
 	const struct sign_header
 		*headers; /* all that are signed, "host" and "x-amz-date" among them, in any order */
 	size_t header_count;
-	const struct digest *body; /* SHA-256 of the body */
+	const struct digest *body; /* SHA-256 of the body; NULL: it is not signed, as SIGN_UNSIGNED_BODY among the headers says */
 	const char *service;
 };
 

@@ -98,7 +98,7 @@ int mover_add(struct mover *mover, const struct index_entry *object, uint8_t enc
 	*moved = worth > 0;
 	if (worth <= 0)
 		return worth;
-	if (packs_append(mover->store->packs, &header, payload, &move->to, err))
+	if (packs_append(mover->store->packs, &header, payload, PACKS_CACHED, &move->to, err))
 		return -1;
 	move->from = *object;
 	mover->count++;

@@ -22,6 +22,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "base/disk.h"
+#include "store/direct_file.h"
 #include "store/pack_files.h"
 #include "base/banned.h"
 
@@ -40,6 +41,7 @@ struct active {
 struct packs {
 	char *folder;
 	struct pack_files *files;
+	struct direct_files *direct;
 	struct space_reserve reserve;
 	pthread_mutex_t lock; /* numbers */
 	uint32_t *numbers;    /* ascending */
@@ -92,6 +94,7 @@ int packs_open(const char *folder, bool writer, struct packs **packs_out, struct
 		.reserve = SPACE_RESERVE_DEFAULT };
 	snprintf(packs->folder, strlen(folder) + 8, "%s/packs", folder);
 	packs->files = pack_files_create(packs->folder, writer);
+	packs->direct = direct_files_create(packs->folder);
 	pthread_mutex_init(&packs->lock, NULL);
 	pthread_mutex_init(&packs->sync_lock, NULL);
 	pthread_cond_init(&packs->sync_done, NULL);
@@ -125,6 +128,7 @@ void packs_close(struct packs *packs)
 		pthread_mutex_destroy(&active->lock);
 	}
 	pack_files_destroy(packs->files);
+	direct_files_destroy(packs->direct);
 	pthread_mutex_destroy(&packs->lock);
 	pthread_mutex_destroy(&packs->sync_lock);
 	pthread_cond_destroy(&packs->sync_done);
@@ -285,10 +289,23 @@ static void give_up_object(struct packs *packs, const struct index_entry *entry)
 	pthread_mutex_unlock(&packs->sync_lock);
 }
 
-int packs_append(struct packs *packs, const struct object_header *object, const void *payload,
-	struct index_entry *entry, struct error *err)
+/* In the page cache; the disk may begin now, so that the sync at the end has less to wait for. */
+static int write_cached(
+	int fd, enum pack_class group, void *header, const void *payload, uint32_t size, uint64_t offset)
 {
-	static const uint8_t zeros[PAGE_SIZE_ON_DISK];
+	struct iovec parts[] = { { .iov_base = header, .iov_len = format_alignment(group) },
+		{ .iov_base = (void *)(uintptr_t)payload, .iov_len = size } };
+	if (disk_write_parts(fd, parts, 2, offset))
+		return -1;
+	if (group == PACK_BLOCKS)
+		disk_start_writing(fd, offset, format_object_end(group, offset, size) - offset);
+	return 0;
+}
+
+int packs_append(struct packs *packs, const struct object_header *object, const void *payload,
+	enum packs_way way, struct index_entry *entry, struct error *err)
+{
+	_Alignas(DIRECT_ALIGNMENT) uint8_t header[PAGE_SIZE_ON_DISK] = { 0 };
 	enum pack_class group = format_class_of(object->kind);
 	struct pack_header pack;
 	uint64_t offset;
@@ -296,12 +313,7 @@ int packs_append(struct packs *packs, const struct object_header *object, const 
 	if (take_space(packs, group, object->stored_size, &pack, &offset, err) ||
 		packs_descriptor(packs, pack.number, &fd, err))
 		return -1;
-	uint8_t header[OBJECT_HEADER_SIZE];
 	format_encode_object(&pack, offset, object, header);
-	struct iovec parts[] = { { .iov_base = header, .iov_len = sizeof header },
-		{ .iov_base = (void *)(uintptr_t)zeros,
-			.iov_len = format_alignment(group) - OBJECT_HEADER_SIZE },
-		{ .iov_base = (void *)(uintptr_t)payload, .iov_len = object->stored_size } };
 	*entry = (struct index_entry){ .digest = object->digest,
 		.pack = pack.number,
 		.offset = offset,
@@ -309,15 +321,13 @@ int packs_append(struct packs *packs, const struct object_header *object, const 
 		.stored_size = object->stored_size,
 		.kind = object->kind,
 		.encoding = object->encoding };
-	if (disk_write_parts(fd, parts, 3, offset)) {
+	bool direct = way == PACKS_PAST_CACHE && group == PACK_BLOCKS &&
+		direct_files_write(packs->direct, pack.number, header, payload, object->stored_size, offset);
+	if (!direct && write_cached(fd, group, header, payload, object->stored_size, offset)) {
 		error_set_errno(err, errno, "cannot write to pack %" PRIu32, pack.number);
 		give_up_object(packs, entry);
 		return -1;
 	}
-	/* the disk may begin now, so that the sync at the end has less to wait for */
-	if (group == PACK_BLOCKS)
-		disk_start_writing(
-			fd, offset, format_object_end(group, offset, object->stored_size) - offset);
 	packs_note_dirty(packs, pack.number);
 	return 0;
 }
@@ -539,53 +549,4 @@ void packs_list(struct packs *packs, uint32_t **numbers, uint32_t *count)
 	if (packs->count)
 		memcpy(*numbers, packs->numbers, packs->count * sizeof **numbers);
 	pthread_mutex_unlock(&packs->lock);
-}
-
-int packs_scan(struct packs *packs, uint32_t number, uint64_t from, packs_visit *visit, void *context,
-	uint64_t *end_out, struct error *err)
-{
-	struct pack_header pack;
-	struct object_header object;
-	struct stat status;
-	uint8_t bytes[OBJECT_HEADER_SIZE];
-	int fd;
-	if (packs_read_header(packs, number, &pack, err) || packs_descriptor(packs, number, &fd, err))
-		return -1;
-	if (fstat(fd, &status))
-		return error_set_errno(err, errno, "cannot examine pack %" PRIu32, number);
-	uint64_t offset = from > PACK_HEADER_SIZE ? from : PACK_HEADER_SIZE;
-	uint64_t size = (uint64_t)status.st_size, data_end = 0, alignment = format_alignment(pack.group);
-	*end_out = offset;
-	while (offset + OBJECT_HEADER_SIZE <= size) {
-		if (disk_read(fd, bytes, sizeof bytes, offset))
-			return error_set_errno(err, errno, "cannot read pack %" PRIu32, number);
-		uint64_t end = format_decode_object(&pack, offset, bytes, &object)
-			? 0
-			: format_object_end(pack.group, offset, object.stored_size);
-		if (end && end <= (size + alignment - 1) / alignment * alignment) {
-			struct index_entry entry = { .digest = object.digest,
-				.pack = number,
-				.offset = offset,
-				.size = object.size,
-				.stored_size = object.stored_size,
-				.kind = object.kind,
-				.encoding = object.encoding };
-			if (visit(context, &entry, object.state == OBJECT_LIVE, err))
-				return -1;
-			*end_out = offset = end;
-			continue;
-		}
-		/* no header here: on to the next place one may be, over holes at once */
-		offset += alignment;
-		if (offset >= data_end) {
-			uint64_t next = offset;
-			int more = disk_next_data(fd, &next, &data_end);
-			if (more < 0)
-				return error_set_errno(err, errno, "cannot examine pack %" PRIu32, number);
-			if (!more)
-				break;
-			offset = next > offset ? next / alignment * alignment : offset;
-		}
-	}
-	return 0;
 }

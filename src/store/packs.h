@@ -32,11 +32,15 @@ int packs_measure(
 /* Reads a pack's header. ERROR_NOT_FOUND if whoever made the file died before it wrote one; ERROR_CORRUPT. */
 int packs_read_header(struct packs *packs, uint32_t number, struct pack_header *header, struct error *err);
 
+enum packs_way {
+	PACKS_CACHED,     /* through the page cache, where readers will find it */
+	PACKS_PAST_CACHE, /* straight to the disk, if it is a block, aligned to 4096, and the file system can do that: see direct_file.h */
+};
 /*
  * Appends an object and fills where it lies into *entry. Safe from every thread. ERROR_NO_SPACE when the disk has no more than its reserve left.
  */
 int packs_append(struct packs *packs, const struct object_header *object, const void *payload,
-	struct index_entry *entry, struct error *err);
+	enum packs_way way, struct index_entry *entry, struct error *err);
 /* Makes everything appended or marked before the call durable. After a failure, every later call fails too: see disk_sync. */
 int packs_sync(struct packs *packs, struct error *err);
 /* Notes that a pack has to be synced, whoever wrote to it. */

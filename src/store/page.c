@@ -29,6 +29,13 @@ size_t page_encode(const struct page *page, uint8_t *out)
 	return PAGE_HEADER_SIZE + PAGE_BITMAP_SIZE + (size_t)count * DIGEST_SIZE;
 }
 
+static bool is_zero(const struct digest *id)
+{
+	uint64_t words[DIGEST_SIZE / sizeof(uint64_t)];
+	memcpy(words, id, sizeof words);
+	return !(words[0] | words[1] | words[2] | words[3]);
+}
+
 int page_decode(const uint8_t *bytes, size_t size, struct page *page)
 {
 	if (size < PAGE_HEADER_SIZE + PAGE_BITMAP_SIZE || memcmp(bytes, PAGE_MAGIC, sizeof PAGE_MAGIC) ||
@@ -43,6 +50,13 @@ int page_decode(const uint8_t *bytes, size_t size, struct page *page)
 		return -1;
 	page->level = bytes[5];
 	page->count = (uint16_t)count;
+	if (count == PAGE_FANOUT) {
+		memcpy(page->ids, ids, sizeof page->ids);
+		for (unsigned i = 0; i < PAGE_FANOUT; i++)
+			if (is_zero(&page->ids[i]))
+				return -1;
+		return 0;
+	}
 	for (unsigned i = 0; i < PAGE_FANOUT; i++) {
 		if (!(bitmap[i / 8] >> i % 8 & 1)) {
 			memset(&page->ids[i], 0, DIGEST_SIZE);
@@ -50,7 +64,7 @@ int page_decode(const uint8_t *bytes, size_t size, struct page *page)
 		}
 		memcpy(page->ids[i].bytes, ids, DIGEST_SIZE);
 		ids += DIGEST_SIZE;
-		if (digest_is_zero(&page->ids[i]))
+		if (is_zero(&page->ids[i]))
 			return -1;
 	}
 	return 0;

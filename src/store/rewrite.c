@@ -102,7 +102,7 @@ static int walk_root(struct walk *walk, const struct digest *digest, struct erro
 	char hex[2 * DIGEST_SIZE + 1];
 	if (enter(walk, digest, &entry, &seen, err))
 		return -1;
-	if (seen)
+	if (seen || (!walk->rewrite && entry.kind == STORE_BLOCK))
 		return 0;
 	text_hex(digest, sizeof *digest, hex);
 	if (store_read_entry(walk->store, &entry, walk->buffer, err))

@@ -10,7 +10,7 @@
 struct store_rewrite;
 
 /*
- * The plain blocks that roots of `cold` reach and none of `warm` does. Both are called as by store_collect, warm first; what they name must be there. When
+ * The plain blocks that roots of `cold` reach and none of `warm` does. Both are called as by store_collect, warm first, which may name single blocks as well; what they name must be there. When
  * very many blocks have been found, no more cold roots are asked for: those that were are whole in the rewrite, the others are for another. A block that becomes warm after this is compressed all the same: close the rewrite, or warm the tree.
  */
 int store_plan_compression(struct store *store, store_next_root *cold, void *cold_context,

@@ -1,5 +1,5 @@
 /*
- * The store's own functions: opening, sessions, put, sync, get. Owns the locks of store_internal.h; objects lie in packs.c, their places in index.c.
+ * The store's own functions: opening, sessions, put, sync; reading is in read.c. Owns the locks of store_internal.h; objects lie in packs.c, their places in index.c.
  *
  * A put takes its digest's stripe, so the same object put twice at once is stored once, and a sweep cannot free what a put has just found. It appends the object first and
  * enters it into the index second: whoever finds an entry finds the bytes.
@@ -19,7 +19,6 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "base/disk.h"
-#include "store/encoding.h"
 #include "base/banned.h"
 
 enum { LOAD_SHOULD_GROW = 60, LOAD_MUST_GROW = 85 };
@@ -33,7 +32,10 @@ pthread_mutex_t *store_stripe(struct store *store, const struct digest *digest)
 static struct store *allocate(const char *folder, bool writer)
 {
 	struct store *store = memory_alloc(sizeof *store);
-	*store = (struct store){ .writer = writer, .lock_fd = -1, .folder = memory_strdup(folder) };
+	*store = (struct store){ .writer = writer,
+		.lock_fd = -1,
+		.folder = memory_strdup(folder),
+		.verified = verified_create() };
 	for (int i = 0; i < STRIPE_COUNT; i++)
 		pthread_mutex_init(&store->stripes[i], NULL);
 	pthread_rwlock_init(&store->quiet, NULL);
@@ -47,6 +49,7 @@ static void release(struct store *store)
 	packs_close(store->packs);
 	references_close(store->references);
 	index_close(store->index);
+	verified_destroy(store->verified);
 	free(store->retired.items);
 	store_scrub_close(store);
 	file_close_cleanup(&store->lock_fd);
@@ -229,6 +232,11 @@ void store_session_close(struct store_session *session)
 	free(session);
 }
 
+void store_session_stream(struct store_session *session)
+{
+	session->way = PACKS_PAST_CACHE;
+}
+
 struct store *store_session_store(const struct store_session *session)
 {
 	return session->store;
@@ -285,7 +293,8 @@ static int heal_locked(struct store *store, const struct object_header *object, 
 	digest_sha256(data, object->size, &actual);
 	if (!digest_equal(&actual, &object->digest))
 		return error_set(err, ERROR_INVALID, "the bytes put as object %s are others", hex);
-	if (packs_append(store->packs, object, data, &fresh, err) || store_sync_packs(store, err))
+	if (packs_append(store->packs, object, data, PACKS_CACHED, &fresh, err) ||
+		store_sync_packs(store, err))
 		return -1;
 	fresh.generation = index_generation(store->index);
 	if (index_find_slot(store->index, &object->digest, &slot) &&
@@ -307,16 +316,17 @@ static int heal_locked(struct store *store, const struct object_header *object, 
 enum { NOT_NEW = -1 };
 
 /* *added stays 0 if the object was there; *slot gets its place in the index if it is new. */
-static int put_locked(struct store *store, const struct object_header *object, const void *data,
+static int put_locked(struct store_session *session, const struct object_header *object, const void *data,
 	uint64_t *slot, uint64_t *added, struct error *err)
 {
+	struct store *store = session->store;
 	struct index_entry entry;
 	uint32_t generation = index_generation(store->index);
 	if (damage_has(store->damage, &object->digest))
 		return heal_locked(store, object, data, added, err);
 	if (index_touch(store->index, &object->digest, generation))
 		return 0;
-	if (packs_append(store->packs, object, data, &entry, err))
+	if (packs_append(store->packs, object, data, session->way, &entry, err))
 		return -1;
 	entry.generation = generation;
 	*slot = index_insert(store->index, &entry);
@@ -347,7 +357,7 @@ int store_put(struct store_session *session, enum store_object_kind kind, const 
 	pthread_mutex_t *stripe = store_stripe(store, digest);
 	pthread_rwlock_rdlock(&store->quiet);
 	pthread_mutex_lock(stripe);
-	int result = put_locked(store, &object, data, &slot, &bytes, err);
+	int result = put_locked(session, &object, data, &slot, &bytes, err);
 	pthread_mutex_unlock(stripe);
 	if (slot != (uint64_t)NOT_NEW)
 		store_count_put(store, slot, object.kind, data, size);
@@ -436,25 +446,6 @@ int store_sync(struct store *store, struct error *err)
 	return 0;
 }
 
-static int find(
-	struct store *store, const struct digest *digest, struct index_entry *entry, struct error *err)
-{
-	char hex[2 * DIGEST_SIZE + 1];
-	if (index_find(store->index, digest, entry))
-		return 0;
-	return error_set(err, ERROR_NOT_FOUND, "object %s is not in store %s",
-		text_hex(digest, sizeof *digest, hex), store->folder);
-}
-
-int store_stat(struct store *store, const struct digest *digest, size_t *size, struct error *err)
-{
-	struct index_entry entry;
-	if (find(store, digest, &entry, err))
-		return -1;
-	*size = entry.size;
-	return 0;
-}
-
 /* Whoever failed left headers that do not say yet what the index says, or the other way round. */
 int store_check_movable(struct store *store, struct error *err)
 {
@@ -469,121 +460,6 @@ uint64_t store_entry_bytes(const struct index_entry *entry)
 {
 	enum pack_class group = format_class_of(entry->kind);
 	return format_object_end(group, entry->offset, entry->stored_size) - entry->offset;
-}
-
-/* The bytes in the pack. */
-static int read_payload(
-	struct store *store, const struct index_entry *entry, void *data, const char *hex, struct error *err)
-{
-	int fd;
-	if (packs_lease(store->packs, entry->pack, &fd, err))
-		return -1;
-	int failed = disk_read(fd, data, entry->stored_size,
-		format_payload_offset(format_class_of(entry->kind), entry->offset));
-	int read_errno = errno;
-	packs_return(store->packs, entry->pack);
-	if (!failed)
-		return 0;
-	return read_errno == ENODATA
-		? error_set(err, ERROR_CORRUPT, "object %s: pack %" PRIu32 " is too short", hex, entry->pack)
-		: error_set_errno(
-			  err, read_errno, "cannot read object %s from pack %" PRIu32, hex, entry->pack);
-}
-
-int store_read_stored(struct store *store, const struct index_entry *entry, uint8_t *stored, uint8_t *plain,
-	struct error *err)
-{
-	char hex[2 * DIGEST_SIZE + 1];
-	struct digest actual;
-	struct error why;
-	bool encoded = entry->encoding != ENCODING_PLAIN;
-	text_hex(&entry->digest, sizeof entry->digest, hex);
-	if (entry->size > STORE_BLOCK_SIZE || entry->stored_size > STORE_BLOCK_SIZE ||
-		(!encoded && entry->stored_size != entry->size))
-		return error_set(err, ERROR_CORRUPT, "object %s has impossible sizes", hex);
-	if (read_payload(store, entry, encoded ? stored : plain, hex, err))
-		return -1;
-	if (encoded &&
-		encoding_restore(entry->encoding, stored, entry->stored_size, plain, entry->size, &why))
-		return error_set(err, why.code,
-			"object %s: %s (pack %s/packs/%010" PRIu32 ".pack offset %" PRIu64 ")", hex,
-			why.message, store->folder, entry->pack, entry->offset);
-	digest_sha256(plain, entry->size, &actual);
-	if (memcmp(&actual, &entry->digest, sizeof actual))
-		return error_set(err, ERROR_CORRUPT,
-			"object %s is damaged (pack %s/packs/%010" PRIu32 ".pack offset %" PRIu64 ")", hex,
-			store->folder, entry->pack, entry->offset);
-	return 0;
-}
-
-int store_read_entry(struct store *store, const struct index_entry *entry, void *data, struct error *err)
-{
-	uint8_t *stored = entry->encoding != ENCODING_PLAIN ? memory_alloc(STORE_BLOCK_SIZE) : NULL;
-	int result = store_read_stored(store, entry, stored, data, err);
-	free(stored);
-	return result;
-}
-
-/*
- * Whether an object that could not be read where the index said so lies elsewhere by now: it was moved meanwhile, and its old place punched or removed.
- */
-static bool was_moved(struct store *store, const struct index_entry *entry)
-{
-	struct index_entry now;
-	index_refresh(store->index);
-	return index_find(store->index, &entry->digest, &now) &&
-		(now.pack != entry->pack || now.offset != entry->offset);
-}
-
-int store_get(struct store *store, const struct digest *digest, void *data, size_t *size, struct error *err)
-{
-	struct index_entry entry;
-	int failed;
-	do
-		if (find(store, digest, &entry, err))
-			return -1;
-	while ((failed = store_read_entry(store, &entry, data, err)) && was_moved(store, &entry));
-	struct error found;
-	/* remembered, so that the next put of the same content stores it anew */
-	if (failed && store->writer && store_confirm_damage(store, digest, data, &entry, &found) == 1)
-		log_error("object-damaged", "folder=%s object=\"%s\"", store->folder, found.message);
-	*size = entry.size;
-	return failed;
-}
-
-int store_locate(
-	struct store *store, const struct digest *digest, struct store_location *location, struct error *err)
-{
-	struct index_entry entry;
-	int failed;
-	do {
-		if (find(store, digest, &entry, err))
-			return -1;
-		if (entry.encoding != ENCODING_PLAIN)
-			return error_set(err, ERROR_UNSUPPORTED,
-				"object has encoding %u, so it cannot be read in place", entry.encoding);
-	} while ((failed = packs_lease(store->packs, entry.pack, &location->fd, err)) &&
-		was_moved(store, &entry));
-	location->offset = format_payload_offset(format_class_of(entry.kind), entry.offset);
-	location->size = entry.size;
-	location->pack = entry.pack;
-	return failed;
-}
-
-void store_return_pack(struct store *store, uint32_t pack)
-{
-	packs_return(store->packs, pack);
-}
-
-uint64_t store_epoch(struct store *store)
-{
-	return index_epoch(store->index);
-}
-
-void store_let_go(struct store *store)
-{
-	index_refresh(store->index);
-	packs_let_go(store->packs);
 }
 
 void store_set_reserve(struct store *store, const struct space_reserve *reserve)

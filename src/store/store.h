@@ -33,6 +33,8 @@ void store_close(struct store *store); /* NULL is legal */
  */
 int store_session_open(struct store *store, struct store_session **session, struct error *err);
 void store_session_close(struct store_session *session); /* NULL is legal */
+/* Before the first put: blocks come in a stream, and nobody is about to read them. Those that lie aligned to 4096 in memory are written past the page cache, where the file system can do that. */
+void store_session_stream(struct store_session *session);
 
 /*
  * Puts an object unless it is there already. `digest` must be the SHA-256 of the data. *added (may be NULL) gets the bytes this added on disk, 0 if it was there. Not durable
@@ -51,6 +53,13 @@ int store_stat(struct store *store, const struct digest *digest, size_t *size, s
  * Reads a whole object into `data` (room for STORE_BLOCK_SIZE) and verifies it; *size gets its size. ERROR_NOT_FOUND; ERROR_CORRUPT names the digest and the pack file.
  */
 int store_get(struct store *store, const struct digest *digest, void *data, size_t *size, struct error *err);
+
+/*
+ * The same for a plain object of at most `room` bytes (ERROR_INVALID: it is larger), but one that this process has verified before in its place is not hashed again; *verified says whether it was now. For comparing trees: damage that came after the first
+ * look may not show here, so what is stored because of it must be checked as a whole (a copied tree by its root).
+ */
+int store_get_again(struct store *store, const struct digest *digest, void *data, size_t room, size_t *size,
+	bool *verified, struct error *err);
 
 /*
  * Where an uncompressed block lies, for readers that want to pread from the file (and so share the page cache with every other reader). ERROR_UNSUPPORTED: it is compressed, see store_get.

@@ -8,6 +8,7 @@
 #include "store/packs.h"
 #include "store/references.h"
 #include "store/store.h"
+#include "store/verified.h"
 
 enum { STRIPE_COUNT = 64 };
 
@@ -23,6 +24,7 @@ struct store {
 	struct index *index;
 	struct packs *packs;
 	struct references *references; /* NULL in a reader */
+	struct verified *verified;
 
 	/* serializes put, touch and sweep of one digest */
 	pthread_mutex_t stripes[STRIPE_COUNT];
@@ -46,6 +48,7 @@ struct store_session {
 	struct store *store;
 	uint32_t
 		generation; /* of the time it was opened; nothing of this or a later one is collected while it is open */
+	enum packs_way way;       /* how its blocks are written */
 	struct digest_list roots; /* put or found */
 	struct store_session *next, *previous;
 };

@@ -1,6 +1,7 @@
 /*
  * Reading trees. Owns a small cache of decoded pages, one slot for each residue of (level, index): walks touch a page 1,024 times in a row, and random readers keep their own cache
- * of what they found. A page is read and verified when it is first needed, and shared by reference, so the cache's lock is held only to look.
+ * of what they found. A page is read and verified when it is first needed, and shared by reference, so the cache's lock is held only to look. The leaves that a comparison looks at are hashed by the first comparison in this process
+ * only; nobody else is given one that was not.
  * Any thread.
  */
 #include "store/tree_internal.h"
@@ -89,12 +90,13 @@ void tree_put_page(struct tree_page *page)
 		free(page);
 }
 
-static struct tree_page *new_page(unsigned level)
+/* The page itself is not filled in. */
+static struct tree_page *new_page(void)
 {
-	struct tree_page *page = memory_alloc(sizeof *page);
-	memset(page, 0, sizeof *page);
+	enum { ALIGNMENT = 64, SIZE = (sizeof(struct tree_page) + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT };
+	struct tree_page *page = memory_alloc_aligned(ALIGNMENT, SIZE);
 	page->references = 1;
-	page->page.level = (uint8_t)level;
+	page->verified = true;
 	return page;
 }
 
@@ -103,12 +105,13 @@ static struct cache_slot *slot_of(struct tree *tree, unsigned level, uint64_t in
 	return &tree->cache[(index + level * 7) % CACHE_SLOTS];
 }
 
-static struct tree_page *cache_find(struct tree *tree, unsigned level, uint64_t index)
+static struct tree_page *cache_find(struct tree *tree, unsigned level, uint64_t index, bool verified)
 {
 	struct cache_slot *slot = slot_of(tree, level, index);
 	struct tree_page *page = NULL;
 	pthread_mutex_lock(&tree->lock);
-	if (slot->page && slot->level == level && slot->index == index) {
+	if (slot->page && slot->level == level && slot->index == index &&
+		(slot->page->verified || !verified)) {
 		page = slot->page;
 		atomic_fetch_add(&page->references, 1);
 	}
@@ -127,21 +130,27 @@ static void cache_enter(struct tree *tree, unsigned level, uint64_t index, struc
 	tree_put_page(old);
 }
 
-static int read_page(struct tree *tree, unsigned level, const struct digest *digest,
+static int read_page(struct tree *tree, unsigned level, const struct digest *digest, bool verified,
 	struct tree_page **page_out, struct error *err)
 {
 	char hex[2 * DIGEST_SIZE + 1];
+	uint8_t buffer[PAGE_LIMIT];
 	size_t size;
-	if (store_stat(tree->store, digest, &size, err))
+	if (verified && store_stat(tree->store, digest, &size, err))
 		return -1;
-	/* whatever the object is, it has to have room; a page is far smaller than the largest block */
-	uint8_t *buffer = memory_alloc(size > PAGE_LIMIT ? STORE_BLOCK_SIZE : PAGE_LIMIT);
-	struct tree_page *page = new_page(level);
-	int failed = store_get(tree->store, digest, buffer, &size, err);
-	if (!failed && (page_decode(buffer, size, &page->page) || page->page.level != level))
+	struct tree_page *page = new_page();
+	int failed = 0;
+	bool fits = !verified || size <= sizeof buffer;
+	if (!verified) {
+		failed = store_get_again(
+			tree->store, digest, buffer, sizeof buffer, &size, &page->verified, err);
+		fits = !failed || err->code != ERROR_INVALID;
+	} else if (fits) {
+		failed = store_get(tree->store, digest, buffer, &size, err);
+	}
+	if (!fits || (!failed && (page_decode(buffer, size, &page->page) || page->page.level != level)))
 		failed = error_set(err, ERROR_CORRUPT, "object %s is not a page of level %u",
 			text_hex(digest, sizeof *digest, hex), level);
-	free(buffer);
 	if (failed) {
 		tree_put_page(page);
 		return -1;
@@ -170,28 +179,36 @@ int tree_get_digest(
 	return 0;
 }
 
-int tree_get_page(
-	struct tree *tree, unsigned level, uint64_t index, struct tree_page **page, struct error *err)
+/* tree_get_page; without `verified`, of a page that was verified before, it is enough. */
+static int get_page(struct tree *tree, unsigned level, uint64_t index, bool verified, struct tree_page **page,
+	struct error *err)
 {
 	struct digest digest;
 	*page = NULL;
 	if (level > tree->root.levels) {
 		if (index == 0 && level == tree->root.levels + 1U && !digest_is_zero(&tree->root.top)) {
-			*page = new_page(level);
+			*page = new_page();
+			(*page)->page = (struct page){ .level = (uint8_t)level };
 			(*page)->page.ids[0] = tree->root.top;
 		}
 		return 0;
 	}
-	if ((*page = cache_find(tree, level, index)))
+	if ((*page = cache_find(tree, level, index, verified)))
 		return 0;
 	if (tree_get_digest(tree, level, index, &digest, err))
 		return -1;
 	if (digest_is_zero(&digest))
 		return 0;
-	if (read_page(tree, level, &digest, page, err))
+	if (read_page(tree, level, &digest, verified, page, err))
 		return -1;
 	cache_enter(tree, level, index, *page);
 	return 0;
+}
+
+int tree_get_page(
+	struct tree *tree, unsigned level, uint64_t index, struct tree_page **page, struct error *err)
+{
+	return get_page(tree, level, index, true, page, err);
 }
 
 int tree_lookup(struct tree *tree, uint64_t index, struct digest *block, struct error *err)
@@ -223,26 +240,34 @@ static int subtree(struct tree *tree, unsigned level, uint64_t index, struct dig
 	return tree_get_digest(tree, level, index, digest, err);
 }
 
+/* How many ids from `i` on are compared at one go: up to the next multiple of 64. */
+static unsigned stretch(unsigned i)
+{
+	enum { STRETCH = 64 };
+	return STRETCH - i % STRETCH;
+}
+
 /* The first id from `from` on that differs between the leaf pages over it; PAGE_FANOUT if none does. */
 static int next_in_leaf(struct tree *a, struct tree *b, uint64_t leaf, unsigned from, unsigned *position,
 	struct digest *block_a, struct digest *block_b, struct error *err)
 {
-	static const struct digest zero;
+	static const struct digest zeros[PAGE_FANOUT];
 	struct tree_page *page_a = NULL, *page_b = NULL;
-	if ((a && tree_get_page(a, 1, leaf, &page_a, err)) ||
-		(b && tree_get_page(b, 1, leaf, &page_b, err))) {
+	if ((a && get_page(a, 1, leaf, false, &page_a, err)) ||
+		(b && get_page(b, 1, leaf, false, &page_b, err))) {
 		tree_put_page(page_a);
 		return -1;
 	}
+	const struct digest *ids_a = page_a ? page_a->page.ids : zeros,
+			    *ids_b = page_b ? page_b->page.ids : zeros;
 	unsigned i = from;
-	for (; i < PAGE_FANOUT; i++) {
-		const struct digest *id_a = page_a ? &page_a->page.ids[i] : &zero;
-		const struct digest *id_b = page_b ? &page_b->page.ids[i] : &zero;
-		if (memcmp(id_a, id_b, sizeof zero)) {
-			*block_a = *id_a;
-			*block_b = *id_b;
-			break;
-		}
+	while (i < PAGE_FANOUT && !memcmp(ids_a + i, ids_b + i, stretch(i) * sizeof *zeros))
+		i += stretch(i);
+	while (i < PAGE_FANOUT && !memcmp(ids_a + i, ids_b + i, sizeof *zeros))
+		i++;
+	if (i < PAGE_FANOUT) {
+		*block_a = ids_a[i];
+		*block_b = ids_b[i];
 	}
 	*position = i;
 	tree_put_page(page_a);

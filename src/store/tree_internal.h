@@ -7,6 +7,7 @@
 /* A page in memory, shared by whoever holds a reference. */
 struct tree_page {
 	_Atomic unsigned references;
+	bool verified; /* when it was read; else earlier, by this process: good enough for comparing */
 	struct page page;
 };
 

@@ -1,6 +1,5 @@
 /*
- * Whom an access key or a session token stands for. What was read from the records is remembered under the key's id (identity_cache.h), or, for sessions, under whoever is behind them: "session ACCOUNT ID". Keys of nobody
- * are not remembered. Runs on the connections' threads.
+ * Whom an access key or a session token stands for. What was found is remembered (identity_cache.h) under the key's id or, with a token, under both; what stands for nobody is not. Runs on the connections' threads.
  */
 #include <string.h>
 
@@ -12,6 +11,8 @@
 #include "svc/secret.h"
 #include "svc/session.h"
 #include "base/banned.h"
+
+enum { TOKEN_KEPT_MAX = 4096 }; /* larger ones are opened each time: what is remembered must have a bound */
 
 static int refuse(const char *access_key_id, struct error *err)
 {
@@ -119,23 +120,35 @@ static int read_source(struct amid *amid, const struct principal *session, struc
 /* Sessions outlive no account, user or role. */
 static int check_source(struct amid *amid, struct principal *session, struct arena *arena, struct error *err)
 {
-	const char *id = source_of(session);
-	char *name = arena_printf(arena, "session %s %s", session->account, id ? id : "");
-	struct door_identity source = { .principal = { .type = session->type } };
+	struct principal source = { 0 };
 	bool live;
-	uint64_t generation = identity_cache_generation(amid->identities);
-	if (!identity_cache_find(amid->identities, name, arena, &source)) {
-		if (read_source(amid, session, arena, &source.principal, &live, err))
-			return -1;
-		if (!live)
-			return refuse(session->access_key_id, err);
-		identity_cache_keep(amid->identities, generation, name, &source);
-	}
+	if (read_source(amid, session, arena, &source, &live, err))
+		return -1;
+	if (!live)
+		return refuse(session->access_key_id, err);
 	/* a user may have got another name since */
-	if (session->type == PRINCIPAL_USER && source.principal.arn) {
-		session->arn = source.principal.arn;
-		session->user_name = source.principal.user_name;
+	if (session->type == PRINCIPAL_USER) {
+		session->arn = source.arn;
+		session->user_name = source.user_name;
 	}
+	return 0;
+}
+
+/* A token that was opened and found right is its own name in the cache; its time passes there, too. */
+static int look_up_session(struct amid *amid, const char *access_key_id, const char *token,
+	struct arena *arena, struct door_identity *identity, struct error *err)
+{
+	bool keeps = strlen(token) <= TOKEN_KEPT_MAX;
+	char *name = keeps ? arena_printf(arena, "%s %s", access_key_id, token) : NULL;
+	uint64_t generation = identity_cache_generation(amid->identities);
+	if (keeps && identity_cache_find(amid->identities, name, arena, identity))
+		return session_check_time(&identity->principal, err);
+	*identity = (struct door_identity){ 0 };
+	if (session_open(amid, access_key_id, token, arena, &identity->principal, &identity->secret, err) ||
+		check_source(amid, &identity->principal, arena, err))
+		return -1;
+	if (keeps)
+		identity_cache_keep(amid->identities, generation, name, identity);
 	return 0;
 }
 
@@ -143,13 +156,8 @@ int accounts_lookup(void *context, const char *access_key_id, const char *sessio
 	struct door_identity *identity, struct error *err)
 {
 	struct amid *amid = context;
-	if (session_token) {
-		*identity = (struct door_identity){ 0 };
-		if (session_open(amid, access_key_id, session_token, arena, &identity->principal,
-			    &identity->secret, err))
-			return -1;
-		return check_source(amid, &identity->principal, arena, err);
-	}
+	if (session_token)
+		return look_up_session(amid, access_key_id, session_token, arena, identity, err);
 	if (!identity_cache_find(amid->identities, access_key_id, arena, identity) &&
 		look_up_key(amid, access_key_id, arena, identity, err))
 		return -1;

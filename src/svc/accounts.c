@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "svc/network.h"
+#include "svc/organization.h"
 #include "svc/secret.h"
 #include "base/banned.h"
 
@@ -70,6 +71,18 @@ static int put_root_key(struct amid *amid, struct meta_batch *batch, const struc
 	return 0;
 }
 
+static void join(
+	struct account_record *account, const struct organization_record *organization, struct arena *arena)
+{
+	account->organization = organization->record.id;
+	account->joined = account->created;
+	if (!boolean_or(organization->policies_enabled, false))
+		return;
+	const char **policies = arena_alloc(arena, sizeof *policies);
+	policies[0] = ORGANIZATION_FULL_ACCESS;
+	account->policies = (struct record_string_list){ .items = policies, .count = 1, .set = true };
+}
+
 int accounts_plan(struct amid *amid, struct meta_batch *batch, const char *id,
 	const struct account_plan *plan, struct arena *arena, struct account_made *made, struct error *err)
 {
@@ -78,13 +91,13 @@ int accounts_plan(struct amid *amid, struct meta_batch *batch, const char *id,
 		.name = plan->name,
 		.alias = plan->alias,
 		.email = plan->email,
-		.organization = plan->organization,
-		.unit = plan->unit,
 		.created = some_timestamp(clock_now_ms()) };
 	if (plan->is_operator)
 		account.is_operator = some_boolean(true);
+	if (plan->tags)
+		account.tags = *plan->tags;
 	if (plan->organization)
-		account.joined = account.created;
+		join(&account, plan->organization, arena);
 	meta_batch_put(batch, &record_account, &account);
 	if (!plan->root_key)
 		return 0;

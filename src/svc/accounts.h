@@ -16,11 +16,16 @@ int accounts_lookup(void *context, const char *access_key_id, const char *sessio
 void accounts_note_use(
 	void *context, const struct principal *principal, const char *service, const char *region);
 
-/* What a new account is to have; texts may be NULL, but for the name. */
+struct account_record;
+struct organization_record;
+struct record_tag_list;
+
+/* What a new account is to have; all may be NULL, but the name. */
 struct account_plan {
 	const char *name, *alias, *email;
-	const char *organization, *unit; /* ids */
-	bool is_operator;                /* the one that makes others */
+	const struct organization_record *organization; /* it joins this one, below its root */
+	const struct record_tag_list *tags;
+	bool is_operator; /* the one that makes others */
 	bool root_key;
 };
 struct account_made {
@@ -36,7 +41,6 @@ int accounts_plan(struct amid *amid, struct meta_batch *batch, const char *id,
 /* The default networks of an account in all regions, where they are not there yet. */
 int accounts_make_networks(struct amid *amid, const char *account, struct error *err);
 /* The operator's account; *account NULL: there is none. */
-struct account_record;
 int accounts_find_operator(
 	struct amid *amid, struct arena *arena, struct account_record **account, struct error *err);
 

@@ -59,13 +59,12 @@ static bool is_email(const char *text)
 	return strlen(text) <= EMAIL_MAX_SIZE && at && at > text && at[1] && !strpbrk(text, " \t\r\n");
 }
 
-static int read_plan(
-	struct call *call, const struct http_request *http, struct account_plan *plan, struct error *err)
+static int read_plan(struct call *call, const struct http_request *http, struct account_plan *plan,
+	bool *joins, struct error *err)
 {
 	json_t *body = json_loadb(http->body, http->body_size, 0, NULL);
 	const char *name = json_string_value(json_object_get(body, "name")),
 		   *email = json_string_value(json_object_get(body, "email"));
-	bool joins = json_is_true(json_object_get(body, "organization"));
 	int result = 0;
 	if (!name || !is_name(name))
 		result = error_set(err, ERROR_INVALID_PARAMETER_VALUE,
@@ -76,21 +75,41 @@ static int read_plan(
 			err, ERROR_INVALID_PARAMETER_VALUE, "The email is no address: %.64s", email);
 	*plan = (struct account_plan){ .name = arena_strdup(call->arena, name),
 		.email = arena_strdup(call->arena, email),
-		.organization = joins ? "" : NULL,
 		.root_key = true };
+	*joins = json_is_true(json_object_get(body, "organization"));
 	json_decref(body);
 	return result;
 }
 
-static int join(const struct account_record *owner, struct account_plan *plan, struct error *err)
+/* The operator's organization, if its account is the management account of one. */
+static int find_organization(struct call *call, const struct account_record *owner,
+	struct organization_record **organization, struct error *err)
 {
-	if (!plan->organization)
-		return 0;
-	if (!owner->organization)
-		return error_set(err, ERROR_INVALID_PARAMETER_VALUE,
-			"The operator's account %s is in no organization.", owner->record.id);
-	plan->organization = owner->organization;
-	return 0;
+	*organization = NULL;
+	if (owner->organization &&
+		meta_get(call->amid->meta, &record_organization, owner->record.id, "", owner->organization,
+			call->arena, organization, err))
+		return -1;
+	return *organization
+		? 0
+		: error_set(err, ERROR_INVALID_PARAMETER_VALUE,
+			  "The operator's account %s manages no organization.", owner->record.id);
+}
+
+/* As one change of the organization, if it joins that: see record organization. */
+static int put_account(struct call *call, const struct account_record *owner, struct account_plan *plan,
+	bool joins, struct account_made *made, struct error *err)
+{
+	struct organization_record *organization = NULL;
+	struct meta_batch *batch = meta_batch_create(call->amid->meta, call->arena);
+	if (joins && find_organization(call, owner, &organization, err))
+		return -1;
+	plan->organization = organization;
+	if (accounts_plan(call->amid, batch, NULL, plan, call->arena, made, err))
+		return -1;
+	if (organization)
+		meta_batch_put(batch, &record_organization, organization);
+	return meta_commit(call->amid->meta, batch, err);
 }
 
 static int create(struct call *call, const struct account_record *owner, const struct http_request *http,
@@ -98,19 +117,12 @@ static int create(struct call *call, const struct account_record *owner, const s
 {
 	struct account_plan plan;
 	struct account_made made;
-	if (read_plan(call, http, &plan, err) || join(owner, &plan, err))
+	bool joins;
+	if (read_plan(call, http, &plan, &joins, err))
 		return -1;
-	for (int tries = 0;; tries++) {
-		struct meta_batch *batch = meta_batch_create(call->amid->meta, call->arena);
-		if (accounts_plan(call->amid, batch, NULL, &plan, call->arena, &made, err))
+	for (int tries = 1; put_account(call, owner, &plan, joins, &made, err); tries++)
+		if ((err->code != ERROR_DUPLICATE && err->code != ERROR_CONFLICT) || tries == TRIES)
 			return -1;
-		if (plan.organization)
-			meta_batch_expect(batch, &record_account, owner);
-		if (meta_commit(call->amid->meta, batch, err) == 0)
-			break;
-		if (err->code != ERROR_DUPLICATE || tries == TRIES)
-			return -1;
-	}
 	log_info("account-created", "account=%s", made.id);
 	if (accounts_make_networks(call->amid, made.id, err))
 		return -1;

@@ -17,6 +17,7 @@
 #include "base/text.h"
 #include "meta/meta.h"
 #include "store/store.h"
+#include "svc/published.h"
 #include "volume/volume.h"
 #include "base/banned.h"
 
@@ -59,6 +60,19 @@ static void check_root(struct check *check, struct store *store, const char *of,
 		*ARENA_APPEND(check->arena, check->roots, check->root_count) = root;
 }
 
+struct named_root {
+	struct check *check;
+	struct store *store;
+};
+
+static int check_recorded(void *context, const char *id, const char *hex, struct error *err)
+{
+	struct named_root *named = context;
+	(void)err;
+	check_root(named->check, named->store, id, hex);
+	return 0;
+}
+
 struct root_list {
 	const struct check *check;
 	size_t next;
@@ -83,7 +97,7 @@ static int check_roots(struct check *check, struct store *store, struct error *e
 	return result;
 }
 
-static int check_snapshots(struct check *check, const char *region, struct store *store, struct error *err)
+static int check_snapshots(struct check *check, const char *region, struct error *err)
 {
 	struct meta_rows rows;
 	struct meta_query query = { .region = region };
@@ -93,22 +107,6 @@ static int check_snapshots(struct check *check, const char *region, struct store
 		struct snapshot_record *snapshot = rows.items[i];
 		if (strcmp(snapshot->state, "completed") == 0 && (!snapshot->root || !*snapshot->root))
 			fault(check, "%s: completed, but without a root", snapshot->record.id);
-		check_root(check, store, snapshot->record.id, snapshot->root);
-	}
-	if (meta_list(check->meta, &record_twin, &query, check->arena, &rows, err))
-		return -1;
-	for (size_t i = 0; i < rows.count; i++) {
-		struct twin_record *twin = rows.items[i];
-		check_root(check, store, twin->record.id, twin->source_root);
-		check_root(check, store, twin->record.id, twin->root);
-	}
-	/* what copies in other regions are still to bring from here */
-	struct meta_query copies = { .index = "copying", .value = region };
-	if (meta_list(check->meta, &record_snapshot, &copies, check->arena, &rows, err))
-		return -1;
-	for (size_t i = 0; i < rows.count; i++) {
-		struct snapshot_record *snapshot = rows.items[i];
-		check_root(check, store, snapshot->record.id, snapshot->copy->root);
 	}
 	return 0;
 }
@@ -140,8 +138,7 @@ static int check_images(struct check *check, const char *region, struct error *e
 	return 0;
 }
 
-static int check_volume_records(
-	struct check *check, const char *region, struct store *store, struct error *err)
+static int check_volume_records(struct check *check, const char *region, struct error *err)
 {
 	struct meta_rows rows;
 	struct meta_query query = { .region = region };
@@ -150,7 +147,6 @@ static int check_volume_records(
 	for (size_t i = 0; i < rows.count; i++) {
 		struct volume_record *volume = rows.items[i];
 		struct instance_record *instance = NULL;
-		check_root(check, store, volume->record.id, volume->base);
 		if (!volume->attachment)
 			continue;
 		if (meta_get_any(check->meta, &record_instance, region, volume->attachment->instance,
@@ -211,9 +207,12 @@ static int check_region(struct check *check, const char *region, struct error *e
 	check->root_count = 0;
 	if (store_open(arena_printf(check->arena, "%s/store", folder), &store, err))
 		return -1;
+	struct named_root named = { check, store };
 	int result = store_check(store, check->report, check->context, &faults, err) ||
-			check_snapshots(check, region, store, err) || check_images(check, region, err) ||
-			check_volume_records(check, region, store, err) ||
+			published_visit_recorded(
+				check->meta, region, check->arena, check_recorded, &named, err) ||
+			check_snapshots(check, region, err) || check_images(check, region, err) ||
+			check_volume_records(check, region, err) ||
 			check_volume_folders(
 				check, arena_printf(check->arena, "%s/volumes", folder), store, err) ||
 			check_roots(check, store, err)

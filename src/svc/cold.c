@@ -11,7 +11,9 @@
 #include "api/records.h"
 #include "base/clock.h"
 #include "base/text.h"
+#include "store/tree.h"
 #include "svc/snapshot_state.h"
+#include "volume/trace.h"
 #include "base/banned.h"
 
 struct cold_snapshot {
@@ -129,15 +131,28 @@ static int add_volumes(struct look *look, struct error *err)
 	return 0;
 }
 
-static int is_in_image(struct look *look, const char *snapshot, bool *used, struct error *err)
+/*
+ * What a boot of this root has read stays as it is: the blocks of its trace. Without one, or when it cannot be read, nothing stays: whoever boots it first reads compressed blocks until they are brought back.
+ */
+static int keep_boot_blocks(struct look *look, const struct digest *root, struct error *err)
 {
-	struct arena *scratch ARENA_SCOPED = arena_create();
-	struct meta_rows rows;
-	struct meta_query query = { .index = "snapshot", .value = snapshot };
-	if (meta_list(look->amid->meta, &record_image, &query, scratch, &rows, err))
-		return -1;
-	*used = rows.count > 0;
-	return 0;
+	uint32_t *blocks = memory_alloc(TRACE_LIMIT * sizeof *blocks), count = 0;
+	struct tree *tree = NULL;
+	struct digest block;
+	int failed = 0;
+	if (trace_read(look->region->traces_folder, root, blocks, &count, NULL) == 0)
+		failed = tree_open(look->region->store, root, &tree, err);
+	for (uint32_t i = 0; !failed && i < count; i++) {
+		if (blocks[i] >= tree_block_count(tree))
+			continue;
+		failed = tree_lookup(tree, blocks[i], &block, err);
+		if (!failed)
+			add_warm(look, &block);
+	}
+	tree_close(tree);
+	free(blocks);
+	/* deleted meanwhile, or damaged: the plan will say so */
+	return failed && err->code != ERROR_NOT_FOUND && err->code != ERROR_CORRUPT ? -1 : 0;
 }
 
 /* Takes over what is known. */
@@ -150,7 +165,7 @@ static void know(struct cold_list *list, struct cold_snapshot *item)
 	pthread_mutex_unlock(&list->lock);
 }
 
-/* Enters a snapshot that nothing boots from; whether its time has come. */
+/* Enters a snapshot that no volume stands on; whether its time has come. */
 static bool enter_cold(struct look *look, const struct snapshot_record *snapshot, bool *done)
 {
 	struct cold_snapshot item = { .since_ms = look->now_ms };
@@ -167,24 +182,25 @@ static bool enter_cold(struct look *look, const struct snapshot_record *snapshot
 static int look_at_snapshot(struct look *look, const struct snapshot_record *snapshot, struct error *err)
 {
 	struct digest root;
-	bool used = true, done = false;
+	bool done = false;
 	if (read_root(snapshot->root, snapshot->record.id, &root, err))
 		return -1;
 	if (digest_is_zero(&root))
 		return 0;
-	if (strcmp(snapshot->state, "completed") == 0 && is_in_image(look, snapshot->record.id, &used, err))
-		return -1;
 	/* one that is archived is cold at once; one that is kept ready for fast restores never is */
 	bool archived = snapshot_is_archived(snapshot);
-	used = used || snapshot->fast_restores.count;
+	bool used = strcmp(snapshot->state, "completed") != 0 || snapshot->fast_restores.count;
 	if (used || (!enter_cold(look, snapshot, &done) && !archived)) {
 		add_warm(look, &root);
-	} else if (!done) {
+		return 0;
+	}
+	if (!done) {
 		size_t count = look->roots->cold_count;
 		*ARENA_APPEND(look->arena, look->roots->cold, look->roots->cold_count) = root;
 		*ARENA_APPEND(look->arena, look->roots->cold_ids, count) = snapshot->record.id;
 	}
-	return 0;
+	/* also of one that is done: another may share them */
+	return keep_boot_blocks(look, &root, err);
 }
 
 static int look_at_all(struct look *look, struct error *err)

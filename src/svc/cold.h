@@ -1,6 +1,6 @@
 /*
- * Which snapshots have gone cold: completed ones that no image refers to, that no volume stands on, that are not kept for fast restores, and that were archived or not read for a while. Remembers since when. One thread looks at
- * a time (control/upkeep.c), notes may come from any.
+ * Which snapshots have gone cold: completed ones that no volume stands on, that are not kept for fast restores, and that were archived or not read for a while; images' too, but for the blocks that their boots have read. Remembers since
+ * when. One thread looks at a time (control/upkeep.c), notes may come from any.
  */
 #pragma once
 
@@ -12,7 +12,7 @@ struct cold_list;
 struct cold_list *cold_list_create(void);
 void cold_list_destroy(struct cold_list *list); /* NULL is legal */
 
-/* Roots that are to be compressed, and roots whose blocks are to stay as they are. The arena's. */
+/* Roots that are to be compressed; roots whose blocks are to stay as they are, and single blocks. The arena's. */
 struct cold_roots {
 	struct digest *cold, *warm;
 	size_t cold_count, warm_count;

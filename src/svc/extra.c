@@ -79,8 +79,8 @@ static int describe_region(
 	return 0;
 }
 
-static int answer_status(struct call *call, const struct http_request *http, struct http_response *response,
-	struct error *err)
+static int answer_status(
+	struct call *call, const struct http_request *http, struct http_response *response, struct error *err)
 {
 	struct amid *amid = call->amid;
 	json_t *regions = json_array();
@@ -95,8 +95,8 @@ static int answer_status(struct call *call, const struct http_request *http, str
 	return 0;
 }
 
-static int answer_show(struct call *call, const struct http_request *http, struct http_response *response,
-	struct error *err)
+static int answer_show(
+	struct call *call, const struct http_request *http, struct http_response *response, struct error *err)
 {
 	json_t *shown;
 	if (show_thing(call, http->path + strlen(SHOW), &shown, err))
@@ -122,15 +122,15 @@ static int move_clock(struct amid *amid, const struct http_request *http, struct
 	return control_look_again(amid, err);
 }
 
-static int answer_health(struct call *call, const struct http_request *http, struct http_response *response,
-	struct error *err)
+static int answer_health(
+	struct call *call, const struct http_request *http, struct http_response *response, struct error *err)
 {
 	answer_json(response, json_pack("{s:s}", "status", "ok"));
 	return 0;
 }
 
-static int answer_accounts(struct call *call, const struct http_request *http, struct http_response *response,
-	struct error *err)
+static int answer_accounts(
+	struct call *call, const struct http_request *http, struct http_response *response, struct error *err)
 {
 	json_t *answer;
 	if (accounts_answer(call, http, &answer, err))
@@ -139,8 +139,8 @@ static int answer_accounts(struct call *call, const struct http_request *http, s
 	return 0;
 }
 
-static int answer_du(struct call *call, const struct http_request *http, struct http_response *response,
-	struct error *err)
+static int answer_du(
+	struct call *call, const struct http_request *http, struct http_response *response, struct error *err)
 {
 	json_t *answer;
 	if (du_answer(call, http, &answer, err))
@@ -149,8 +149,8 @@ static int answer_du(struct call *call, const struct http_request *http, struct 
 	return 0;
 }
 
-static int answer_explain(struct call *call, const struct http_request *http, struct http_response *response,
-	struct error *err)
+static int answer_explain(
+	struct call *call, const struct http_request *http, struct http_response *response, struct error *err)
 {
 	json_t *answer;
 	if (explain_answer(call, http, &answer, err))
@@ -159,8 +159,8 @@ static int answer_explain(struct call *call, const struct http_request *http, st
 	return 0;
 }
 
-static int answer_scrub(struct call *call, const struct http_request *http, struct http_response *response,
-	struct error *err)
+static int answer_scrub(
+	struct call *call, const struct http_request *http, struct http_response *response, struct error *err)
 {
 	json_t *answer;
 	if (scrub_answer(call->amid, http, call->arena, &answer, err))
@@ -169,8 +169,8 @@ static int answer_scrub(struct call *call, const struct http_request *http, stru
 	return 0;
 }
 
-static int answer_secrets(struct call *call, const struct http_request *http, struct http_response *response,
-	struct error *err)
+static int answer_secrets(
+	struct call *call, const struct http_request *http, struct http_response *response, struct error *err)
 {
 	json_t *answer;
 	if (secret_gate_answer(call, http, &answer, err))
@@ -179,8 +179,8 @@ static int answer_secrets(struct call *call, const struct http_request *http, st
 	return 0;
 }
 
-static int answer_reset(struct call *call, const struct http_request *http, struct http_response *response,
-	struct error *err)
+static int answer_reset(
+	struct call *call, const struct http_request *http, struct http_response *response, struct error *err)
 {
 	if (!call->amid->config->auth_any)
 		return error_set(err, ERROR_ACCESS_DENIED, "/_amid/reset is there only with --auth any.");
@@ -190,8 +190,8 @@ static int answer_reset(struct call *call, const struct http_request *http, stru
 	return 0;
 }
 
-static int answer_clock(struct call *call, const struct http_request *http, struct http_response *response,
-	struct error *err)
+static int answer_clock(
+	struct call *call, const struct http_request *http, struct http_response *response, struct error *err)
 {
 	bool post = strcmp(http->method, "POST") == 0;
 	if (post && !call->amid->config->auth_any)

@@ -76,15 +76,41 @@ static void empty(struct identity_cache *cache, uint64_t generation)
 	cache->held = generation;
 }
 
+static const char *const *copy_texts(const char *const *texts, size_t count, struct arena *arena)
+{
+	const char **copies = count ? arena_alloc_array(arena, count, sizeof *copies) : NULL;
+	for (size_t i = 0; i < count; i++)
+		copies[i] = arena_strdup(arena, texts[i]);
+	return copies;
+}
+
+static const struct principal_tag *copy_tags(
+	const struct principal_tag *tags, size_t count, struct arena *arena)
+{
+	struct principal_tag *copies = count ? arena_alloc_array(arena, count, sizeof *copies) : NULL;
+	for (size_t i = 0; i < count; i++)
+		copies[i] = (struct principal_tag){ .key = arena_strdup(arena, tags[i].key),
+			.value = arena_strdup(arena, tags[i].value),
+			.transitive = tags[i].transitive };
+	return copies;
+}
+
+/* Numbers, flags and counts are copied with the struct; each pointer in it is replaced by one to a copy. */
 static struct door_identity copy(const struct door_identity *identity, struct arena *arena)
 {
-	const struct principal *principal = &identity->principal;
-	return (struct door_identity){ .secret = arena_strdup(arena, identity->secret),
-		.principal = { .type = principal->type,
-			.account = arena_strdup(arena, principal->account),
-			.arn = arena_strdup(arena, principal->arn),
-			.id = arena_strdup(arena, principal->id),
-			.user_name = arena_strdup(arena, principal->user_name) } };
+	struct door_identity made = *identity;
+	struct principal *principal = &made.principal;
+	const char **texts[] = { &made.secret, &principal->account, &principal->arn, &principal->id,
+		&principal->access_key_id, &principal->user_name, &principal->issuer_arn,
+		&principal->issuer_id, &principal->session_name, &principal->source_identity };
+	for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+		*texts[i] = arena_strdup(arena, *texts[i]);
+	principal->session_policies =
+		copy_texts(principal->session_policies, principal->session_policy_count, arena);
+	principal->session_policy_arns =
+		copy_texts(principal->session_policy_arns, principal->session_policy_arn_count, arena);
+	principal->session_tags = copy_tags(principal->session_tags, principal->session_tag_count, arena);
+	return made;
 }
 
 static const struct entry *find(struct identity_cache *cache, const char *name)

@@ -18,10 +18,9 @@ void identity_cache_destroy(struct identity_cache *cache);
 /* Called by the listener of the metadata. */
 void identity_cache_note_change(struct identity_cache *cache, const struct meta_change *change);
 /* What was kept under this name, in the arena. */
-bool identity_cache_find(struct identity_cache *cache, const char *name, struct arena *arena,
-	struct door_identity *identity);
+bool identity_cache_find(
+	struct identity_cache *cache, const char *name, struct arena *arena, struct door_identity *identity);
 /* Taken before the records are read; identity_cache_keep does nothing if there was a change since. */
 uint64_t identity_cache_generation(struct identity_cache *cache);
-/* Keeps secret, type, account, arn, id and user_name; nothing of a session. */
 void identity_cache_keep(struct identity_cache *cache, uint64_t generation, const char *name,
 	const struct door_identity *identity);

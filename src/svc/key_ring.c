@@ -73,9 +73,9 @@ int data_key_open_cipher(struct amid *amid, const char *account, const char *dis
 	const struct record_data_key *data_key, struct cipher **cipher, struct error *err)
 {
 	uint8_t *key = cipher_key_alloc();
-	int result =
-		data_key_open(amid, account, disk, data_key, key, err) || cipher_open(key, cipher, err) ? -1
-													: 0;
+	int result = data_key_open(amid, account, disk, data_key, key, err) || cipher_open(key, cipher, err)
+		? -1
+		: 0;
 	cipher_key_free(key);
 	return result;
 }
@@ -128,10 +128,18 @@ bool data_key_is_refused(const struct error *err)
 	case ERROR_KMS_INVALID_ARN:
 	case ERROR_KMS_INVALID_ALIAS_NAME:
 	case ERROR_ACCESS_DENIED:
+	case ERROR_UNAUTHORIZED: /* the same, as EC2 words it */
 		return true;
 	default:
 		return false;
 	}
+}
+
+char *data_key_words(struct arena *arena, const struct error *err)
+{
+	const char *encoded = strstr(err->message, " Encoded authorization failure message");
+	size_t size = encoded ? (size_t)(encoded - err->message) : strlen(err->message);
+	return arena_strndup(arena, err->message, size);
 }
 
 char *data_key_reason(struct arena *arena, const struct error *err)
@@ -141,7 +149,7 @@ char *data_key_reason(struct arena *arena, const struct error *err)
 		? "Client.InvalidKMSKey.InvalidState: The KMS key provided is in an incorrect state. "
 		: data_key_is_refused(err) ? "Client.InternalError: Client error on launch. "
 					   : "Server.InternalError: ";
-	return arena_printf(arena, "%s%s", code, err->message);
+	return arena_printf(arena, "%s%s", code, data_key_words(arena, err));
 }
 
 void data_key_retire(struct amid *amid, const char *grant)

@@ -28,6 +28,8 @@ int key_ring_take(struct amid *amid, const char *account, const char *disk,
 void key_ring_drop(struct amid *amid, const char *disk);
 /* Whether that is why a disk could not be opened or made: its KMS key is disabled, being deleted, gone, or not granted. */
 bool data_key_is_refused(const struct error *err);
+/* The message without what is encoded for the caller of an operation, for a state that lasts. */
+char *data_key_words(struct arena *arena, const struct error *err);
 /* Why an instance or volume cannot be had, as StateReason says it: "Client.InvalidKMSKey.InvalidState: ...". */
 char *data_key_reason(struct arena *arena, const struct error *err);
 /*

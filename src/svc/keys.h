@@ -54,6 +54,9 @@ int keys_make_data_key(struct call *call, const char *key_arn, const char *resou
  */
 int keys_grant(struct call *call, const char *wrapped, const char *resource, const char *grantee,
 	char **grant, struct error *err);
+/* What keys_grant would say to this caller, without making the grant: for explanations. Errors are the same. */
+int keys_check_grant(
+	struct call *call, const char *wrapped, const char *resource, const char *grantee, struct error *err);
 /* Who opens the keys of an account's disk, as a grant names it: "arn:aws:sts::ACCOUNT:assumed-role/aws:ec2-infrastructure/ID". */
 char *keys_grantee(struct arena *arena, const char *account, const char *id);
 /*

@@ -18,18 +18,6 @@ static void add_root(struct published_roots *list, const struct digest *root, st
 		*ARENA_APPEND(arena, list->items, list->count) = *root;
 }
 
-static int add_hex(
-	struct published_roots *list, const char *hex, const char *of, struct arena *arena, struct error *err)
-{
-	struct digest root;
-	if (!hex || !*hex)
-		return 0;
-	if (text_unhex(hex, root.bytes, DIGEST_SIZE))
-		return error_set(err, ERROR_CORRUPT, "the root digest of %s is unreadable: %s", of, hex);
-	add_root(list, &root, arena);
-	return 0;
-}
-
 /* In the order in which a root moves from record to record, each time in one commit: so it is seen in the one or in the other. */
 static const struct place {
 	const struct record_kind *kind;
@@ -74,21 +62,39 @@ bool published_in_index(const char *kind, const char *index, bool *elsewhere)
 	return false;
 }
 
-static int add_recorded(struct amid *amid, const struct amid_region *region, struct arena *arena,
-	struct published_roots *roots, struct error *err)
+int published_visit_recorded(struct meta *meta, const char *region, struct arena *arena,
+	published_visit *visit, void *context, struct error *err)
 {
 	for (size_t i = 0; i < PLACES; i++) {
 		struct meta_rows rows;
-		struct meta_query query = { .region = region->name };
+		struct meta_query query = { .region = region };
 		if (places[i].elsewhere)
-			query = (struct meta_query){ .index = "copying", .value = region->name };
-		if (meta_list(amid->meta, places[i].kind, &query, arena, &rows, err))
+			query = (struct meta_query){ .index = "copying", .value = region };
+		if (meta_list(meta, places[i].kind, &query, arena, &rows, err))
 			return -1;
 		for (size_t j = 0; j < rows.count; j++)
-			if (add_hex(roots, root_in(&places[i], rows.items[j]), places[i].kind->name, arena,
-				    err))
+			/* every record begins with its head */
+			if (visit(context, ((const struct record *)rows.items[j])->id,
+				    root_in(&places[i], rows.items[j]), err))
 				return -1;
 	}
+	return 0;
+}
+
+struct listing {
+	struct published_roots *roots;
+	struct arena *arena;
+};
+
+static int add_hex(void *context, const char *of, const char *hex, struct error *err)
+{
+	struct listing *listing = context;
+	struct digest root;
+	if (!hex || !*hex)
+		return 0;
+	if (text_unhex(hex, root.bytes, DIGEST_SIZE))
+		return error_set(err, ERROR_CORRUPT, "the root digest of %s is unreadable: %s", of, hex);
+	add_root(listing->roots, &root, listing->arena);
 	return 0;
 }
 
@@ -119,9 +125,10 @@ int published_list_bases(
 int published_list(struct amid *amid, struct amid_region *region, struct arena *arena,
 	struct published_roots *roots, struct error *err)
 {
+	struct listing listing = { roots, arena };
 	*roots = (struct published_roots){ 0 };
 	pthread_rwlock_wrlock(&region->roots_lock);
-	int result = add_recorded(amid, region, arena, roots, err) ||
+	int result = published_visit_recorded(amid->meta, region->name, arena, add_hex, &listing, err) ||
 			published_list_bases(region, arena, roots, err)
 		? -1
 		: 0;

@@ -22,6 +22,10 @@ int published_list(struct amid *amid, struct amid_region *region, struct arena *
 /* For each of some roots, whether it is one. Looks only for these: in the records by their indexes, in the manifests if need be. Takes the same lock. */
 int published_find(struct amid *amid, struct amid_region *region, const struct digest *roots, size_t count,
 	bool *published, struct error *err);
+/* What the records alone say, by region and without a lock, for whoever has the metadata to itself: `hex` is a root digest, NULL or empty; `id` is the record's. */
+typedef int published_visit(void *context, const char *id, const char *hex, struct error *err);
+int published_visit_recorded(struct meta *meta, const char *region, struct arena *arena,
+	published_visit *visit, void *context, struct error *err);
 /* The bases in the manifests alone. The caller holds the roots lock, if it matters that one moves. */
 int published_list_bases(
 	struct amid_region *region, struct arena *arena, struct published_roots *roots, struct error *err);

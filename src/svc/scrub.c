@@ -12,6 +12,7 @@
 #include <time.h>
 
 #include "base/arena.h"
+#include "api/records.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/text.h"
@@ -89,6 +90,8 @@ static void note_found(void *context, const struct digest *digest, const char *l
 	pass->found = true;
 }
 
+#define SCRUB_FAULT "verification found damage"
+
 /* For DescribeVolumeStatus. A snapshot's state message is damage_note_snapshots' business. */
 static void note_volume(struct pass *pass, const struct damage_range *range, struct arena *arena)
 {
@@ -97,12 +100,45 @@ static void note_volume(struct pass *pass, const struct damage_range *range, str
 		return;
 	struct volume_server_paths paths =
 		amid_volume_paths(pass->scrubber->amid, pass->region, range->id, arena);
-	error_set(&why, ERROR_CORRUPT, "verification found damage at offset %" PRIu64, range->offset);
+	error_set(&why, ERROR_CORRUPT, SCRUB_FAULT " at offset %" PRIu64, range->offset);
 	volume_note_fault(paths.volume_folder, &why);
 }
 
-/* Which snapshots, images and volumes: once it is known that something is damaged. */
-static void name_damage(struct pass *pass)
+static bool is_among(const struct damage_range *ranges, size_t count, const char *id)
+{
+	for (size_t i = 0; i < count; i++)
+		if (strcmp(ranges[i].id, id) == 0)
+			return true;
+	return false;
+}
+
+/* Takes the notes of earlier passes off volumes of which nothing is damaged any more. What a volume server or a seal has met stays: that may have been something else. */
+static int absolve_volumes(struct pass *pass, const struct damage_range *ranges, size_t count,
+	struct arena *arena, struct error *err)
+{
+	struct amid *amid = pass->scrubber->amid;
+	struct meta_query query = { .region = pass->region->name };
+	struct meta_rows rows;
+	if (meta_list(amid->meta, &record_volume, &query, arena, &rows, err))
+		return -1;
+	for (size_t i = 0; i < rows.count; i++) {
+		const char *id = ((const struct volume_record *)rows.items[i])->record.id;
+		struct volume_server_paths paths = amid_volume_paths(amid, pass->region, id, arena);
+		struct volume_fault fault;
+		bool found;
+		if (is_among(ranges, count, id) ||
+			volume_find_fault(paths.volume_folder, &fault, &found, NULL) || !found ||
+			!text_starts_with(fault.message, SCRUB_FAULT))
+			continue;
+		if (volume_forget_fault(paths.volume_folder, err))
+			return -1;
+		log_info("volume-mended", "region=%s volume=%s", pass->region->name, id);
+	}
+	return 0;
+}
+
+/* Which snapshots, images and volumes: once it is known that something is damaged, and at the end of a pass (`whole`). */
+static void name_damage(struct pass *pass, bool whole)
 {
 	struct arena *arena ARENA_SCOPED = arena_create();
 	struct amid *amid = pass->scrubber->amid;
@@ -110,7 +146,8 @@ static void name_damage(struct pass *pass)
 	size_t count;
 	struct error err;
 	if (damage_list_ranges(amid, pass->region, arena, &ranges, &count, &err) ||
-		damage_note_snapshots(amid, pass->region, &err)) {
+		damage_note_snapshots(amid, pass->region, &err) ||
+		(whole && absolve_volumes(pass, ranges, count, arena, &err))) {
 		log_error("damage-not-named", "region=%s message=\"%s\"", pass->region->name, err.message);
 		return;
 	}
@@ -138,7 +175,7 @@ static int run_pass(struct pass *pass, bool *ended, struct error *err)
 		on = pace(pass, bytes);
 		/* soon after the first, and all that there is at the end: a disk that fails has many */
 		if (pass->found && !pass->named)
-			name_damage(pass);
+			name_damage(pass, false);
 		pass->named |= pass->found;
 	}
 	if (result)
@@ -150,7 +187,7 @@ static int run_pass(struct pass *pass, bool *ended, struct error *err)
 		"region=%s pass=%" PRIu64 " objects=%" PRIu64 " bytes=%" PRIu64 " damaged=%" PRIu64,
 		pass->region->name, state.pass, state.objects, state.bytes, state.damaged);
 	/* what was healed since is so no more */
-	name_damage(pass);
+	name_damage(pass, true);
 	return 0;
 }
 

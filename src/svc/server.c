@@ -15,6 +15,7 @@
 #include "api/ec2.h"
 #include "api/iam.h"
 #include "api/kms.h"
+#include "api/organizations.h"
 #include "api/rbin.h"
 #include "api/sts.h"
 #include "aws/door.h"
@@ -45,7 +46,7 @@ struct server {
 };
 
 static const struct service *const services[] = { &ec2_service, &ebs_service, &iam_service, &kms_service,
-	&rbin_service, &sts_service, NULL };
+	&organizations_service, &rbin_service, &sts_service, NULL };
 
 static int lock_data(struct server *server, struct error *err)
 {

@@ -63,8 +63,7 @@ bool session_account_of_key(const char *access_key_id, char account[13])
 static const char *secret_of(
 	struct amid *amid, const char *access_key_id, const char *token, struct arena *arena)
 {
-	return seal_derive_secret(
-		amid, PURPOSE, arena_printf(arena, "%s %s", access_key_id, token), arena);
+	return seal_derive_secret(amid, PURPOSE, arena_printf(arena, "%s %s", access_key_id, token), arena);
 }
 
 static void set_texts(struct record_string_list *list, const char *const *texts, size_t count)
@@ -131,6 +130,14 @@ static int type_of(const char *name)
 	return -1;
 }
 
+static bool has_whole_tags(const struct session_record *session)
+{
+	for (size_t i = 0; i < session->tags.count; i++)
+		if (!session->tags.items[i].key || !session->tags.items[i].value)
+			return false;
+	return true;
+}
+
 static const struct principal_tag *tags_of(const struct session_record *session, struct arena *arena)
 {
 	struct principal_tag *tags = arena_alloc_array(arena, session->tags.count + 1, sizeof *tags);
@@ -168,6 +175,13 @@ static struct principal principal_of(
 	};
 }
 
+int session_check_time(const struct principal *session, struct error *err)
+{
+	if (session->expires_ms > clock_now_ms())
+		return 0;
+	return error_set(err, ERROR_EXPIRED_TOKEN, "The security token included in the request is expired");
+}
+
 int session_open(struct amid *amid, const char *access_key_id, const char *token, struct arena *arena,
 	struct principal *principal, const char **secret, struct error *err)
 {
@@ -179,13 +193,13 @@ int session_open(struct amid *amid, const char *access_key_id, const char *token
 		return error_set(
 			err, ERROR_NOT_FOUND, "the session token is none of key %.64s", access_key_id);
 	int type = type_of(session.type);
-	if (type < 0 || !session.account || !session.arn || !session.principal_id || !session.expires.set)
+	if (type < 0 || !has_whole_tags(&session) || !session.account || !session.arn ||
+		!session.principal_id || !session.expires.set)
 		return error_set(
 			err, ERROR_NOT_FOUND, "the session token of key %.64s lacks a part", access_key_id);
-	if (session.expires.ms <= clock_now_ms())
-		return error_set(err, ERROR_EXPIRED_TOKEN,
-			"The security token included in the request is expired");
 	*principal = principal_of(&session, type, access_key_id, arena);
+	if (session_check_time(principal, err))
+		return -1;
 	*secret = secret_of(amid, access_key_id, token, arena);
 	return 0;
 }

@@ -24,5 +24,7 @@ int session_make(struct amid *amid, const struct principal *principal, int64_t s
 /* Who a token stands for, and the secret that its requests are signed with. ERROR_NOT_FOUND: not made here, or for another key; ERROR_EXPIRED_TOKEN. */
 int session_open(struct amid *amid, const char *access_key_id, const char *token, struct arena *arena,
 	struct principal *principal, const char **secret, struct error *err);
+/* ERROR_EXPIRED_TOKEN: the session's time is over by now. */
+int session_check_time(const struct principal *session, struct error *err);
 /* The account that the id of a temporary access key names; false: it is none. The key need not exist. */
 bool session_account_of_key(const char *access_key_id, char account[13]);

@@ -1,7 +1,5 @@
 /*
  * Who may see and use what of another account. Everything is read when the view is opened, but for what concerns owners of public snapshots. No state beyond the view; on the thread of the caller.
- *
- * Organizations are named by ARN in permissions ("arn:aws:organizations::ACCOUNT:organization/o-ID", ".../ou/o-ID/ou-ID") and by id in the records of accounts and units.
  */
 #include "svc/sharing.h"
 
@@ -9,70 +7,52 @@
 
 #include "base/clock.h"
 #include "base/text.h"
-#include "svc/account_settings.h"
 #include "svc/allowed_images.h"
+#include "svc/organization.h"
 #include "svc/public_access.h"
 #include "base/banned.h"
-
-enum { UNITS_DEEP = 16 /* organizations are 5 deep: more is a circle, which ends here */ };
 
 struct sharing {
 	struct amid *amid;
 	struct arena *arena;
 	const char *account;
-	const char *organization; /* id; NULL: in none */
-	const char *unit_prefix;  /* what stands before a unit's id in its ARN */
-	const char *units[UNITS_DEEP];
-	unsigned unit_count; /* from the account's own one upwards */
+	struct organization_path organization;
 	const struct allowed_images_record *allowed;
 };
-
-static int load_units(struct sharing *sharing, const char *unit, struct error *err)
-{
-	while (unit && sharing->unit_count < UNITS_DEEP) {
-		struct organization_unit_record *record;
-		sharing->units[sharing->unit_count++] = unit;
-		if (meta_get_any(sharing->amid->meta, &record_organization_unit, NULL, unit, sharing->arena,
-			    &record, err))
-			return -1;
-		unit = record ? record->parent : NULL;
-	}
-	return 0;
-}
 
 int sharing_open(struct amid *amid, const char *account, const char *region, struct arena *arena,
 	struct sharing **sharing, struct error *err)
 {
-	struct account_record *record;
 	struct allowed_images_record *allowed;
 	struct sharing *view = arena_alloc(arena, sizeof *view);
 	*view = (struct sharing){ .amid = amid, .arena = arena, .account = account };
-	if (meta_get_any(amid->meta, &record_account, NULL, account, arena, &record, err) ||
-		allowed_images_load(amid->meta, account, region, arena, &allowed, err) ||
-		load_units(view, record ? record->unit : NULL, err))
+	if (organizations_path(amid, account, arena, &view->organization, err) ||
+		allowed_images_load(amid->meta, account, region, arena, &allowed, err))
 		return -1;
-	if (record && record->organization) {
-		view->organization = record->organization;
-		view->unit_prefix = arena_printf(arena, ":ou/%s/", record->organization);
-	}
 	view->allowed = allowed;
 	*sharing = view;
 	return 0;
 }
 
-/* Whether an ARN ends with "PREFIX" and then the id. */
-static bool names_id(const char *arn, const char *prefix, const char *id)
+static bool is_in_unit(const struct sharing *sharing, const char *arn)
 {
-	const char *found = arn ? strstr(arn, prefix) : NULL;
-	return found && text_equal(found + strlen(prefix), id);
-}
-
-static bool names_unit(const struct sharing *sharing, const char *arn)
-{
-	for (unsigned i = 0; sharing->organization && i < sharing->unit_count; i++)
-		if (names_id(arn, sharing->unit_prefix, sharing->units[i]))
+	for (size_t i = 0; arn && i < sharing->organization.unit_count; i++)
+		if (strcmp(sharing->organization.unit_arns[i], arn) == 0)
 			return true;
 	return false;
+}
+
+static enum sharing_way way_of(
+	const struct sharing *sharing, const struct record_launch_permission *permission)
+{
+	if (text_equal(permission->user, sharing->account))
+		return SHARING_ACCOUNT;
+	if (permission->organization &&
+		text_equal(permission->organization, sharing->organization.organization_arn))
+		return SHARING_ORGANIZATION;
+	if (is_in_unit(sharing, permission->unit))
+		return SHARING_UNIT;
+	return text_equal(permission->group, "all") ? SHARING_PUBLIC : SHARING_NONE;
 }
 
 /* What a list of permissions gives the account; what is given to it alone comes before what many have. */
@@ -81,14 +61,7 @@ static enum sharing_way permitted_way(
 {
 	enum sharing_way way = SHARING_NONE;
 	for (size_t i = 0; i < permissions->count; i++) {
-		const struct record_launch_permission *permission = &permissions->items[i];
-		enum sharing_way found = text_equal(permission->user, sharing->account) ? SHARING_ACCOUNT
-			: sharing->organization &&
-				names_id(permission->organization, ":organization/", sharing->organization)
-			? SHARING_ORGANIZATION
-			: names_unit(sharing, permission->unit) ? SHARING_UNIT
-			: text_equal(permission->group, "all")  ? SHARING_PUBLIC
-								: SHARING_NONE;
+		enum sharing_way found = way_of(sharing, &permissions->items[i]);
 		if (found != SHARING_NONE && (way == SHARING_NONE || found < way))
 			way = found;
 	}
@@ -163,5 +136,19 @@ int sharing_snapshot_way(const struct sharing *sharing, const struct snapshot_re
 		if (strcmp(blocked, PUBLIC_ACCESS_BLOCK_ALL) == 0)
 			*way = SHARING_NONE;
 	}
+	return 0;
+}
+
+int sharing_find_image_snapshot(struct amid *amid, const struct image_record *image, const char *id,
+	struct arena *arena, struct snapshot_record **snapshot, struct error *err)
+{
+	struct sharing *owner;
+	enum sharing_way way = SHARING_NONE;
+	if (sharing_open(amid, image->record.account, image->record.region, arena, &owner, err) ||
+		meta_get_any(amid->meta, &record_snapshot, image->record.region, id, arena, snapshot, err) ||
+		(*snapshot && sharing_snapshot_way(owner, *snapshot, &way, err)))
+		return -1;
+	if (way == SHARING_NONE)
+		*snapshot = NULL;
 	return 0;
 }

@@ -39,3 +39,6 @@ bool sharing_image_is_visible(const struct sharing *sharing, const struct image_
  */
 int sharing_snapshot_way(const struct sharing *sharing, const struct snapshot_record *snapshot,
 	enum sharing_way *way, struct error *err);
+/* The snapshot of one of an image's devices, for a launch: whoever may launch the image needs no permission on it, but the image's owner does. *snapshot NULL: it is gone, or the owner may not use it. */
+int sharing_find_image_snapshot(struct amid *amid, const struct image_record *image, const char *id,
+	struct arena *arena, struct snapshot_record **snapshot, struct error *err);

@@ -11,7 +11,6 @@
 #include "volume/ahead.h"
 
 #include <stdbool.h>
-#include <sys/statvfs.h>
 
 #include "base/disk.h"
 #include "base/banned.h"
@@ -21,7 +20,7 @@ enum {
 	SLACK = 8 << 20,
 	LEAST_PIECE = 4 << 20, /* a boot has no runs as long as that asks for */
 	LARGEST_PIECE = 64 << 20,
-	/* nothing is reserved on a disk that has less than so many times the piece left */
+	/* nothing is reserved on a disk that has less than so many times the piece left beyond its reserve */
 	ROOM = 64
 };
 
@@ -36,12 +35,6 @@ void ahead_destroy(struct ahead *ahead)
 	pthread_mutex_destroy(&ahead->lock);
 }
 
-static bool has_room(int fd, uint64_t size)
-{
-	struct statvfs status;
-	return !fstatvfs(fd, &status) && (uint64_t)status.f_bavail * status.f_frsize / ROOM > size;
-}
-
 /* The caller holds the lock. */
 static void extend_run(struct ahead *ahead, uint64_t offset, uint64_t end)
 {
@@ -53,7 +46,8 @@ static void extend_run(struct ahead *ahead, uint64_t offset, uint64_t end)
 	}
 }
 
-static void reserve(struct ahead *ahead, int fd, uint64_t file_size)
+static void reserve(
+	struct ahead *ahead, int fd, uint64_t file_size, const char *folder, const struct space_reserve *kept)
 {
 	uint64_t piece = (ahead->end - ahead->begin) / 2;
 	if (piece > LARGEST_PIECE)
@@ -62,17 +56,18 @@ static void reserve(struct ahead *ahead, int fd, uint64_t file_size)
 		return;
 	uint64_t from = ahead->reserved_end > ahead->end ? ahead->reserved_end : ahead->end;
 	uint64_t to = ahead->end + piece < file_size ? ahead->end + piece : file_size;
-	if (from < to && has_room(fd, to - from))
+	if (from < to && space_available(folder, kept) / ROOM > to - from)
 		(void)disk_reserve(fd, from, to - from);
 	/* if there was none, not to ask again for each write */
 	ahead->reserved_end = ahead->end + piece;
 }
 
-void ahead_note_write(struct ahead *ahead, int fd, uint64_t file_size, uint64_t offset, uint64_t size)
+void ahead_note_write(struct ahead *ahead, int fd, uint64_t file_size, uint64_t offset, uint64_t size,
+	const char *folder, const struct space_reserve *kept)
 {
 	if (size < SMALL_WRITE || pthread_mutex_trylock(&ahead->lock))
 		return;
 	extend_run(ahead, offset, offset + size);
-	reserve(ahead, fd, file_size);
+	reserve(ahead, fd, file_size, folder, kept);
 	pthread_mutex_unlock(&ahead->lock);
 }

@@ -116,8 +116,6 @@ static int write_whole(
 	struct stack *stack, const void *data, uint64_t offset, uint64_t size, struct error *err)
 {
 	struct layer *top = stack->layers[0];
-	if (offset + size <= top->data_size)
-		ahead_note_write(&top->ahead, top->data.fds[0], top->data_size, offset, size);
 	if (write_data(top, data, offset, size, err))
 		return -1;
 	return map_set(
@@ -192,6 +190,13 @@ static int take_space(struct volume *volume, uint64_t offset, uint64_t size, str
 		&volume->space, volume->folder, volume->name, (end - first) * VOLUME_GRAIN_SIZE, err);
 }
 
+static void note_run(struct volume *volume, struct layer *top, uint64_t offset, uint64_t size)
+{
+	if (offset + size <= top->data_size)
+		ahead_note_write(&top->ahead, top->data.fds[0], top->data_size, offset, size, volume->folder,
+			&volume->space.reserve);
+}
+
 int volume_write(struct volume *volume, const void *data, uint64_t offset, uint32_t size, struct error *err)
 {
 	int result;
@@ -204,6 +209,7 @@ int volume_write(struct volume *volume, const void *data, uint64_t offset, uint3
 	if (has_data(stack->layers[0], offset, size)) {
 		result = write_data(stack->layers[0], data, offset, size, err);
 	} else if (!(result = take_space(volume, offset, size, err))) {
+		note_run(volume, stack->layers[0], offset, size);
 		uint64_t regions = lock_regions(volume, offset, size);
 		result = change_range(stack, data, offset, size, write_whole, err);
 		unlock_regions(volume, regions);

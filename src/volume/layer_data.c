@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/disk.h"
+#include "volume/volume.h"
 #include "base/banned.h"
 
 enum { PATH_SIZE = 4096 };
@@ -55,7 +56,9 @@ int layer_data_extend(
 	struct layer_data *data, const char *folder, uint64_t number, uint64_t size, struct error *err)
 {
 	for (unsigned part = 0; part < LAYER_PARTS && part * LAYER_PART_SIZE < size; part++) {
-		uint64_t length = size - part * LAYER_PART_SIZE;
+		/* whole grains: when the volume has grown, the last one of a layer that was frozen before is read to its end */
+		uint64_t length = (size - part * LAYER_PART_SIZE + VOLUME_GRAIN_SIZE - 1) /
+			VOLUME_GRAIN_SIZE * VOLUME_GRAIN_SIZE;
 		if (data->fds[part] < 0 &&
 			open_part(data, folder, number, part, O_RDWR | O_CREAT | O_TRUNC, err))
 			return -1;

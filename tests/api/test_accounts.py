@@ -106,6 +106,14 @@ def test_accounts_are_the_operators_only(account, iam_server, tmp_path):
     assert "stolen" not in account("list").stdout
 
 
+def test_account_joins_no_organization_that_is_not_there(amid, own_iam_server):
+    command = [amid, "account", "create", "joiner", "--organization", "--endpoint", own_iam_server.endpoint]
+    done = subprocess.run(
+        [*command, "--data", own_iam_server.data], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 1 and "manages no organization" in done.stderr
+
+
 def test_root_key_still_works_after_a_restart(own_server, amid):
     done = subprocess.run(
         [amid, "account", "create", "lasting", "--data", own_server.data, "--endpoint", own_server.endpoint],

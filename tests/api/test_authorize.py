@@ -1,5 +1,6 @@
-"""What users may do, by stock clients: IAM policies on every call, with conditions on resources, requests and callers."""
+"""What users may do, by stock clients: IAM policies on every call, conditions on resources, requests and callers."""
 
+import configparser
 import datetime
 import json
 import subprocess
@@ -11,9 +12,10 @@ import botocore.awsrequest
 import botocore.config
 import pytest
 from botocore.exceptions import ClientError
-from conftest import World
+from conftest import World, poll
 
 REGION = "us-east-1"
+SCP = "SERVICE_CONTROL_POLICY"
 
 
 def allow(action, resource="*", **more):
@@ -29,11 +31,11 @@ def document(*statements):
 
 
 class User:
-    """A user of the operator's account, with an inline policy."""
+    """A user with an inline policy, of the operator's account unless a root's key says otherwise."""
 
-    def __init__(self, server, *statements, **more):
+    def __init__(self, server, *statements, key=None, **more):
         self.server, self.name = server, f"user-{uuid.uuid4().hex[:12]}"
-        self.iam = server.client("iam")
+        self.iam = server.client("iam", key=key)
         self.arn = self.iam.create_user(UserName=self.name, **more)["User"]["Arn"]
         self.account = self.arn.split(":")[4]
         key = self.iam.create_access_key(UserName=self.name)["AccessKey"]
@@ -230,11 +232,12 @@ def test_own_things_by_principal_tag(user, root):
 def test_launches_are_limited_by_what_they_would_make(user, image):
     small = {"NumericGreaterThan": {"ec2:VolumeSize": "8"}}
     imds = {"StringNotEquals": {"ec2:MetadataHttpTokens": "required"}}
+    zone_b = {"StringEquals": {"ec2:AvailabilityZone": "us-east-1b"}}
     bob = user(
         allow("ec2:RunInstances"),
         deny("ec2:RunInstances", "arn:aws:ec2:*:*:volume/*", Condition=small),
         deny("ec2:RunInstances", "arn:aws:ec2:*:*:instance/*", Condition=imds),
-        deny("ec2:RunInstances", "arn:aws:ec2:*:*:subnet/*", Condition={"StringEquals": {"ec2:AvailabilityZone": "us-east-1b"}}),
+        deny("ec2:RunInstances", "arn:aws:ec2:*:*:subnet/*", Condition=zone_b),
     )
     tokens = {"MetadataOptions": {"HttpTokens": "required"}, "DryRun": True}
     large = [{"DeviceName": "/dev/sdf", "Ebs": {"VolumeSize": 9}}]
@@ -263,10 +266,10 @@ def test_boundary_limits(user, iam_server):
     assert "because no permissions boundary allows the ec2:CreateVolume action" in message
 
 
-def session_client(server, credentials, service):
+def session_client(server, credentials, service, region=REGION):
     return boto3.client(
         service,
-        REGION,
+        region,
         endpoint_url=server.endpoint,
         aws_access_key_id=credentials["AccessKeyId"],
         aws_secret_access_key=credentials["SecretAccessKey"],
@@ -290,6 +293,58 @@ def test_role_session_is_limited_by_its_policy(user, iam_server):
     session_client(iam_server, part, "ec2").describe_images(Owners=["self"])
     message = refused(session_client(iam_server, part, "ec2").describe_vpcs)
     assert f"assumed-role/{name}/part" in message and "because no session policy allows" in message
+
+
+@pytest.fixture(scope="module")
+def member(amid, iam_server):
+    """An organization, a unit of it, and what makes clients for the administrator of an account in the unit."""
+    made = subprocess.run(
+        [amid, "account", "create", "management", "--data", iam_server.data, "--endpoint", iam_server.endpoint],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    parser = configparser.ConfigParser()
+    parser.read_string(made.stdout)
+    key = parser["management"]["aws_access_key_id"], parser["management"]["aws_secret_access_key"]
+    organizations = iam_server.client("organizations", key=key)
+    organizations.create_organization(FeatureSet="ALL")
+    top = organizations.list_roots()["Roots"][0]["Id"]
+    organizations.enable_policy_type(RootId=top, PolicyType=SCP)
+    unit = organizations.create_organizational_unit(ParentId=top, Name="unit")["OrganizationalUnit"]["Id"]
+    made = organizations.create_account(Email="governed@example.com", AccountName="governed")["CreateAccountStatus"]
+    account = made["AccountId"]
+    organizations.move_account(AccountId=account, SourceParentId=top, DestinationParentId=unit)
+    admin = User(iam_server, allow("*"), key=key)
+    role = f"arn:aws:iam::{account}:role/OrganizationAccountAccessRole"
+    credentials = admin.client("sts").assume_role(RoleArn=role, RoleSessionName="admin")["Credentials"]
+    return organizations, unit, lambda service, **more: session_client(iam_server, credentials, service, **more)
+
+
+def test_organization_denies_whatever_iam_allows(amid, member, iam_server):
+    organizations, unit, client = member
+    ec2 = client("ec2")
+    assert ec2.describe_vpcs()["Vpcs"]
+    guard = document(
+        deny("ec2:*Snapshot*"),
+        deny("ec2:*", Condition={"StringNotEquals": {"aws:RequestedRegion": REGION}}),
+        deny("ec2:RunInstances", "arn:aws:ec2:*::image/ami-*", Condition={"StringNotEquals": {"ec2:Owner": "amazon"}}),
+    )
+    made = organizations.create_policy(Name="guard", Description="", Type=SCP, Content=guard)
+    policy = made["Policy"]["PolicySummary"]
+    organizations.attach_policy(PolicyId=policy["Id"], TargetId=unit)
+    assert ec2.describe_vpcs()["Vpcs"]
+    assert "with an explicit deny in a service control policy" in refused(ec2.describe_snapshots, OwnerIds=["self"])
+    refused(client("ec2", region="us-west-2").describe_vpcs)
+    role = f"arn:aws:iam::{client('sts').get_caller_identity()['Account']}:role/OrganizationAccountAccessRole"
+    image = World(iam_server.client("ec2")).image(name="for the member")
+    sharing = {"LaunchPermission": {"Add": [{"UserId": role.split(":")[4]}]}}
+    iam_server.client("ec2").modify_image_attribute(ImageId=image, **sharing)
+    answer, _ = explain(amid, iam_server, iam_server.credentials(), "--image", image, "--as", role)
+    assert answer["mend"] == "organization policies" and policy["Arn"] in answer["gates"][-1]["detail"]
+    organizations.detach_policy(PolicyId=policy["Id"], TargetId=unit)
+    assert client("ec2", region="us-west-2").describe_vpcs()["Vpcs"]
 
 
 def test_own_key_is_named_by_nobody(user):
@@ -345,7 +400,7 @@ def test_explain_names_the_gate_to_mend(amid, user, iam_server, root):
     operator = iam_server.credentials()
     answer, gates = explain(amid, iam_server, operator, "--image", image, "--as", bob.arn)
     assert answer["mend"] == "IAM policies" and not answer["allowed"]
-    assert list(gates.values()) == ["passed", "passed", "passed", "passed", "failed", "not reached"]
+    assert list(gates.values()) == ["passed"] * 7 + ["failed", "not reached"]
     failed = [gate["detail"] for gate in answer["gates"] if gate["result"] == "failed"][0]
     assert f"::image/{image}" in failed and "no identity-based policy allows" in failed
     root.create_tags(Resources=[image], Tags=[{"Key": "Approved", "Value": "true"}])
@@ -355,6 +410,32 @@ def test_explain_names_the_gate_to_mend(amid, user, iam_server, root):
     assert answer["mend"] == "image exists here" and "is in us-east-1" in answer["gates"][0]["detail"]
     answer, _ = explain(amid, iam_server, operator, "--image", image, "--as", "arn:aws:iam::137112412989:root")
     assert answer["mend"] == "launch permission"
+
+
+def test_explain_tells_of_keys(amid, iam_server, root):
+    """An encrypted image that is shared, and its key that is not; then it is; then it is disabled."""
+    kms, other = iam_server.client("kms"), "arn:aws:iam::137112412989:root"
+    account = iam_server.client("sts").get_caller_identity()["Account"]
+    key = kms.create_key()["KeyMetadata"]["Arn"]
+    world = World(root)
+    volume = world.volume(Encrypted=True, KmsKeyId=key)
+    snapshot = root.create_snapshot(VolumeId=volume)["SnapshotId"]
+    poll(lambda: world.snapshot_state(snapshot) == "completed")
+    image = world.image(name="sealed", snapshot=snapshot)
+    root.modify_image_attribute(ImageId=image, LaunchPermission={"Add": [{"UserId": "137112412989"}]})
+    asked = amid, iam_server, iam_server.credentials(), "--image", image, "--as", other
+    answer, _ = explain(*asked)
+    assert answer["mend"] == "key policy and grants"
+    assert "kms:CreateGrant" in [gate["detail"] for gate in answer["gates"] if gate["result"] == "failed"][0]
+    statements = [
+        {"Effect": "Allow", "Action": "kms:*", "Resource": "*", "Principal": {"AWS": f"arn:aws:iam::{number}:root"}}
+        for number in (account, "137112412989")
+    ]
+    kms.put_key_policy(KeyId=key, PolicyName="default", Policy=document(*statements))
+    assert explain(*asked)[0]["allowed"]
+    assert all("137112412989" not in grant["GranteePrincipal"] for grant in kms.list_grants(KeyId=key)["Grants"])
+    kms.disable_key(KeyId=key)
+    assert explain(*asked)[0]["mend"] == "key state"
 
 
 def test_explain_is_for_those_who_may(amid, user, iam_server, image):

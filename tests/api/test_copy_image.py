@@ -137,8 +137,7 @@ def test_what_cannot_be_copied(world, source, ebs, ec2, raw_call):
         ("InvalidParameterValue", {"SourceRegion": "mars-north-1"}),
         ("InvalidAMIName.Malformed", {"Name": "x"}),
         ("InvalidAMIName.Duplicate", {"Name": "source"}),
-        ("UnsupportedOperation", {"Encrypted": True}),
-        ("UnsupportedOperation", {"KmsKeyId": "alias/mine"}),
+        ("InvalidParameterDependency", {"KmsKeyId": "alias/mine"}),
     ]
     for code, change in wrong:
         with pytest.raises(ClientError, match=f"\\({code}\\)"):

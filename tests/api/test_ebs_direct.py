@@ -181,7 +181,7 @@ def test_a_client_token_starts_one_snapshot(ebs):
 
 def test_what_cannot_be_started(ebs):
     refused('ValidationException', ebs.start_snapshot, VolumeSize=65537)
-    refused('ValidationException', ebs.start_snapshot, VolumeSize=1, Encrypted=True)
+    refused('ValidationException', ebs.start_snapshot, VolumeSize=1, KmsKeyArn='alias/none')
     refused('ValidationException', ebs.start_snapshot, VolumeSize=1, Tags=[{'Key': 'aws:x', 'Value': ''}])
     refused('ResourceNotFoundException', ebs.start_snapshot, VolumeSize=1, ParentSnapshotId='snap-00000000000000000')
     parent = write(ebs, {}, VolumeSize=3)
@@ -255,7 +255,7 @@ def test_errors_say_their_reason(ebs):
         ('INVALID_SNAPSHOT_ID', ebs.list_snapshot_blocks, {'SnapshotId': snapshot}),
         ('INVALID_VOLUME_SIZE', ebs.start_snapshot, {'VolumeSize': 65537}),
         ('INVALID_TAG', ebs.start_snapshot, {'VolumeSize': 1, 'Tags': [{'Key': 'aws:x', 'Value': ''}]}),
-        ('INVALID_CUSTOMER_KEY', ebs.start_snapshot, {'VolumeSize': 1, 'Encrypted': True}),
+        ('INVALID_CUSTOMER_KEY', ebs.start_snapshot, {'VolumeSize': 1, 'Encrypted': True, 'KmsKeyArn': 'alias/none'}),
         ('INVALID_PARAMETER_VALUE', ebs.list_snapshot_blocks, {'SnapshotId': snapshot, 'MaxResults': 10001}),
         ('INVALID_PARAMETER_VALUE', ebs.start_snapshot, {'VolumeSize': 1, 'Timeout': 4321}),
     ):

@@ -207,3 +207,49 @@ def test_tags_of_policies(iam):
     assert iam.list_policy_tags(PolicyArn=arn)["Tags"] == [{"Key": "k", "Value": "v"}]
     iam.untag_policy(PolicyArn=arn, TagKeys=["k"])
     assert iam.get_policy(PolicyArn=arn)["Policy"].get("Tags", []) == []
+
+
+def test_a_change_of_any_policy_holds_with_the_next_call(iam_server):
+    iam = iam_server.client("iam")
+    iam.create_user(UserName="quick")
+    iam.create_group(GroupName="quick")
+    key = iam.create_access_key(UserName="quick")["AccessKey"]
+    credentials = (key["AccessKeyId"], key["SecretAccessKey"])
+    ec2, own = (iam_server.client(service, key=credentials) for service in ("ec2", "iam"))
+
+    def allowed():
+        try:
+            ec2.describe_volumes()
+            return True
+        except ec2.exceptions.ClientError as error:
+            assert error.response["Error"]["Code"] == "UnauthorizedOperation"
+            return False
+
+    arn = iam.create_policy(PolicyName="quick", PolicyDocument=allow("s3:*"))["Policy"]["Arn"]
+    deny = allow().replace("Allow", "Deny")
+    steps = [
+        (lambda: None, False),
+        (lambda: iam.attach_user_policy(UserName="quick", PolicyArn=arn), False),
+        (lambda: iam.create_policy_version(PolicyArn=arn, PolicyDocument=allow("ec2:Describe*"), SetAsDefault=True), True),
+        (lambda: iam.set_default_policy_version(PolicyArn=arn, VersionId="v1"), False),
+        (lambda: iam.put_group_policy(GroupName="quick", PolicyName="p", PolicyDocument=allow()), False),
+        (lambda: iam.add_user_to_group(GroupName="quick", UserName="quick"), True),
+        (lambda: iam.put_user_policy(UserName="quick", PolicyName="p", PolicyDocument=deny), False),
+        (lambda: iam.delete_user_policy(UserName="quick", PolicyName="p"), True),
+        (lambda: iam.put_user_permissions_boundary(UserName="quick", PermissionsBoundary=arn), False),
+        (lambda: iam.set_default_policy_version(PolicyArn=arn, VersionId="v2"), True),
+        (lambda: iam.delete_user_permissions_boundary(UserName="quick"), True),
+        (lambda: iam.update_user(UserName="quick", NewUserName="quicker"), True),
+        (lambda: iam.put_group_policy(GroupName="quick", PolicyName="p", PolicyDocument=allow("iam:*")), True),
+        (lambda: iam.detach_user_policy(UserName="quicker", PolicyArn=arn), False),
+    ]
+    for number, (change, wanted) in enumerate(steps):
+        change()
+        assert allowed() == wanted, f"step {number}"
+    assert own.get_user()["User"]["UserName"] == "quicker"  # the caller
+    second = own.create_access_key()["AccessKey"]
+    assert second["UserName"] == "quicker"
+    assert len(own.list_access_keys()["AccessKeyMetadata"]) == 2
+    own.update_access_key(AccessKeyId=key["AccessKeyId"], Status="Inactive")
+    with pytest.raises(own.exceptions.ClientError, match="InvalidClientTokenId"):
+        own.get_user()

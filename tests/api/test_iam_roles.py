@@ -59,6 +59,30 @@ def test_a_role_is_made_changed_and_deleted(iam):
     assert iam.list_roles()["Roles"] == []
 
 
+def test_a_trusted_user_is_not_whoever_gets_its_name_later(iam):
+    def trust(*names):
+        users = [f"arn:aws:iam::{ACCOUNT}:user/{name}" for name in names]
+        allowed = {"Effect": "Allow", "Principal": {"AWS": users}, "Action": "sts:AssumeRole"}
+        return json.dumps({"Version": "2012-10-17", "Statement": [allowed]})
+
+    def trusted():
+        policy = iam.get_role(RoleName="target")["Role"]["AssumeRolePolicyDocument"]
+        return policy["Statement"][0]["Principal"]["AWS"]
+
+    first = iam.create_user(UserName="pat")["User"]
+    iam.create_user(UserName="quinn", Path="/x/")
+    with fails(iam, "MalformedPolicyDocumentException", "Invalid principal in policy.*user/nobody"):
+        iam.create_role(RoleName="target", AssumeRolePolicyDocument=trust("pat", "nobody"))
+    with fails(iam, "MalformedPolicyDocumentException", "Invalid principal"):  # with another path
+        iam.create_role(RoleName="target", AssumeRolePolicyDocument=trust("quinn"))
+    iam.create_role(RoleName="target", AssumeRolePolicyDocument=trust("pat", "x/quinn"))
+    assert trusted() == [first["Arn"], f"arn:aws:iam::{ACCOUNT}:user/x/quinn"]
+    iam.update_user(UserName="quinn", NewUserName="robin")
+    iam.delete_user(UserName="pat")
+    iam.create_user(UserName="pat")
+    assert trusted() == [first["UserId"], f"arn:aws:iam::{ACCOUNT}:user/x/robin"]
+
+
 def test_an_instance_profile_has_one_role(iam):
     profile = iam.create_instance_profile(InstanceProfileName="web", Path="/x/")["InstanceProfile"]
     assert profile["Roles"] == [] and profile["InstanceProfileId"].startswith("AIPA")

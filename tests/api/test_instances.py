@@ -204,7 +204,7 @@ def test_mappings_are_laid_over_those_of_the_image(ec2, world):
         ({"DeviceName": "../x", "Ebs": {"VolumeSize": 1}}, "InvalidBlockDeviceMapping"),
         ({"DeviceName": "/dev/sdb", "Ebs": {"SnapshotId": "snap-0123456789abcdef0"}}, "InvalidSnapshot.NotFound"),
         ({"DeviceName": "/dev/sdb", "VirtualName": "ephemeral0"}, "UnsupportedOperation.*VirtualName"),
-        ({"DeviceName": "/dev/sdb", "Ebs": {"VolumeSize": 1, "Encrypted": True}}, "UnsupportedOperation.*Encrypted"),
+        ({"DeviceName": "/dev/sdb", "Ebs": {"VolumeSize": 1, "KmsKeyId": "alias/mine"}}, "InvalidParameterDependency"),
     ],
 )
 def test_mapping_that_cannot_be_is_refused(ec2, world, mapping, code):

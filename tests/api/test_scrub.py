@@ -93,6 +93,7 @@ def test_damage_is_named_never_handed_out_and_mended(amid, own_server, disk):
     assert mended.returncode == 0 and 'damaged: ' not in mended.stdout, mended.stdout
     ec2, ebs = own_server.client('ec2'), own_server.client('ebs')
     assert not ec2.describe_snapshots(SnapshotIds=[snapshot])['Snapshots'][0].get('StateMessage')
+    assert status_of(ec2, volume) == 'ok'
     block = next(b for b in ebs.list_snapshot_blocks(SnapshotId=snapshot)['Blocks'] if b['BlockIndex'] == 6)
     assert ebs.get_snapshot_block(SnapshotId=snapshot, BlockIndex=6, BlockToken=block['BlockToken'])['BlockData'].read() == data
 

@@ -347,3 +347,32 @@ def test_five_public_images_are_the_most(raw_call, world, ec2):
         ec2.modify_image_attribute(ImageId=images[5], LaunchPermission={"Add": [{"Group": "all"}]})
     ec2.reset_image_attribute(ImageId=images[0], Attribute="launchPermission")
     ec2.modify_image_attribute(ImageId=images[5], LaunchPermission={"Add": [{"Group": "all"}]})
+
+
+@pytest.fixture
+def organization(iam_server):
+    """An account with a new organization: (its EC2, its client of organizations, the organization's ARN, its id)."""
+    number, key = iam_server.account(f"manager {uuid.uuid4().hex[:8]}")
+    orgs = iam_server.client("organizations", key=key)
+    made = orgs.create_organization(FeatureSet="ALL")["Organization"]
+    return World(iam_server.client("ec2", key=key)), orgs, made["Arn"], number
+
+
+def test_organization_and_units_open_an_image_to_those_in_them(root, image, organization):
+    member, orgs, arn, number = organization
+    top = orgs.list_roots()["Roots"][0]["Id"]
+    outer = orgs.create_organizational_unit(ParentId=top, Name="outer")["OrganizationalUnit"]
+    inner = orgs.create_organizational_unit(ParentId=outer["Id"], Name="inner")["OrganizationalUnit"]
+    assert not visible(member, image)
+    share(root, image, OrganizationArn=arn)
+    assert visible(member, image, ExecutableUsers=["self"]) and not visible(member, image, ExecutableUsers=["all"])
+    member.ec2.terminate_instances(InstanceIds=[launch(member, image)["Instances"][0]["InstanceId"]])
+    root.ec2.reset_image_attribute(ImageId=image, Attribute="launchPermission")
+    assert not visible(member, image)
+    share(root, image, OrganizationalUnitArn=outer["Arn"])
+    assert not visible(member, image)
+    orgs.move_account(AccountId=number, SourceParentId=top, DestinationParentId=inner["Id"])
+    assert visible(member, image), "the unit is above its own"
+    orgs.move_account(AccountId=number, SourceParentId=inner["Id"], DestinationParentId=top)
+    with pytest.raises(ClientError, match="InvalidAMIID.NotFound"):
+        launch(member, image)

@@ -120,8 +120,7 @@ def test_what_cannot_be_copied(ec2, ebs, world):
         ("InvalidSnapshot.NotFound", {"SourceRegion": "us-west-2"}),
         ("InvalidParameterValue", {"SourceRegion": "mars-north-1"}),
         ("IncorrectState", {"SourceSnapshotId": pending}),
-        ("UnsupportedOperation", {"Encrypted": True}),
-        ("UnsupportedOperation", {"KmsKeyId": "alias/mine"}),
+        ("InvalidParameterDependency", {"KmsKeyId": "alias/mine"}),
     ]
     for code, change in wrong:
         with pytest.raises(ClientError, match=f"\\({code}\\)"):

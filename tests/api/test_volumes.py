@@ -73,7 +73,7 @@ def test_volume_of_a_snapshot_has_its_size_unless_more_is_asked_for(ec2, world):
         ({"Size": 1, "VolumeType": "gp3", "Throughput": 5000}, "InvalidParameterValue"),
         ({"SnapshotId": "snap-0123456789abcdef0"}, "InvalidSnapshot.NotFound"),
         ({"SnapshotId": "snap-1"}, "InvalidSnapshotID.Malformed"),
-        ({"Size": 1, "Encrypted": True}, "UnsupportedOperation"),
+        ({"Size": 1, "KmsKeyId": "alias/mine"}, "InvalidParameterDependency"),
         (
             {"Size": 1, "VolumeType": "io2", "Iops": 100, "MultiAttachEnabled": True},
             "UnsupportedOperation|InvalidParameter",

@@ -7,10 +7,10 @@ io       NBD, 4 KiB and 1 MiB, of a fresh volume, a sealed one and a clone of a 
 freeze   of a volume under load, by its size; qemu-img snapshot and a qcow2 overlay of an idle disk
 clone    a volume made from a root, by its size; a qcow2 overlay
 import   a file system of 4 GiB with real files; qemu-img convert, cp, SHA-256 alone
-space    ten successive images of a system whose files are replaced; ten qcow2 files, restic
+space    ten successive images of a system whose files are replaced: imported, and captured from a volume that the same was written to; ten qcow2 files, restic
 diff     of two trees of nearly 16 TiB
 memory   of an idle server with a client; nbdkit file
-boot     first reads of a clone whose blocks are not in memory, with and without a boot trace; needs root, to empty the page cache
+boot     first reads of a clone whose blocks are not in memory, with and without a boot trace, and compressed; needs root, to empty the page cache
 
 Figures only: nothing here fails because something is slow. A peer that is not installed is left out.
 """
@@ -21,6 +21,7 @@ import os
 import pathlib
 import random
 import shutil
+import socket
 import statistics
 import struct
 import subprocess
@@ -34,6 +35,37 @@ from bench_volume import Control, Server, fio, percentile
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 MIB, GIB = 1 << 20, 1 << 30
+
+
+class NbdWriter:
+    """As much of NBD as writing takes."""
+
+    def __init__(self, path):
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.connect(path)
+        self.file = self.socket.makefile('rb')
+        self.file.read(18)
+        self.socket.sendall(struct.pack('>I', 3) + b'IHAVEOPT' + struct.pack('>II', 1, 0))  # NBD_OPT_EXPORT_NAME
+        self.file.read(10)
+
+    def command(self, kind, offset, data=b'', size=None):
+        self.socket.sendall(struct.pack('>IHHQQI', 0x25609513, 0, kind, 0, offset, len(data) if size is None else size) + data)
+        magic, error, _ = struct.unpack('>IIQ', self.file.read(16))
+        if magic != 0x67446698 or error:
+            sys.exit(f'NBD: command {kind} at {offset}: error {error}')
+
+    def write_differences(self, old, new):
+        """What a guest would have written that made `new` of `old` (None: zeros)."""
+        piece = 64 << 10
+        for offset in range(0, os.path.getsize(new.name), piece):
+            data = new.read(piece)
+            if data != (old.read(piece) if old else bytes(len(data))):
+                self.command(1, offset, data)
+        self.command(3, 0)
+
+    def close(self):
+        self.socket.sendall(struct.pack('>IHHQQI', 0x25609513, 0, 2, 0, 0, 0))
+        self.socket.close()
 
 
 def row(*cells):
@@ -279,29 +311,56 @@ class StoreBench(bench_volume.Bench):
         run('/sbin/debugfs', '-w', '-f', script, disk)
         shutil.rmtree(folder)
 
+    def write_to_volume(self, name, old, disk):
+        """What has changed since the last image, as its guest would write it; no part of what is measured."""
+        writer = NbdWriter(f'{self.folder}/{name}.nbd')
+        with open(disk, 'rb') as new:
+            if old.exists():
+                with open(old, 'rb') as before:
+                    writer.write_differences(before, new)
+            else:
+                writer.write_differences(None, new)
+        writer.close()
+        run('cp', '--sparse=always', disk, old)
+
+    def restic_keepers(self, disk):
+        environment = dict(os.environ, RESTIC_PASSWORD='bench', RESTIC_CACHE_DIR=f'{self.folder}/restic-cache')
+        keepers = {}
+        for name, compression in (('restic', 'auto'), ('restic, plain', 'off')) if shutil.which('restic') else ():
+            options = ('restic', '-q', '-r', f'{self.folder}/restic-{compression}', '--compression', compression)
+            run(*options, 'init', '--repository-version', 2, env=environment)
+            keepers[name] = lambda turn, options=options: run(*options, 'backup', disk, env=environment)
+        return keepers
+
     def space(self):
         disk = self.path / 'disk'
         tree = self.real_disk(disk, int(2 * GIB * self.scale), 1000 * MIB * self.scale)
-        server, repository = self.server('space'), self.path / 'restic'
-        keepers = {'amid': lambda turn: self.import_command(server, disk, f'image-{turn}'),
-            'qcow2': lambda turn: self.synced('qemu-img', 'convert', '-f', 'raw', '-O', 'qcow2', disk, self.path / f'image-{turn}.qcow2')}
-        environment = dict(os.environ, RESTIC_PASSWORD='bench', RESTIC_CACHE_DIR=f'{self.folder}/restic-cache')
-        for name, compression in (('restic', 'auto'), ('restic, plain', 'off')) if shutil.which('restic') else ():
-            options = ('restic', '-q', '-r', f'{repository}-{compression}', '--compression', compression)
-            run(*options, 'init', '--repository-version', 2, env=environment)
-            keepers[name] = lambda turn, options=options: run(*options, 'backup', disk, env=environment)
+        server, roots = self.server('space'), []
+        self.prepare_store()
+        self.run_tool('create', f'{self.folder}/running', str(disk.stat().st_size))
+        volume = self.serve_volume('running')
+        keepers = {'amid, captured': lambda turn: roots.append(self.snapshot('running')[0]),
+            'amid, imported': lambda turn: self.import_command(server, disk, f'image-{turn}'),
+            'qcow2': lambda turn: self.synced('qemu-img', 'convert', '-f', 'raw', '-O', 'qcow2', disk, self.path / f'image-{turn}.qcow2'),
+            **self.restic_keepers(disk)}
         times = dict.fromkeys(keepers, 0)
         for turn in range(10):
             if turn:
                 self.upgrade(disk, tree, turn)
+            self.write_to_volume('running', self.path / 'written', disk)
             for name, keep in keepers.items():
                 times[name] += seconds_of(keep, turn)
         server.stop()
-        sizes = {'amid': allocated(server.region_folder('store')), 'qcow2': sum(allocated(file) for file in self.path.glob('image-*.qcow2')),
-            'restic': allocated(f'{repository}-auto'), 'restic, plain': allocated(f'{repository}-off')}
-        row(f'ten images of a system, {60 * self.scale:.0f} MiB replaced each time', 'MiB', 's', 'MiB / amid', 's / amid')
+        volume.stop()
+        sizes = {'amid, captured': allocated(self.path / 'store'), 'amid, imported': allocated(server.region_folder('store')),
+            'qcow2': sum(allocated(file) for file in self.path.glob('image-*.qcow2')),
+            'restic': allocated(self.path / 'restic-auto'), 'restic, plain': allocated(self.path / 'restic-off')}
+        compression = int(self.run_tool('compress', f'{self.folder}/store', *roots)[0]) / 1000
+        after = allocated(self.path / 'store')
+        row(f'ten images of a system, {60 * self.scale:.0f} MiB replaced each time', 'MiB', 's', 'MiB / restic', 's / restic')
         for name in keepers:
-            row(name, f'{sizes[name] / MIB:,.0f}', f'{times[name]:.1f}', f'{sizes[name] / sizes["amid"]:.2f}', f'{times[name] / times["amid"]:.2f}')
+            row(name, f'{sizes[name] / MIB:,.0f}', f'{times[name]:.1f}', *(f'{mine[name] / mine["restic"]:.2f}' if 'restic' in keepers else '-' for mine in (sizes, times)))
+        row('amid, once compressed in the background', f'{after / MIB:,.0f}', f'{compression:.1f}', f'{after / sizes["restic"]:.2f}' if 'restic' in keepers else '-', '-')
 
     # diff and memory
 
@@ -373,6 +432,9 @@ class StoreBench(bench_volume.Bench):
         for turn in range(2):
             for title, prefetch in (('without a trace', False), ('read ahead by a trace', True)):
                 row(title, *(f'{value:.2f}' for value in self.first_reads(f'boot-{turn}-{prefetch}', root, prefetch)))
+        self.run_tool('compress', f'{self.folder}/store', root)
+        for turn in range(2):
+            row('compressed', *(f'{value:.2f}' for value in self.first_reads(f'boot-{turn}-compressed', root, False)))
 
     def write_trace(self, root, blocks):
         """docs/design/volume.md"""

@@ -28,9 +28,9 @@ def wait_for_socket(path, process):
 class Server:
     """A process that serves NBD on a socket."""
 
-    def __init__(self, folder, name, command):
+    def __init__(self, folder, name, command, descriptors=()):
         self.socket = f"{folder}/{name}.nbd"
-        self.process = subprocess.Popen([a.replace("@SOCKET@", self.socket) for a in command],
+        self.process = subprocess.Popen([a.replace("@SOCKET@", self.socket) for a in command], pass_fds=descriptors,
                                         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         wait_for_socket(self.socket, self.process)
 
@@ -82,8 +82,17 @@ class Bench:
     def run_tool(self, *words):
         return subprocess.run([self.tool, *words], check=True, capture_output=True, text=True).stdout.split()
 
-    def serve_volume(self, name):
-        return Server(self.folder, name, self.volume_command(name))
+    def serve_volume(self, name, key=None):
+        """With `key`, an encrypted one: the server reads it from an inherited pipe."""
+        if not key:
+            return Server(self.folder, name, self.volume_command(name))
+        reading, writing = os.pipe()
+        os.write(writing, key)
+        os.close(writing)
+        try:
+            return Server(self.folder, name, [*self.volume_command(name), f"key-fd={reading}"], [reading])
+        finally:
+            os.close(reading)
 
     def volume_command(self, name):
         return ["nbdkit", "-f", "-U", "@SOCKET@", f"{self.build}/amid-volume.so", f"volume={self.folder}/{name}",
@@ -108,12 +117,14 @@ class Bench:
         os.mkdir(f"{self.folder}/store")
         self.run_tool("create", f"{self.folder}/fresh", str(size))
         self.run_tool("create", f"{self.folder}/sealed", str(size))
+        self.run_tool("create", f"{self.folder}/encrypted", str(size))
         # the store has to be there before a volume server opens it
         self.run_tool_store()
         return {"raw file": Server(self.folder, "raw", ["nbdkit", "-f", "-U", "@SOCKET@", "file", raw]),
                 "qcow2": Server(self.folder, "qcow2", ["qemu-nbd", "-t", "-e", "8", "-f", "qcow2", "--cache=writeback",
                                                        "--discard=unmap", "-k", "@SOCKET@", overlay]),
-                "amid": self.serve_volume("fresh"), "amid sealed": self.serve_volume("sealed")}
+                "amid": self.serve_volume("fresh"), "amid sealed": self.serve_volume("sealed"),
+                "encrypted": self.serve_volume("encrypted", os.urandom(64))}
 
     def run_tool_store(self):
         subprocess.run([self.tool, "seal", f"{self.folder}/store", f"{self.folder}/fresh", "999"], capture_output=True)
@@ -123,7 +134,7 @@ class Bench:
             fio(server.socket, "write", "1m", 4, self.size)
         self.snapshot("sealed")
         names = list(servers)
-        print(f"{'':28}" + "".join(f"{n:>14}" for n in names) + f"{'amid/raw':>10}{'sealed/raw':>12}{'amid/qcow2':>12}")
+        print(f"{'':28}" + "".join(f"{n:>14}" for n in names) + f"{'amid/raw':>10}{'sealed/raw':>12}{'amid/qcow2':>12}{'encrypted/amid':>16}")
         for title, rw, block, depth in JOBS:
             best = {n: 0 for n in names}
             for _ in range(3):  # in turn, so that noise meets all of them
@@ -131,7 +142,7 @@ class Bench:
                     best[n] = max(best[n], fio(servers[n].socket, rw, block, depth, self.size, self.seconds))
             print(f"{title:28}" + "".join(f"{best[n]:14,.0f}" for n in names) +
                   f"{best['amid'] / best['raw file']:10.2f}{best['amid sealed'] / best['raw file']:12.2f}"
-                  f"{best['amid'] / best['qcow2']:12.2f}", flush=True)
+                  f"{best['amid'] / best['qcow2']:12.2f}{best['encrypted'] / best['amid']:16.2f}", flush=True)
 
     def freezes(self, servers):
         stop = threading.Event()

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "store/rewrite.h"
 #include "store/tree.h"
 #include "volume/volume.h"
 
@@ -19,7 +20,7 @@ static int64_t microseconds(const struct timespec *begun, const struct timespec 
 }
 
 static const char usage[] =
-	"create FOLDER BYTES [ROOT] | seal STORE FOLDER LAYER | tree STORE BYTES | diff STORE BYTES CHANGES SPREAD";
+	"create FOLDER BYTES [ROOT] | seal STORE FOLDER LAYER | tree STORE BYTES | diff STORE BYTES CHANGES SPREAD | compress STORE ROOT...";
 
 /* Prints the microseconds that it took. */
 static int create(int argc, char **argv, struct error *err)
@@ -160,6 +161,36 @@ static int seal(char **argv, struct error *err)
 	return failed;
 }
 
+struct words {
+	char **next, **end;
+};
+
+static int next_root(void *context, struct digest *root, struct error *err)
+{
+	struct words *words = context;
+	if (words->next == words->end)
+		return 0;
+	if (text_unhex(*words->next, root->bytes, sizeof root->bytes))
+		return error_set(err, ERROR_INVALID, "%s is no digest", *words->next);
+	words->next++;
+	return 1;
+}
+
+/* Compresses what the roots reach; prints milliseconds. */
+static int compress(int argc, char **argv, struct error *err)
+{
+	struct store *store;
+	struct words cold = { argv + 3, argv + argc }, warm = { 0 };
+	if (store_open(argv[2], &store, err))
+		return -1;
+	int64_t begun = clock_monotonic_ms();
+	int failed = store_compress(store, next_root, &cold, next_root, &warm, NULL, err);
+	if (!failed)
+		printf("%" PRId64 "\n", clock_monotonic_ms() - begun);
+	store_close(store);
+	return failed;
+}
+
 int main(int argc, char **argv)
 {
 	struct error err;
@@ -174,6 +205,8 @@ int main(int argc, char **argv)
 		failed = make_tree(argv, &err);
 	else if (argc == 6 && !strcmp(argv[1], "diff"))
 		failed = diff(argv, &err);
+	else if (argc >= 4 && !strcmp(argv[1], "compress"))
+		failed = compress(argc, argv, &err);
 	if (failed)
 		fprintf(stderr, "%s\n", err.message);
 	return failed ? 1 : 0;

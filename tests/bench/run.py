@@ -1,14 +1,16 @@
 #!/usr/bin/python3
 """Benchmarks through the APIs that users have; prints one table: measure, amid, peer, ratio (amid/peer), aim.
 
-    tests/bench/run.py [--build build] [--sections start,requests,upload,guests,volumes,accounting,policy]
+    tests/bench/run.py [--build build] [--sections start,requests,upload,guests,volumes,accounting,policy,authorize,iam]
 
 start, requests   beside moto_server, where there is one
 upload            `amid import` (StartSnapshot, PutSnapshotBlock, CompleteSnapshot) beside qemu-img and cp of the same file, each to the disk
 guests            real guests of the tiny image: launch, capture, and what both add in bytes; needs root and QEMU
 volumes           bench_volume.py: NBD beside nbdkit's file plugin and qemu-nbd; prints a table of its own
 accounting        bench_accounting.c: a store of 1,000,000 snapshots (AMID_BENCH_SNAPSHOTS: how many); takes about 2 GB of disk and a minute
+iam               bench_iam.c: a user with 20 policies, collected and evaluated
 policy            bench_policy.c: decisions about a user with 20 policies; there is no peer in Debian to put beside it
+authorize         bench_authorize.c: what asking for permission costs a call
 
 Figures only: nothing here fails because something is slow.
 """
@@ -304,6 +306,16 @@ def bench_accounting(build, table):
         table.row(f'diff of two full 16 TiB trees, 1,000 changes {what}', f'{figures["diff-" + name + "-median"]:.1f} ms', aim='<= 10 ms')
 
 
+def bench_iam(build, table):
+    with tempfile.TemporaryDirectory(prefix='amid-bench-') as folder:
+        done = subprocess.run([build / 'tests/bench/bench-iam', folder + '/meta'], check=True, capture_output=True, text=True)
+    figures = {name: float(value) / 1000 for name, value, _ in (line.split() for line in done.stdout.splitlines())}
+    table.row('20 policies of a user, collected (median)', f'{figures["collect"]:.2f} us')
+    table.row('... and evaluated', f'{figures["collect-evaluate"]:.2f} us', aim='<= 20 us')
+    table.row('... collected after the user has changed', f'{figures["changed"]:.0f} us')
+    table.row('... collected for the first time, compiled', f'{figures["first"]:.0f} us')
+
+
 def bench_policy(build, table):
     done = subprocess.run([build / 'tests/bench/bench-policy'], check=True, capture_output=True, text=True)
     figures = {name: float(value) for name, value, _ in (line.split() for line in done.stdout.splitlines())}
@@ -312,10 +324,17 @@ def bench_policy(build, table):
     table.row('compile a policy of five statements (median)', f'{figures["compile"]:.1f} us')
 
 
+def bench_authorize(build, table):
+    done = subprocess.run([build / 'tests' / 'bench' / 'bench-authorize'], check=True, stdout=subprocess.PIPE, text=True)
+    for line in done.stdout.splitlines():
+        name, microseconds = line.split('\t')
+        table.row(f'permission for {name}', f'{microseconds} us', aim='<= 20 us' if 'Describe' in name else '-')
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--build', default=ROOT / 'build', type=pathlib.Path)
-    parser.add_argument('--sections', default='start,requests,upload,guests,volumes,accounting,policy')
+    parser.add_argument('--sections', default='start,requests,upload,guests,volumes,accounting,policy,authorize,iam')
     arguments = parser.parse_args()
     build = arguments.build.resolve()
     os.environ['AMID_BUILD'] = str(build)
@@ -330,7 +349,9 @@ def main():
         'upload': lambda: with_server('dry', bench_upload, table),
         'guests': lambda: with_server('qemu', bench_guests, table),
         'accounting': lambda: bench_accounting(build, table),
+        'iam': lambda: bench_iam(build, table),
         'policy': lambda: bench_policy(build, table),
+        'authorize': lambda: bench_authorize(build, table),
     }
     for name, section in sections.items():
         if name in wanted:

@@ -17,7 +17,7 @@
 #include "base/banned.h"
 
 /* the block behind those of the upload is put after a crash only */
-enum { BLOCKS = 24, PUTS = 30, BLOCK_SIZE = 3000 };
+enum { BLOCKS = 24, PUTS = 30, BLOCK_SIZE = 4096 };
 static const uint64_t NEVER = UINT64_MAX;
 static const char SNAPSHOT[] = "snap-00000000000000001";
 
@@ -70,6 +70,7 @@ static int open_all(struct import *import, struct error *err)
 		close_all(import);
 		return -1;
 	}
+	store_session_stream(import->session);
 	return 0;
 }
 
@@ -85,7 +86,7 @@ static int open_again(struct import *import, struct error *err)
 
 static int put(struct import *import, uint32_t block, uint32_t content, struct error *err)
 {
-	uint8_t data[BLOCK_SIZE];
+	_Alignas(4096) uint8_t data[BLOCK_SIZE];
 	struct journal_entry entry = { .index = block };
 	content_of(content, data, &entry.digest);
 	return store_put(import->session, STORE_BLOCK, &entry.digest, data, BLOCK_SIZE, NULL, err) ||

@@ -44,7 +44,7 @@ enum {
 };
 
 static const struct scenario *const scenarios[] = { &scenario_volume, &scenario_snapshot, &scenario_store,
-	&scenario_import, &scenario_index, &scenario_metadata, &scenario_migration };
+	&scenario_import, &scenario_copy, &scenario_index, &scenario_metadata, &scenario_migration };
 enum { SCENARIOS = sizeof scenarios / sizeof *scenarios };
 
 /* Counted by all processes together. */

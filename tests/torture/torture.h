@@ -26,7 +26,7 @@ struct scenario {
 };
 
 extern const struct scenario scenario_volume, scenario_snapshot, scenario_store, scenario_import,
-	scenario_index, scenario_metadata, scenario_migration;
+	scenario_copy, scenario_index, scenario_metadata, scenario_migration;
 
 /* While set, threads cannot be started, so that a recording does not depend on their order; those who would like to have some do without. */
 void torture_set_single_threaded(bool single);

@@ -54,8 +54,8 @@ static bool passes_unknown(const struct call *call)
 		strcmp(call->account, ACCOUNT_ANY) == 0;
 }
 
-int targets_decide(
-	struct target_list *list, const struct governing *governing, struct refusal *refusal, struct error *err)
+int targets_decide(struct target_list *list, const struct governing *governing, struct refusal *refusal,
+	struct error *err)
 {
 	struct call *call = list->call;
 	*refusal = (struct refusal){ 0 };
@@ -105,7 +105,8 @@ int authorize_call(struct call *call, const void *input, struct error *err)
 	struct refusal refusal;
 	if (targets_find(call, input, &list, err) || targets_decide(&list, &governing, &refusal, err))
 		return -1;
-	return refusal.asking.target ? denial_set(&refusal.asking, &refusal.request, &refusal.result, err) : 0;
+	return refusal.asking.target ? denial_set(&refusal.asking, &refusal.request, &refusal.result, err)
+				     : 0;
 }
 
 int authorize_is_operator(struct call *call, bool *is_operator, struct error *err)

@@ -62,9 +62,9 @@ static json_t *matched_statements(const struct policy_request *request, const st
 			json_pack("{s:s, s:s, s:s*, s:o, s:o, s:o, s:o, s:o}", "statementId",
 				result->match.sid ? result->match.sid : "", "effect", "DENY", "policy",
 				result->match.policy, "principals", values(&request->caller.id, 1),
-				"principalGroups", items(json_array()), "actions", values(&request->action, 1),
-				"resources", values(&request->resource, 1), "conditions",
-				items(json_array())));
+				"principalGroups", items(json_array()), "actions",
+				values(&request->action, 1), "resources", values(&request->resource, 1),
+				"conditions", items(json_array())));
 	return items(list);
 }
 
@@ -81,8 +81,8 @@ static json_t *conditions(const struct policy_context_key *context, size_t count
 static json_t *describe(const struct asking *asking, const struct policy_request *request,
 	const struct policy_result *result, const struct policy_context_key *context, size_t count)
 {
-	return json_pack("{s:b, s:b, s:o, s:o, s:{s:{s:s, s:s}, s:s, s:s, s:o}}", "allowed", 0, "explicitDeny",
-		result->decision == POLICY_EXPLICIT_DENY, "matchedStatements",
+	return json_pack("{s:b, s:b, s:o, s:o, s:{s:{s:s, s:s}, s:s, s:s, s:o}}", "allowed", 0,
+		"explicitDeny", result->decision == POLICY_EXPLICIT_DENY, "matchedStatements",
 		matched_statements(request, result), "failures", items(json_array()), "context", "principal",
 		"id", asking->principal->id, "arn", asking->principal->arn, "action", request->action,
 		"resource", request->resource, "conditions", conditions(context, count));
@@ -103,8 +103,8 @@ static char *describe_text(const struct asking *asking, const struct policy_requ
 }
 
 /* NULL: there is none; the denial itself stands. */
-static const char *encode(const struct asking *asking, const struct policy_request *request,
-	const struct policy_result *result)
+static const char *encode(
+	const struct asking *asking, const struct policy_request *request, const struct policy_result *result)
 {
 	struct policy_context_key *context = NULL;
 	size_t count = 0;
@@ -126,9 +126,9 @@ int denial_set(const struct asking *asking, const struct policy_request *request
 	const char *sentence = arena_printf(asking->arena,
 		"User: %s is not authorized to perform: %s on resource: %s %s", asking->principal->arn,
 		request->action, request->resource, denial_reason(request, result, asking->arena));
-	log_info("denied", "principal=%s action=%s resource=%s policy=%s statement=%u", asking->principal->arn,
-		request->action, request->resource, result->match.policy ? result->match.policy : "-",
-		result->match.statement);
+	log_info("denied", "principal=%s action=%s resource=\"%s\" policy=\"%s\" statement=%u",
+		asking->principal->arn, request->action, request->resource,
+		result->match.policy ? result->match.policy : "-", result->match.statement);
 	if (service && service->protocol == PROTOCOL_QUERY)
 		return error_set(err, ERROR_ACCESS_DENIED_QUERY, "%s", sentence);
 	if (!service || service->protocol != PROTOCOL_EC2)
@@ -136,7 +136,7 @@ int denial_set(const struct asking *asking, const struct policy_request *request
 	error_set(err, ERROR_UNAUTHORIZED, "You are not authorized to perform this operation. %s.", sentence);
 	const char *encoded = encode(asking, request, result);
 	if (err && encoded)
-		err->detail = arena_printf(
-			asking->arena, "Encoded authorization failure message: %s", encoded);
+		err->detail =
+			arena_printf(asking->arena, "Encoded authorization failure message: %s", encoded);
 	return -1;
 }

@@ -1,6 +1,6 @@
 /*
  * The gates that a launch goes through, in order, as a table: each is a function that says whether it lets this principal launch this image, and why not. The first that does not is the one to mend; those behind it are not
- * reached. A gate asks the same functions as the launch itself. New ones (keys, allowed images) are rows. No state; runs on the thread of the call.
+ * reached. A gate asks the same functions as the launch itself. A new one is a row. No state; runs on the thread of the call.
  */
 #include "svc/authorize/explain.h"
 
@@ -10,7 +10,9 @@
 #include "aws/codec.h"
 #include "svc/authorize/explain_principal.h"
 #include "svc/authorize/internal.h"
-#include "svc/ec2/images.h"
+#include "svc/ec2/common.h"
+#include "svc/keys.h"
+#include "svc/sharing.h"
 #include "svc/snapshot_state.h"
 #include "base/text.h"
 #include "base/banned.h"
@@ -20,10 +22,10 @@ struct explanation {
 	bool is_operator;   /* who asks */
 	struct call launch; /* as the principal would make it */
 	const struct principal *principal;
+	const struct sharing *view; /* of the principal's account, where it would launch */
 	const char *image_id;
 	struct ec2_RunInstancesRequest request;
 	struct image_record *image;
-	struct sharing *view; /* the principal's account's, of the launch's region */
 };
 
 /* ---- the gates: *why (the arena's) stays NULL where the gate lets through ---- */
@@ -31,14 +33,18 @@ struct explanation {
 static int find_elsewhere(struct explanation *about, const char **region, struct error *err)
 {
 	struct image_record *image;
-	struct sharing *view;
 	*region = NULL;
 	for (unsigned i = 0; i < about->launch.amid->region_count; i++) {
 		if (meta_get_any(about->launch.amid->meta, &record_image, about->launch.amid->regions[i].name,
-			    about->image_id, about->launch.arena, &image, err) ||
-			image_view_open(&about->launch, about->launch.amid->regions[i].name, &view, err))
+			    about->image_id, about->launch.arena, &image, err))
 			return -1;
-		if (image && !image->recycled && (about->is_operator || sharing_image_way(view, image)))
+		if (!image)
+			continue;
+		struct sharing *view;
+		if (sharing_open(about->launch.amid, about->launch.account, image->record.region,
+			    about->launch.arena, &view, err))
+			return -1;
+		if (!image->recycled && (about->is_operator || sharing_image_way(view, image)))
 			*region = image->record.region;
 	}
 	return 0;
@@ -49,8 +55,7 @@ static int check_exists(struct explanation *about, const char **why, struct erro
 	struct call *call = &about->launch;
 	const char *elsewhere;
 	if (meta_get_any(call->amid->meta, &record_image, call->region, about->image_id, call->arena,
-		    &about->image, err) ||
-		image_view_open(call, call->region, &about->view, err))
+		    &about->image, err))
 		return -1;
 	bool shown = about->image && (about->is_operator || sharing_image_way(about->view, about->image));
 	if (shown && !about->image->recycled)
@@ -82,34 +87,99 @@ static int check_launch_permission(struct explanation *about, const char **why, 
 	return 0;
 }
 
-static int check_allowed_images(struct explanation *about, const char **why, struct error *err)
+static int check_allowed(struct explanation *about, const char **why, struct error *err)
 {
 	if (strcmp(sharing_allowed_images_state(about->view), "enabled") == 0 &&
 		!sharing_image_is_allowed(about->view, about->image))
 		*why = arena_printf(about->launch.arena,
-			"account %s does not allow images like this one: see get-allowed-images-settings",
-			about->launch.account);
+			"no criterion of account %s's allowed images settings in %s lets images of account %s through",
+			about->launch.account, about->launch.region, about->image->record.account);
 	return 0;
 }
 
-static int check_snapshots(struct explanation *about, const char **why, struct error *err)
+/* Asks something of each snapshot of the image, until one keeps the launch back. */
+static int check_each_snapshot(struct explanation *about,
+	int (*check)(struct explanation *about, const struct snapshot_record *snapshot, const char *id,
+		const char **why, struct error *err),
+	const char **why, struct error *err)
 {
 	struct call *call = &about->launch;
 	for (size_t i = 0; i < about->image->block_devices.count && !*why; i++) {
 		const char *id = about->image->block_devices.items[i].snapshot;
 		struct snapshot_record *snapshot;
-		struct error unusable;
 		if (!id)
 			continue;
-		if (meta_get_any(call->amid->meta, &record_snapshot, call->region, id, call->arena, &snapshot,
-			    err))
+		if (sharing_find_image_snapshot(call->amid, about->image, id, call->arena, &snapshot, err) ||
+			check(about, snapshot, id, why, err))
 			return -1;
-		if (!snapshot || snapshot_is_recycled(snapshot))
-			*why = arena_printf(call->arena, "its snapshot %s is gone", id);
-		else if (snapshot_check_usable(snapshot, &unusable))
-			*why = arena_strdup(call->arena, unusable.message);
 	}
 	return 0;
+}
+
+static int check_usable(struct explanation *about, const struct snapshot_record *snapshot, const char *id,
+	const char **why, struct error *err)
+{
+	struct error unusable;
+	if (!snapshot || snapshot_is_recycled(snapshot))
+		*why = arena_printf(about->launch.arena,
+			"its snapshot %s is gone, or not shared with the image's owner any more", id);
+	else if (snapshot_check_usable(snapshot, &unusable))
+		*why = arena_strdup(about->launch.arena, unusable.message);
+	return 0;
+}
+
+static int check_snapshots(struct explanation *about, const char **why, struct error *err)
+{
+	return check_each_snapshot(about, check_usable, why, err);
+}
+
+static int check_key_of(struct explanation *about, const struct snapshot_record *snapshot, const char *id,
+	const char **why, struct error *err)
+{
+	static const char *const states[] = { [KEYS_ENABLED] = "enabled",
+		[KEYS_DISABLED] = "disabled",
+		[KEYS_PENDING_DELETION] = "pending deletion",
+		[KEYS_UNAVAILABLE] = "unavailable" };
+	struct key_description key;
+	struct error missing;
+	if (!boolean_or(snapshot->encrypted, false) || !snapshot->kms_key)
+		return 0;
+	if (keys_describe(about->launch.amid, snapshot->kms_key, about->launch.arena, &key, &missing))
+		*why = arena_printf(
+			about->launch.arena, "the key of its snapshot %s: %s", id, missing.message);
+	else if (key.state != KEYS_ENABLED)
+		*why = arena_printf(about->launch.arena, "the key of its snapshot %s, %s, is %s", id, key.arn,
+			states[key.state]);
+	return 0;
+}
+
+static int check_key_state(struct explanation *about, const char **why, struct error *err)
+{
+	return check_each_snapshot(about, check_key_of, why, err);
+}
+
+/* The launch asks for a grant of the key that the disk is read with: key policy, grants and IAM decide together. */
+static int check_grant_of(struct explanation *about, const struct snapshot_record *snapshot, const char *id,
+	const char **why, struct error *err)
+{
+	const struct record_data_key *key = snapshot->data_key;
+	struct error refused;
+	if (!boolean_or(snapshot->encrypted, false) || !key || !key->wrapped)
+		return 0;
+	if (keys_check_grant(&about->launch, key->wrapped, key->id,
+		    keys_grantee(about->launch.arena, about->launch.account, "any"), &refused) == 0)
+		return 0;
+	if (refused.code == ERROR_INTERNAL) {
+		*err = refused;
+		return -1;
+	}
+	*why = arena_strdup(about->launch.arena, refused.message);
+	return 0;
+}
+
+static int check_key_permission(struct explanation *about, const char **why, struct error *err)
+{
+	return check_each_snapshot(about, check_grant_of, why, err);
 }
 
 /* What policies say of the launch; `organization`: with those of the organization too. */
@@ -148,11 +218,16 @@ static const struct gate {
 	const char *name;
 	int (*check)(struct explanation *about, const char **why, struct error *err);
 } gates[] = {
-	{ "image exists here", check_exists }, { "image state", check_state },
-	{ "launch permission", check_launch_permission }, { "allowed images", check_allowed_images },
-	{ "snapshots", check_snapshots }, { "IAM policies", check_identity },
-	{ "organization policies",
-		check_organization }, /* behind IAM's: what is refused only with them, they refuse */
+	{ "image exists here", check_exists },
+	{ "image state", check_state },
+	{ "launch permission", check_launch_permission },
+	{ "allowed images", check_allowed },
+	{ "snapshots", check_snapshots },
+	{ "key state", check_key_state },
+	{ "key policy and grants", check_key_permission },
+	{ "IAM policies", check_identity },
+	/* behind IAM's: what those allow, and is refused with these too, they refuse */
+	{ "organization policies", check_organization },
 };
 
 /* ---- the answer ---- */
@@ -234,6 +309,10 @@ static int prepare(struct explanation *about, const char *image, const char *arn
 	about->launch.region = region ? region : call->region;
 	about->launch.service = &ec2_service;
 	about->launch.operation = codec_find_operation(&ec2_service, "RunInstances");
+	struct sharing *view;
+	if (sharing_open(call->amid, about->launch.account, about->launch.region, call->arena, &view, err))
+		return -1;
+	about->view = view;
 	about->request = (struct ec2_RunInstancesRequest){ .image_id = image,
 		.instance_type = instance_type,
 		.min_count = some_integer(1),

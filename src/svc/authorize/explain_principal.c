@@ -26,7 +26,8 @@ static int refuse(const char *arn, const char *why, struct error *err)
 /* arn:aws:iam::ACCOUNT:WHAT/PATH/NAME, arn:aws:sts::ACCOUNT:assumed-role/NAME/SESSION */
 static int parse(const char *arn, struct arena *arena, struct parsed *parsed, struct error *err)
 {
-	static const char no_arn[] = "is not the ARN of a user, a role, a role's session or an account's root";
+	static const char no_arn[] =
+		"is not the ARN of a user, a role, a role's session or an account's root";
 	size_t count;
 	char **parts = text_split(arena, arn, ':', &count);
 	if (count != 6 || strcmp(parts[0], "arn") != 0 || strcmp(parts[1], "aws") != 0 ||
@@ -97,8 +98,8 @@ static int find_role(struct amid *amid, const char *arn, const struct parsed *pa
 	principal->issuer_arn = arena_printf(arena, "arn:aws:iam::%s:role%s%s", parsed->account,
 		role->path ? role->path : "/", role->name);
 	principal->id = arena_printf(arena, "%s:%s", role->record.id, principal->session_name);
-	principal->arn = arena_printf(arena, "arn:aws:sts::%s:assumed-role/%s/%s", parsed->account, role->name,
-		principal->session_name);
+	principal->arn = arena_printf(arena, "arn:aws:sts::%s:assumed-role/%s/%s", parsed->account,
+		role->name, principal->session_name);
 	return 0;
 }
 

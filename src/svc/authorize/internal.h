@@ -37,7 +37,8 @@ struct resource_kind {
 	const struct record_kind *record;
 	const char *prefix; /* of ids: "ami"; NULL: named by name */
 	const char *index;  /* by which a name is found; NULL: only ids */
-	const char *arn_member; /* what of the record the ARN ends with; NULL: its id. "path": the path and the name */
+	const char *
+		arn_member; /* what of the record the ARN ends with; NULL: its id. "path": the path and the name */
 };
 extern const struct resource_kind resource_kinds[RESOURCE_TYPE_COUNT];
 
@@ -52,10 +53,10 @@ struct target {
 	const char *action;
 	enum resource_type type;
 	const char *arn;
-	const char *id;        /* or name, as asked for; NULL: to be made */
-	const char *region;    /* where it is; NULL: the call's */
+	const char *id;            /* or name, as asked for; NULL: to be made */
+	const char *region;        /* where it is; NULL: the call's */
 	const char *create_action; /* ec2:CreateAction, of tags that come with something new; else NULL */
-	const char *passed_to; /* iam:PassedToService; else NULL */
+	const char *passed_to;     /* iam:PassedToService; else NULL */
 	/* Of an existing one its record, read at most once, when something asks for it; of one to be made, what is asked for, as the record that it would become. NULL: none. */
 	bool loaded;
 	const void *record;
@@ -74,19 +75,19 @@ struct target_list {
 
 enum rule_how {
 	RULE_END,
-	RULE_ID,          /* each id at `member` */
-	RULE_ID_OR_EVERY, /* likewise; without any: TYPE/\* */
-	RULE_NAME,        /* each name at `member` */
+	RULE_ID,           /* each id at `member` */
+	RULE_ID_OR_EVERY,  /* likewise; without any: TYPE and a star */
+	RULE_NAME,         /* each name at `member` */
 	RULE_NAME_OR_SELF, /* the user named at `member`, or else the caller */
-	RULE_ARN,         /* each ARN at `member` */
-	RULE_NEW,         /* one to be made: TYPE/\* */
-	RULE_NEW_NAMED,   /* one to be made, whose name is at `member` */
-	RULE_TAGGED,      /* each id at `member`, of whatever type */
-	RULE_EVERY,       /* "*" */
-	RULE_TAGS_WITH,   /* if `member` is there: `action` too, on what the rules before have found */
-	RULE_FIND,        /* `find` adds what there is */
-	RULE_FREE,        /* needs no permission */
-	RULE_BY_HANDLER,  /* the handler asks authorize_check, when it has read the resource with its policy */
+	RULE_ARN,          /* each ARN at `member` */
+	RULE_NEW,          /* one to be made: TYPE and a star */
+	RULE_NEW_NAMED,    /* one to be made, whose name is at `member` */
+	RULE_TAGGED,       /* each id at `member`, of whatever type */
+	RULE_EVERY,        /* "*" */
+	RULE_TAGS_WITH,    /* if `member` is there: `action` too, on what the rules before have found */
+	RULE_FIND,         /* `find` adds what there is */
+	RULE_FREE,         /* needs no permission */
+	RULE_BY_HANDLER, /* the handler asks authorize_check, when it has read the resource with its policy */
 };
 
 struct rule {
@@ -103,6 +104,7 @@ struct table_row {
 	const struct rule *rules; /* ended by RULE_END */
 };
 
+/* clang-format off */
 #define ROW(operation, ...) { #operation, (const struct rule[]){ __VA_ARGS__, { RULE_END } } }
 #define ID(type, member) { RULE_ID, RESOURCE_##type, member }
 #define ID_OR_EVERY(type, member) { RULE_ID_OR_EVERY, RESOURCE_##type, member }
@@ -117,15 +119,16 @@ struct table_row {
 #define BY_HANDLER { RULE_BY_HANDLER }
 #define FIND(function) { RULE_FIND, .find = function }
 #define TAGS_WITH(path, with) { RULE_TAGS_WITH, .member = path, .action = with }
+/* clang-format on */
 
 struct table {
-	const char *service; /* as struct service names it */
-	const char *prefix;  /* of its actions */
+	const char *service;          /* as struct service names it */
+	const char *prefix;           /* of its actions */
 	const struct table_row *rows; /* in order of name */
 	size_t count;
 };
-extern const struct table table_ec2, table_ebs, table_rbin, table_sts, table_iam, table_kms, table_organizations,
-	table_cloudtrail;
+extern const struct table table_ec2, table_ebs, table_rbin, table_sts, table_iam, table_kms,
+	table_organizations, table_cloudtrail;
 /* NULL: the service has no table. */
 const struct table *table_of_service(const char *service);
 /* NULL: none. */
@@ -133,7 +136,7 @@ const struct table_row *table_find(const struct table *table, const char *operat
 
 /* ---- finding targets (target.c, target_ec2.c, target_launch.c) ---- */
 
-/* The prefix of the service's actions and the rules of an operation. ERROR_INTERNAL if it is in no table: then it is nobody's but root's. */
+/* What an operation acts on, by its rules; nothing: it needs no permission here. */
 int targets_collect(struct target_list *list, const struct table_row *row, struct error *err);
 /* Adds one. `id` NULL: to be made, `record` tells as what. */
 struct target *target_add(
@@ -182,10 +185,10 @@ struct asking {
 	struct amid *amid;
 	struct arena *arena;
 	const struct principal *principal;
-	struct call *call;             /* of the connection and the region; NULL: simulated, those keys are absent */
-	const struct target_list *list; /* NULL: asked by a handler */
-	struct target *target;         /* likewise */
-	const char *resource_account;  /* likewise */
+	struct call *call; /* of the connection and the region; NULL: simulated, those keys are absent */
+	const struct target_list *list;         /* NULL: asked by a handler */
+	struct target *target;                  /* likewise */
+	const char *resource_account;           /* likewise */
 	const struct policy_context_key *given; /* by the handler */
 	size_t given_count;
 };
@@ -194,8 +197,8 @@ struct key {
 	const char *name; /* one that ends in / has a name behind it: "aws:RequestTag/" */
 	unsigned types;   /* bits of enum resource_type; 0: whatever it is */
 	/* Appends its values; none: the key is absent. `name` is what is behind the /. */
-	int (*read)(const struct asking *asking, const struct key *key, const char *name, struct texts *values,
-		struct error *err);
+	int (*read)(const struct asking *asking, const struct key *key, const char *name,
+		struct texts *values, struct error *err);
 	const char *member; /* for `read` */
 };
 #define ON(type) (1U << RESOURCE_##type)
@@ -206,8 +209,8 @@ extern const struct key keys_request[];
 /* The values of a key, whatever its case; none: absent. */
 int keys_read(const struct asking *asking, const char *name, struct texts *values, struct error *err);
 /* Of the names asked for, those that are there. */
-int keys_context(const struct asking *asking, const struct texts *names,
-	struct policy_context_key **context, size_t *count, struct error *err);
+int keys_context(const struct asking *asking, const struct texts *names, struct policy_context_key **context,
+	size_t *count, struct error *err);
 /* Every key that there is, for those who look for the reason of a denial. */
 int keys_context_all(
 	const struct asking *asking, struct policy_context_key **context, size_t *count, struct error *err);
@@ -218,14 +221,13 @@ int keys_context_all(
 struct governing {
 	struct policy_set set;
 	struct texts keys;
-	bool unrestricted; /* root of an account that no organization restricts */
+	bool unrestricted;        /* root of an account that no organization restricts */
 	struct policy_list owned; /* let go of by governing_release */
 };
 int governing_collect(struct amid *amid, const struct principal *principal, struct arena *arena,
 	struct governing *governing, struct error *err);
 /* Adds the keys that the policies of a list ask for. */
-void governing_add_keys(
-	struct governing *governing, const struct policy_list *list, struct arena *arena);
+void governing_add_keys(struct governing *governing, const struct policy_list *list, struct arena *arena);
 void governing_release(struct governing *governing);
 #define GOVERNING_SCOPED __attribute__((cleanup(governing_release)))
 
@@ -239,7 +241,7 @@ struct refusal {
 };
 int targets_decide(struct target_list *list, const struct governing *governing, struct refusal *refusal,
 	struct error *err);
-/* Finds the targets of a call by its operation's row. */
+/* Finds the targets of a call by its operation's row. ERROR_INTERNAL if it is in no table: then it is nobody's but root's. */
 int targets_find(struct call *call, const void *input, struct target_list *list, struct error *err);
 
 /* ---- denials (denial.c) ---- */
@@ -248,4 +250,5 @@ int targets_find(struct call *call, const void *input, struct target_list *list,
 int denial_set(const struct asking *asking, const struct policy_request *request,
 	const struct policy_result *result, struct error *err);
 /* "because no identity-based policy allows the ec2:RunInstances action": the same reason for people, without who and what. */
-char *denial_reason(const struct policy_request *request, const struct policy_result *result, struct arena *arena);
+char *denial_reason(
+	const struct policy_request *request, const struct policy_result *result, struct arena *arena);

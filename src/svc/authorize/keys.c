@@ -167,17 +167,16 @@ static int read_entity(const struct asking *asking, const struct record_tag_list
 {
 	const struct principal *principal = asking->principal;
 	bool role = principal->type == PRINCIPAL_ROLE_SESSION;
-	const char *id = role ? principal->issuer_id
-		: principal->type == PRINCIPAL_USER
-		? principal->id
+	const char *id = role                                 ? principal->issuer_id
+		: principal->type == PRINCIPAL_USER           ? principal->id
 		: principal->type == PRINCIPAL_FEDERATED_USER ? principal->issuer_id
 							      : NULL;
 	void *record = NULL;
 	*tags = NULL;
 	if (!id)
 		return 0;
-	if (meta_get(asking->amid->meta, role ? &record_iam_role : &record_iam_user, principal->account, "", id,
-		    asking->arena, &record, err))
+	if (meta_get(asking->amid->meta, role ? &record_iam_role : &record_iam_user, principal->account, "",
+		    id, asking->arena, &record, err))
 		return -1;
 	if (record)
 		*tags = role ? &((struct iam_role_record *)record)->tags
@@ -215,16 +214,8 @@ static int add_organization(
 		return 0;
 	if (organizations_path(asking->amid, account, asking->arena, &found, err))
 		return -1;
-	if (!found.id)
-		return 0;
-	if (!path) {
-		add(asking, values, found.id);
-		return 0;
-	}
-	char *text = arena_printf(asking->arena, "%s/", found.id);
-	for (size_t i = 0; i + 1 < found.level_count; i++)
-		text = arena_printf(asking->arena, "%s%s/", text, found.levels[i].id);
-	add(asking, values, text);
+	if (found.organization)
+		add(asking, values, path ? found.path : found.organization);
 	return 0;
 }
 
@@ -362,8 +353,8 @@ static void add_key(const struct asking *asking, const char *name, const struct 
 		};
 }
 
-int keys_context(const struct asking *asking, const struct texts *names,
-	struct policy_context_key **context, size_t *count, struct error *err)
+int keys_context(const struct asking *asking, const struct texts *names, struct policy_context_key **context,
+	size_t *count, struct error *err)
 {
 	*context = NULL;
 	*count = 0;

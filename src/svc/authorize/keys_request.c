@@ -175,8 +175,8 @@ static int read_attribute(const struct asking *asking, const struct key *key, co
 		if (strcasecmp(member->name, name) != 0 || !is_attribute(member))
 			continue;
 		walk_texts(shape, asking->list->input, member->name, asking->arena, values);
-		walk_texts(shape, asking->list->input,
-			arena_printf(asking->arena, "%s.Value", member->name), asking->arena, values);
+		walk_texts(shape, asking->list->input, arena_printf(asking->arena, "%s.Value", member->name),
+			asking->arena, values);
 	}
 	return 0;
 }

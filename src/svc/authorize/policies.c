@@ -43,39 +43,26 @@ void governing_release(struct governing *governing)
 
 /* ---- the organization's ---- */
 
-static int add_organization_policy(struct amid *amid, const char *id, struct arena *arena,
-	struct governing *governing, struct policy_list *list, struct error *err)
-{
-	struct organization_policy_record *record;
-	struct policy *policy;
-	if (meta_get_any(amid->meta, &record_organization_policy, NULL, id, arena, &record, err))
-		return -1;
-	if (!record)
-		return error_set(err, ERROR_INTERNAL, "there is no service control policy %s", id);
-	if (iam_policies_compile(
-		    amid->iam_policies, POLICY_ORGANIZATION, record->document, &policy, err))
-		return error_prefix(err, "service control policy %s", id);
-	const struct policy_named named = { policy, id };
-	append(&governing->owned, &named, arena);
-	append(list, &named, arena);
-	return 0;
-}
-
-/* One list a level; none for the management account, which they do not restrict. */
+/* One list a level; none where no policies hold. */
 static int collect_organization(struct amid *amid, const char *account, struct arena *arena,
 	struct governing *governing, struct error *err)
 {
 	struct organization_path path;
 	if (organizations_path(amid, account, arena, &path, err))
 		return -1;
-	if (!path.id || strcmp(path.management_account, account) == 0)
+	if (!path.organization || !path.governed)
 		return 0;
 	struct policy_list *lists = arena_alloc_array(arena, path.level_count, sizeof *lists);
 	for (size_t i = 0; i < path.level_count; i++) {
-		for (size_t j = 0; j < path.levels[i].policies.count; j++)
-			if (add_organization_policy(amid, path.levels[i].policies.items[j], arena, governing,
-				    &lists[i], err))
-				return -1;
+		for (size_t j = 0; j < path.levels[i].policy_count; j++) {
+			const struct organization_path_policy *policy = &path.levels[i].policies[j];
+			struct policy_named named = { .name = policy->arn };
+			if (iam_policies_compile(amid->iam_policies, POLICY_ORGANIZATION, policy->document,
+				    &named.policy, err))
+				return error_prefix(err, "service control policy %s", policy->id);
+			append(&governing->owned, &named, arena);
+			append(&lists[i], &named, arena);
+		}
 		governing_add_keys(governing, &lists[i], arena);
 	}
 	governing->set.organization = lists;

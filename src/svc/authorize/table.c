@@ -46,9 +46,8 @@ const struct table table_sts = { "sts", "sts", sts_rows, sizeof sts_rows / sizeo
 static const struct table_row cloudtrail_rows[] = {
 	ROW(LookupEvents, EVERY),
 };
-const struct table table_cloudtrail = {
-	"cloudtrail", "cloudtrail", cloudtrail_rows, sizeof cloudtrail_rows / sizeof *cloudtrail_rows
-};
+const struct table table_cloudtrail = { "cloudtrail", "cloudtrail", cloudtrail_rows,
+	sizeof cloudtrail_rows / sizeof *cloudtrail_rows };
 
 static const struct table *const tables[] = { &table_ec2, &table_ebs, &table_rbin, &table_sts, &table_iam,
 	&table_kms, &table_organizations, &table_cloudtrail };

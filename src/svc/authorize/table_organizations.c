@@ -8,8 +8,8 @@
 #include "base/text.h"
 #include "base/banned.h"
 
-static const char *const members[] = { "AccountId", "OrganizationalUnitId", "PolicyId", "TargetId", "ParentId",
-	"ChildId", "RootId", "SourceParentId", "DestinationParentId", "ResourceId" };
+static const char *const members[] = { "AccountId", "OrganizationalUnitId", "PolicyId", "TargetId",
+	"ParentId", "ChildId", "RootId", "SourceParentId", "DestinationParentId", "ResourceId" };
 
 static const char *make_arn(struct call *call, const struct organization_path *path, const char *id)
 {
@@ -17,8 +17,8 @@ static const char *make_arn(struct call *call, const struct organization_path *p
 		: text_starts_with(id, "r-")           ? "root"
 		: text_starts_with(id, "p-")           ? "policy"
 						       : "account";
-	return arena_printf(call->arena, "arn:aws:organizations::%s:%s/%s/%s%s", path->management_account, type,
-		path->id, strcmp(type, "policy") == 0 ? "service_control_policy/" : "", id);
+	return arena_printf(call->arena, "arn:aws:organizations::%s:%s/%s/%s%s", path->management_account,
+		type, path->organization, strcmp(type, "policy") == 0 ? "service_control_policy/" : "", id);
 }
 
 static int find_named(struct target_list *list, struct error *err)
@@ -31,7 +31,7 @@ static int find_named(struct target_list *list, struct error *err)
 	for (size_t i = 0; i < sizeof members / sizeof *members; i++)
 		walk_texts(list->operation->shape->input, list->input, members[i], call->arena, &ids);
 	/* without an organization there is nothing that could be named: the handler says so */
-	for (size_t i = 0; path.id && i < ids.count; i++)
+	for (size_t i = 0; path.organization && i < ids.count; i++)
 		target_add(list, RESOURCE_ANY, NULL, NULL)->arn = make_arn(call, &path, ids.items[i]);
 	return 0;
 }
@@ -77,6 +77,5 @@ static const struct table_row rows[] = {
 	ROW(UpdatePolicy, NAMED),
 };
 
-const struct table table_organizations = {
-	"organizations", "organizations", rows, sizeof rows / sizeof *rows
-};
+const struct table table_organizations = { "organizations", "organizations", rows,
+	sizeof rows / sizeof *rows };

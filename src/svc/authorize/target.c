@@ -19,10 +19,13 @@ char *target_make_arn(
 	if (type == RESOURCE_ANY)
 		return arena_strdup(call->arena, "*");
 	return arena_printf(call->arena, "arn:aws:%s:%s:%s:%s/%s", kind->service,
-		kind->global         ? ""
-			: region     ? region
-				     : call->region,
-		kind->public_arn ? "" : owner ? owner : call->account, kind->name, id ? id : "*");
+		kind->global     ? ""
+			: region ? region
+				 : call->region,
+		kind->public_arn ? ""
+			: owner  ? owner
+				 : call->account,
+		kind->name, id ? id : "*");
 }
 
 struct target *target_add(
@@ -109,10 +112,10 @@ int target_load(struct call *call, struct target *target, struct error *err)
 	/* images and snapshots may be others' that are shared: who may see them is the handler's question, what they are this one's */
 	void *found = NULL;
 	const char *region = target->region ? target->region : call->region;
-	int result = kind->public_arn ? meta_get_any(call->amid->meta, kind->record, region, target->id,
-						call->arena, &found, err)
-				      : meta_get(call->amid->meta, kind->record, call->account, region,
-						target->id, call->arena, &found, err);
+	int result = kind->public_arn
+		? meta_get_any(call->amid->meta, kind->record, region, target->id, call->arena, &found, err)
+		: meta_get(call->amid->meta, kind->record, call->account, region, target->id, call->arena,
+			  &found, err);
 	target->record = found;
 	target->loaded = result == 0;
 	return result;
@@ -135,8 +138,8 @@ static int add_id(struct target_list *list, enum resource_type type, const char 
 		return 0;
 	if (target_load(list->call, target, err))
 		return -1;
-	target->arn = target_make_arn(list->call, type, NULL, NULL,
-		arn_end(list->call, &resource_kinds[type], target->record, id));
+	target->arn = target_make_arn(
+		list->call, type, NULL, NULL, arn_end(list->call, &resource_kinds[type], target->record, id));
 	return 0;
 }
 

@@ -171,9 +171,9 @@ int target_find_key_owner(struct target_list *list, struct error *err)
 {
 	struct call *call = list->call;
 	struct access_key_record *key = NULL;
-	const char *id =
-		walk_text(list->operation->shape->input, list->input, "AccessKeyId", call->arena);
-	if (id && meta_get(call->amid->meta, &record_access_key, call->account, "", id, call->arena, &key, err))
+	const char *id = walk_text(list->operation->shape->input, list->input, "AccessKeyId", call->arena);
+	if (id &&
+		meta_get(call->amid->meta, &record_access_key, call->account, "", id, call->arena, &key, err))
 		return -1;
 	struct iam_user_record *user = NULL;
 	if (key && key->principal_id &&

@@ -196,9 +196,14 @@ int target_find_instance_role(struct target_list *list, struct error *err)
 	if (target_add_name(&profiles, RESOURCE_INSTANCE_PROFILE, name, err))
 		return -1;
 	const struct instance_profile_record *profile = profiles.items[0].record;
-	if (!profile || !profile->role)
-		return 0; /* the handler refuses it */
-	if (target_add_name(list, RESOURCE_ROLE, profile->role, err))
+	struct iam_role_record *role = NULL;
+	if (profile && profile->role &&
+		meta_get(call->amid->meta, &record_iam_role, call->account, "", profile->role, call->arena,
+			&role, err))
+		return -1;
+	if (!role)
+		return 0; /* no such profile, or none with a role: nothing is passed on */
+	if (target_add_name(list, RESOURCE_ROLE, role->name, err))
 		return -1;
 	list->items[list->count - 1].action = "iam:PassRole";
 	list->items[list->count - 1].passed_to = "ec2.amazonaws.com";

@@ -67,8 +67,7 @@ void walk_texts(const struct shape *shape, const void *structure, const char *pa
 		add_field(member->shape, (const char *)structure + member->offset, rest, arena, texts);
 }
 
-const char *walk_text(
-	const struct shape *shape, const void *structure, const char *path, struct arena *arena)
+const char *walk_text(const struct shape *shape, const void *structure, const char *path, struct arena *arena)
 {
 	struct texts texts = { 0 };
 	walk_texts(shape, structure, path, arena, &texts);

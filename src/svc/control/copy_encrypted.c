@@ -39,8 +39,7 @@ static int note_progress(struct snapshot_view *view, const struct recode_step *s
 	if (total < 0 && recode_count(step->from, &step->source, &total, err))
 		return -1;
 	snapshot->root = arena_strdup(view->arena, text_hex(step->root.bytes, DIGEST_SIZE, hex));
-	snapshot->added_bytes =
-		some_integer(integer_or(snapshot->added_bytes, 0) + (int64_t)step->bytes);
+	snapshot->added_bytes = some_integer(integer_or(snapshot->added_bytes, 0) + (int64_t)step->bytes);
 	copy->blocks = some_integer(total);
 	copy->copied = some_integer(integer_or(copy->copied, 0) + (int64_t)step->blocks);
 	copy->next = some_integer((int64_t)step->next);

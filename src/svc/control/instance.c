@@ -247,9 +247,9 @@ static int launch_again(struct instance_view *view, struct error *err)
 	if (machine_launch(view, err) == 0)
 		return 0;
 	struct error why = *err;
-	return data_key_is_refused(&why) && fail_launch(view, &why, err) == 0 ? error_set(err, ERROR_CONFLICT,
-												"%s", why.message)
-									      : -1;
+	return data_key_is_refused(&why) && fail_launch(view, &why, err) == 0
+		? error_set(err, ERROR_CONFLICT, "%s", why.message)
+		: -1;
 }
 
 /* The second half of a restart, told apart by the record: a machine that runs by now is the new one, and must not be brought down again after a crash. */

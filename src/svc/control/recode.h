@@ -20,9 +20,9 @@ struct recode_step {
 	uint64_t next;                /* the block to go on with; afterwards: with the next step */
 	/* what came of it */
 	struct digest root;
-	uint64_t blocks;   /* seen, that are not all zeros */
-	uint64_t bytes;    /* added on disk */
-	bool more;         /* false: that was the last */
+	uint64_t blocks; /* seen, that are not all zeros */
+	uint64_t bytes;  /* added on disk */
+	bool more;       /* false: that was the last */
 	struct store_session *session;
 };
 int recode_run(struct recode_step *step, struct error *err);

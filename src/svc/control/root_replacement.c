@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "svc/control/internal.h"
+#include "svc/key_ring.h"
 #include "base/banned.h"
 
 enum { SERVER_STOP_MS = 10000 };
@@ -93,7 +94,7 @@ static struct volume_record *make_volume(struct instance_view *view,
 	*volume = (struct volume_record){
 		.record = { .account = old->record.account,
 			.region = old->record.region,
-			.id = text_random_id(view->arena, "vol") },
+			.id = task->volume ? task->volume : text_random_id(view->arena, "vol") },
 		.state = "in-use",
 		/* the old one may have grown since the task was made */
 		.size_gib = task->size_gib.value > old->size_gib.value ? task->size_gib : old->size_gib,
@@ -104,6 +105,9 @@ static struct volume_record *make_volume(struct instance_view *view,
 		.zone = old->zone,
 		.created = some_timestamp(clock_now_ms()),
 		.base = task->base,
+		.encrypted = task->encrypted,
+		.kms_key = task->kms_key,
+		.data_key = task->data_key,
 		.attachment = attachment,
 		.tags = old->tags,
 	};
@@ -138,8 +142,15 @@ int root_replacement_swap(struct instance_view *view, struct root_replacement_re
 	}
 	if (let_go(view, old, err))
 		return -1;
+	key_ring_drop(view->amid, old->record.id);
 	struct volume_record *volume = make_volume(view, task, old);
+	struct record_data_key first_key = { 0 };
 	struct record_launch_root first = { .snapshot = old->snapshot, .base = old->base };
+	if (old->data_key) {
+		first_key = *old->data_key;
+		first_key.grant = NULL; /* that is the volume's */
+		first.data_key = &first_key;
+	}
 	if (!instance->launch_root)
 		instance->launch_root = &first;
 	instance->restart = restart;
@@ -148,6 +159,7 @@ int root_replacement_swap(struct instance_view *view, struct root_replacement_re
 	task->replaced = old->record.id;
 	task->replacement = volume->record.id;
 	task->base = NULL;
+	task->data_key = NULL; /* the volume's now */
 	meta_batch_put(batch, &record_volume, old);
 	meta_batch_put(batch, &record_volume, volume);
 	meta_batch_put(batch, &record_instance, instance);

@@ -176,7 +176,7 @@ int twin_adopt(struct amid *amid, struct volume_record *volume, struct arena *ar
 		return 0;
 	if (meta_get_any(amid->meta, &record_twin, NULL, volume->twin, arena, &twin, err))
 		return -1;
-	*state = twin && strcmp(twin->state, "pending") == 0 ? TWIN_PENDING
+	*state = twin && strcmp(twin->state, "pending") == 0    ? TWIN_PENDING
 		: twin && strcmp(twin->state, "completed") == 0 ? TWIN_READY
 								: TWIN_FAILED;
 	if (*state == TWIN_PENDING)
@@ -185,7 +185,8 @@ int twin_adopt(struct amid *amid, struct volume_record *volume, struct arena *ar
 	if (*state == TWIN_READY)
 		volume->base = twin->root;
 	else
-		volume->key_error = twin ? twin->state_message : "Server.InternalError: the twin of its snapshot is gone";
+		volume->key_error =
+			twin ? twin->state_message : "Server.InternalError: the twin of its snapshot is gone";
 	return 0;
 }
 

@@ -13,7 +13,7 @@ static int explain_refusal(const char *what, struct error *err)
 {
 	if (!data_key_is_refused(err))
 		return -1;
-	if (err->code != ERROR_ACCESS_DENIED)
+	if (err->code != ERROR_ACCESS_DENIED && err->code != ERROR_UNAUTHORIZED)
 		err->code = ERROR_VALIDATION_KEY;
 	return error_prefix(err, "The KMS key of %s cannot be used", what);
 }
@@ -25,8 +25,7 @@ static int inherit_key(struct call *call, const struct ebs_StartSnapshotRequest 
 		return error_set(err, ERROR_VALIDATION,
 			"Encrypted and KmsKeyArn cannot be specified together with an encrypted parent snapshot.");
 	snapshot->kms_key = parent->kms_key;
-	return encryption_share_key(
-		call, parent->data_key, snapshot->record.id, &snapshot->data_key, err);
+	return encryption_share_key(call, parent->data_key, snapshot->record.id, &snapshot->data_key, err);
 }
 
 static int make_key(struct call *call, const struct ebs_StartSnapshotRequest *request,
@@ -65,8 +64,8 @@ int ebs_encrypt_start(struct call *call, const struct ebs_StartSnapshotRequest *
 	return result ? explain_refusal("the snapshot", err) : 0;
 }
 
-int ebs_open_upload(struct call *call, const struct snapshot_record *snapshot, struct cipher **cipher,
-	struct error *err)
+int ebs_open_upload(
+	struct call *call, const struct snapshot_record *snapshot, struct cipher **cipher, struct error *err)
 {
 	*cipher = NULL;
 	if (!boolean_or(snapshot->encrypted, false))
@@ -81,8 +80,8 @@ int ebs_open_upload(struct call *call, const struct snapshot_record *snapshot, s
 	return result;
 }
 
-int ebs_open_snapshot(struct call *call, const struct snapshot_record *snapshot, struct cipher **cipher,
-	struct error *err)
+int ebs_open_snapshot(
+	struct call *call, const struct snapshot_record *snapshot, struct cipher **cipher, struct error *err)
 {
 	struct record_data_key *shared;
 	*cipher = NULL;

@@ -10,8 +10,8 @@
 int ebs_encrypt_start(struct call *call, const struct ebs_StartSnapshotRequest *request,
 	const struct snapshot_record *parent, struct snapshot_record *snapshot, struct error *err);
 /* For a snapshot that is being written: *cipher is the caller's; NULL if the snapshot is plain. */
-int ebs_open_upload(struct call *call, const struct snapshot_record *snapshot, struct cipher **cipher,
-	struct error *err);
+int ebs_open_upload(
+	struct call *call, const struct snapshot_record *snapshot, struct cipher **cipher, struct error *err);
 /* For one that is read, with the caller's right to the KMS key. The same. */
-int ebs_open_snapshot(struct call *call, const struct snapshot_record *snapshot, struct cipher **cipher,
-	struct error *err);
+int ebs_open_snapshot(
+	struct call *call, const struct snapshot_record *snapshot, struct cipher **cipher, struct error *err);

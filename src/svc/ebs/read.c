@@ -200,7 +200,8 @@ int ebs_get_snapshot_block(struct call *call, const struct ebs_GetSnapshotBlockR
 	if (ebs_open_snapshot(call, snapshot, &cipher, err))
 		return -1;
 	if (cipher) {
-		uint64_t first = (uint64_t)request->block_index.value * (STORE_BLOCK_SIZE / CIPHER_SECTOR_SIZE);
+		uint64_t first =
+			(uint64_t)request->block_index.value * (STORE_BLOCK_SIZE / CIPHER_SECTOR_SIZE);
 		int failed = cipher_unseal(cipher, data, data, first, size, err);
 		cipher_close(cipher);
 		if (failed)

@@ -144,8 +144,11 @@ int upload_prepare(struct uploads *uploads, struct upload *upload, struct error 
 		upload_end(uploads, upload);
 	if (upload->ended)
 		return error_set(err, ERROR_CONFLICT, "%s is no longer being written", upload->id);
-	if (!upload->session && store_session_open(upload->region->store, &upload->session, err))
-		return -1;
+	if (!upload->session) {
+		if (store_session_open(upload->region->store, &upload->session, err))
+			return -1;
+		store_session_stream(upload->session);
+	}
 	return journal_open(
 		upload_journal_path(upload->region, upload->id, arena), upload->id, &upload->journal, err);
 }
@@ -207,11 +210,23 @@ static int put_locked(struct uploads *uploads, struct upload *upload, uint64_t i
 	return 0;
 }
 
+/* Each keeps a connection's thread and a block in memory: one client must not have them all. */
+static int check_users(struct uploads *uploads, struct upload *upload, struct error *err)
+{
+	pthread_mutex_lock(&uploads->lock);
+	unsigned users = upload->users - 1; /* without the table */
+	pthread_mutex_unlock(&uploads->lock);
+	return users <= UPLOAD_PUTS_MAX
+		? 0
+		: error_set(err, ERROR_REQUEST_THROTTLED, "%d blocks of %s are being written already.",
+			  UPLOAD_PUTS_MAX, upload->id);
+}
+
 int upload_put(struct uploads *uploads, const struct snapshot_record *snapshot, uint64_t index,
 	const struct digest *digest, const void *data, struct error *err)
 {
 	struct upload *upload = upload_take(uploads, snapshot);
-	int result = lock_prepared(uploads, upload, err);
+	int result = check_users(uploads, upload, err) || lock_prepared(uploads, upload, err) ? -1 : 0;
 	if (result == 0) {
 		result = put_locked(uploads, upload, index, digest, data, err);
 		pthread_rwlock_unlock(&upload->lock);

@@ -31,7 +31,8 @@ struct upload_claim {
 	int64_t changed_blocks; /* different block indexes put; negative: not said */
 	const struct digest *
 		checksum; /* SHA-256 over the SHA-256s of the blocks put, in order of their index; NULL: not said */
-	struct cipher *cipher; /* of an encrypted snapshot, to check the checksum of its plain blocks; NULL: it is plain */
+	struct cipher *
+		cipher; /* of an encrypted snapshot, to check the checksum of its plain blocks; NULL: it is plain */
 };
 /*
  * Checks the claim (ERROR_VALIDATION), makes the tree and commits the snapshot as completed. *snapshot is changed. ERROR_CONFLICT: the record was changed meanwhile.

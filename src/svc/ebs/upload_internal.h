@@ -42,6 +42,7 @@ struct uploads {
 
 /* upload.c. The upload of a pending snapshot, a user more; the caller releases it. */
 struct upload *upload_take(struct uploads *uploads, const struct snapshot_record *snapshot);
+enum { UPLOAD_PUTS_MAX = 128 }; /* under way at once, to one snapshot */
 void upload_release(struct uploads *uploads, struct upload *upload);
 /* These are called with upload->lock held for writing: */
 /* Opens journal and session unless they are open. ERROR_CONFLICT if the upload has ended. */

@@ -28,8 +28,8 @@ static int digest_sent(const struct making *making, const struct journal_entry *
 	if (!cipher || entry->zero)
 		return 0;
 	if (store_get(making->upload->region->store, &entry->digest, data, &size, err) ||
-		cipher_unseal(cipher, data, data, entry->index * (STORE_BLOCK_SIZE / CIPHER_SECTOR_SIZE), size,
-			err))
+		cipher_unseal(cipher, data, data, entry->index * (STORE_BLOCK_SIZE / CIPHER_SECTOR_SIZE),
+			size, err))
 		return -1;
 	digest_sha256(data, size, digest);
 	return 0;

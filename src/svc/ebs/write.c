@@ -167,8 +167,8 @@ static int seal_block(struct call *call, const struct snapshot_record *snapshot,
 	if (!cipher)
 		return 0;
 	uint8_t *sealed = arena_alloc(call->arena, STORE_BLOCK_SIZE);
-	int result = cipher_seal_sparse(cipher, sealed, *data, index * (STORE_BLOCK_SIZE / CIPHER_SECTOR_SIZE),
-		STORE_BLOCK_SIZE, err);
+	int result = cipher_seal_sparse(cipher, sealed, *data,
+		index * (STORE_BLOCK_SIZE / CIPHER_SECTOR_SIZE), STORE_BLOCK_SIZE, err);
 	cipher_close(cipher);
 	digest_sha256(sealed, STORE_BLOCK_SIZE, digest);
 	*data = sealed;

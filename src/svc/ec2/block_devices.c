@@ -38,12 +38,12 @@ static int check_device_name(const char *device, struct error *err)
 
 static int refuse_unknown(const char *device, const struct ec2_EbsBlockDevice *ebs, struct error *err)
 {
-	const char *name = ebs->outpost_arn                  ? "OutpostArn"
-		: ebs->volume_initialization_rate.set        ? "VolumeInitializationRate"
-		: ebs->ebs_card_index.set                    ? "EbsCardIndex"
-		: ebs->availability_zone                     ? "AvailabilityZone"
-		: ebs->availability_zone_id                  ? "AvailabilityZoneId"
-							     : NULL;
+	const char *name = ebs->outpost_arn           ? "OutpostArn"
+		: ebs->volume_initialization_rate.set ? "VolumeInitializationRate"
+		: ebs->ebs_card_index.set             ? "EbsCardIndex"
+		: ebs->availability_zone              ? "AvailabilityZone"
+		: ebs->availability_zone_id           ? "AvailabilityZoneId"
+						      : NULL;
 	return name ? error_set(err, ERROR_UNSUPPORTED_OPERATION,
 			      "The parameter Ebs.%s (device %s) is not supported by amid.", name, device)
 		    : 0;
@@ -158,8 +158,8 @@ int block_device_complete(struct call *call, struct record_image_block_device *d
 			(long long)snapshot->volume_size_gib.value);
 	if (!device->delete_on_termination.set)
 		device->delete_on_termination = some_boolean(true);
-	device->encrypted = some_boolean(boolean_or(device->encrypted, false) ||
-		(snapshot && boolean_or(snapshot->encrypted, false)));
+	device->encrypted = some_boolean(
+		boolean_or(device->encrypted, false) || (snapshot && boolean_or(snapshot->encrypted, false)));
 	return volume_type_check(
 		device->volume_type, device->size_gib.value, &device->iops, &device->throughput, err);
 }

@@ -76,6 +76,16 @@ static int find_snapshot(
 	return snapshot_check_usable(*snapshot, err);
 }
 
+/* The first device of the source that has the snapshot of a device. */
+static size_t first_alike(const struct image_copying *copying, size_t index)
+{
+	const struct record_image_block_device *devices = copying->source->block_devices.items;
+	size_t first = 0;
+	while (!text_equal(devices[first].snapshot, devices[index].snapshot))
+		first++;
+	return first;
+}
+
 static int find_snapshots(struct image_copying *copying, struct error *err)
 {
 	const struct record_image_block_device_list *devices = &copying->source->block_devices;
@@ -83,10 +93,7 @@ static int find_snapshots(struct image_copying *copying, struct error *err)
 		arena_alloc_array(copying->call->arena, devices->count + 1, sizeof *copying->snapshots);
 	for (size_t i = 0; i < devices->count; i++) {
 		const char *id = devices->items[i].snapshot;
-		bool seen = false;
-		for (size_t j = 0; j < i; j++)
-			seen |= text_equal(devices->items[j].snapshot, id);
-		if (!id || seen)
+		if (!id || first_alike(copying, i) < i)
 			continue;
 		if (find_snapshot(copying, id, &copying->snapshots[i], err))
 			return -1;
@@ -158,9 +165,11 @@ static int put_snapshots(const struct image_copying *copying, struct image_recor
 	for (size_t i = 0; i < count; i++) {
 		const struct snapshot_record *source = copying->snapshots[i];
 		devices[i] = copying->source->block_devices.items[i];
-		for (size_t j = 0; !source && devices[i].snapshot && j < i; j++)
-			if (text_equal(copying->source->block_devices.items[j].snapshot, devices[i].snapshot))
-				devices[i].snapshot = devices[j].snapshot;
+		if (!source && devices[i].snapshot) {
+			const struct record_image_block_device *first = &devices[first_alike(copying, i)];
+			devices[i].snapshot = first->snapshot;
+			devices[i].encrypted = first->encrypted;
+		}
 		if (!source)
 			continue;
 		struct snapshot_record snapshot = {
@@ -174,6 +183,7 @@ static int put_snapshots(const struct image_copying *copying, struct image_recor
 			    batch, &snapshot, err))
 			return -1;
 		devices[i].snapshot = snapshot.record.id;
+		devices[i].encrypted = some_boolean(boolean_or(snapshot.encrypted, false));
 	}
 	image->block_devices = (struct record_image_block_device_list){ devices, count, true };
 	return 0;

@@ -89,7 +89,8 @@ static int check_key(struct call *call, const char *id, struct key_description *
 	if (keys_resolve(call, id, key, err)) {
 		if (err->code == ERROR_KMS_NOT_FOUND)
 			return error_set(err, ERROR_INVALID_PARAMETER_VALUE,
-				"Value (%.200s) for parameter KmsKeyId is invalid. The KMS key does not exist.", id);
+				"Value (%.200s) for parameter KmsKeyId is invalid. The KMS key does not exist.",
+				id);
 		return -1;
 	}
 	if (!key->symmetric || key->state != KEYS_ENABLED)
@@ -110,8 +111,7 @@ int ec2_modify_ebs_default_kms_key_id(struct call *call,
 	return change(call, DEFAULT_KEY, key.arn, err);
 }
 
-int ec2_get_ebs_default_kms_key_id(struct call *call,
-	const struct ec2_GetEbsDefaultKmsKeyIdRequest *request,
+int ec2_get_ebs_default_kms_key_id(struct call *call, const struct ec2_GetEbsDefaultKmsKeyIdRequest *request,
 	struct ec2_GetEbsDefaultKmsKeyIdResult *result, struct error *err)
 {
 	bool encrypted;

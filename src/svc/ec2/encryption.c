@@ -24,6 +24,7 @@ static int note_refusal(struct call *call, struct encryption *encryption, const 
 	if (!data_key_is_refused(err))
 		return -1;
 	encryption->refusal = data_key_reason(call->arena, err);
+	encryption->words = data_key_words(call->arena, err);
 	return 0;
 }
 
@@ -62,12 +63,14 @@ int encryption_share_key(struct call *call, const struct record_data_key *data_k
 {
 	char *grant;
 	if (!data_key || !data_key->wrapped)
-		return error_set(err, ERROR_CORRUPT, "the record of what %s is made of has no data key", disk);
-	if (keys_grant(call, data_key->wrapped, data_key->id,
-		    keys_grantee(call->arena, call->account, disk), &grant, err))
+		return error_set(
+			err, ERROR_CORRUPT, "the record of what %s is made of has no data key", disk);
+	if (keys_grant(call, data_key->wrapped, data_key->id, keys_grantee(call->arena, call->account, disk),
+		    &grant, err))
 		return -1;
 	*shared = arena_alloc(call->arena, sizeof **shared);
-	**shared = (struct record_data_key){ .id = data_key->id, .wrapped = data_key->wrapped, .grant = grant };
+	**shared =
+		(struct record_data_key){ .id = data_key->id, .wrapped = data_key->wrapped, .grant = grant };
 	return 0;
 }
 
@@ -90,8 +93,8 @@ static struct twin_record *find_prepared(const struct encryption_twins *twins, c
 }
 
 /* The grant by which the twin's controller reads the source. It is asked for even if that has been done: whoever may not use the source's key may not have what it hides. */
-static int share_source(struct call *call, const struct snapshot_record *source, struct twin_record *twin,
-	struct error *err)
+static int share_source(
+	struct call *call, const struct snapshot_record *source, struct twin_record *twin, struct error *err)
 {
 	struct record_data_key *shared;
 	if (!boolean_or(source->encrypted, false))
@@ -188,8 +191,8 @@ int encryption_find_origin(struct call *call, const struct encryption *encryptio
 	return find_twin_origin(call, source, twins, origin, err);
 }
 
-int encryption_apply(
-	struct call *call, const struct volume_origin *origin, struct volume_record *volume, struct error *err)
+int encryption_apply(struct call *call, const struct volume_origin *origin, struct volume_record *volume,
+	struct error *err)
 {
 	struct encryption encryption = origin->encryption;
 	volume->base = origin->base;

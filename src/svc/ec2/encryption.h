@@ -14,6 +14,7 @@ struct encryption {
 	bool wanted;
 	const char *kms_key; /* ARN; NULL: none, or it is not to be had */
 	const char *refusal; /* why not, as data_key_reason has it; else NULL */
+	const char *words;   /* the same without its code */
 };
 /*
  * `source` NULL: an empty volume. ERROR_PARAMETER_DEPENDENCY for a key without Encrypted. A snapshot of the caller's keeps its key, another account's gets the default one, unless a key is named; encryption is never taken off.
@@ -32,16 +33,17 @@ void encryption_put_twins(const struct encryption_twins *twins, struct meta_batc
 /* What volumes are made of; several may be made of one. */
 struct volume_origin {
 	struct encryption encryption;
-	const char *base;                       /* NULL: empty, or not there yet */
-	const struct record_data_key *data_key; /* of the base's lineage; NULL: plain, or each volume gets its own */
-	const char *twin;                       /* that is to be waited for */
+	const char *base; /* NULL: empty, or not there yet */
+	const struct record_data_key
+		*data_key; /* of the base's lineage; NULL: plain, or each volume gets its own */
+	const char *twin;  /* that is to be waited for */
 };
 int encryption_find_origin(struct call *call, const struct encryption *encryption,
 	const struct snapshot_record *source, struct encryption_twins *twins, struct volume_origin *origin,
 	struct error *err);
 /* Sets the volume's base and what belongs to its encryption; its id must be set. */
-int encryption_apply(
-	struct call *call, const struct volume_origin *origin, struct volume_record *volume, struct error *err);
+int encryption_apply(struct call *call, const struct volume_origin *origin, struct volume_record *volume,
+	struct error *err);
 
 /* A new data key for `disk` (an id, of the caller's account), granted to it. The refusals of KMS are errors here. */
 int encryption_make_key(struct call *call, const char *kms_key, const char *disk,

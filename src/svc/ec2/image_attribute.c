@@ -5,6 +5,7 @@
 #include "svc/ec2/image_lifecycle.h"
 #include "svc/ec2/images.h"
 #include "svc/ec2/permissions.h"
+#include "svc/ec2/snapshots.h"
 #include "svc/public_access.h"
 #include "svc/secret_gate.h"
 #include "base/banned.h"
@@ -96,27 +97,38 @@ static int check_public(
 	return 0;
 }
 
-/* Only what can be launched is shared; taking permissions away is always possible. */
-static int add_permission(struct call *call, struct image_record *image,
-	const struct record_launch_permission *permission, struct error *err)
+/* Only what can be launched is shared, and no disk that no other account can open. */
+static int check_shareable(struct call *call, const struct image_record *image, struct error *err)
 {
 	if (strcmp(image->state, "available") != 0)
 		return error_set(err, ERROR_AMI_ID_UNAVAILABLE,
 			"The image ID '%s' is not available: its state is %s; it cannot be shared.",
 			image->record.id, image->state);
-	return permission_add(call, &image->launch_permissions, permission, err);
+	for (size_t i = 0; i < image->block_devices.count; i++) {
+		const struct record_image_block_device *device = &image->block_devices.items[i];
+		struct snapshot_record *snapshot;
+		if (!device->snapshot || !boolean_or(device->encrypted, false))
+			continue;
+		if (meta_get_any(call->amid->meta, &record_snapshot, call->region, device->snapshot,
+			    call->arena, &snapshot, err) ||
+			(snapshot && snapshot_check_shareable(call, snapshot, err)))
+			return -1;
+	}
+	return 0;
 }
 
 static int change_permissions(struct call *call, struct image_record *image,
 	const struct ec2_LaunchPermissionList *changes, bool add, struct error *err)
 {
+	if (add && changes->count && check_shareable(call, image, err))
+		return -1;
 	for (size_t i = 0; i < changes->count; i++) {
 		struct record_launch_permission permission = { .user = changes->items[i].user_id,
 			.group = changes->items[i].group,
 			.organization = changes->items[i].organization_arn,
 			.unit = changes->items[i].organizational_unit_arn };
 		if (permission_check(&permission, ERROR_AMI_ATTRIBUTE_ITEM, err) ||
-			(add && add_permission(call, image, &permission, err)))
+			(add && permission_add(call, &image->launch_permissions, &permission, err)))
 			return -1;
 		if (!add)
 			permission_remove(&image->launch_permissions, &permission);
@@ -223,8 +235,9 @@ int ec2_modify_image_attribute(struct call *call, const struct ec2_ModifyImageAt
 	struct image_record *image;
 	(void)result;
 	if (ec2_refuse_members(call, request, refused, err) ||
-		image_find_own(call, request->image_id, &image, err) ||
-		change_attribute(call, image, request, err))
+		image_find_own(call, request->image_id, &image, err))
+		return -1;
+	if (change_attribute(call, image, request, err))
 		return -1;
 	struct meta_batch *batch = meta_batch_create(call->amid->meta, call->arena);
 	bool was_public = boolean_or(image->public, false);

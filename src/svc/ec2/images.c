@@ -71,14 +71,9 @@ int image_find_own(struct call *call, const char *id, struct image_record **imag
 int image_find_snapshot(struct call *call, const struct image_record *image, const char *snapshot_id,
 	struct snapshot_record **snapshot, struct error *err)
 {
-	struct sharing *view;
-	enum sharing_way way = SHARING_NONE;
-	if (sharing_open(call->amid, image->record.account, image->record.region, call->arena, &view, err) ||
-		meta_get_any(call->amid->meta, &record_snapshot, image->record.region, snapshot_id,
-			call->arena, snapshot, err) ||
-		(*snapshot && sharing_snapshot_way(view, *snapshot, &way, err)))
+	if (sharing_find_image_snapshot(call->amid, image, snapshot_id, call->arena, snapshot, err))
 		return -1;
-	if (way == SHARING_NONE)
+	if (!*snapshot)
 		return error_set(
 			err, ERROR_SNAPSHOT_NOT_FOUND, "The snapshot '%s' does not exist.", snapshot_id);
 	return snapshot_check_usable(*snapshot, err);

@@ -20,7 +20,7 @@ int image_find_launchable(struct call *call, const char *id, struct image_record
 /* The caller's own image; one that is only shared gives AuthFailure. */
 int image_find_own(struct call *call, const char *id, struct image_record **image, struct error *err);
 /*
- * The snapshot of one of the image's devices, for a launch: whoever may launch the image needs no permission on it, but the image's owner does. InvalidSnapshot.NotFound, IncorrectState.
+ * The snapshot of one of the image's devices, for a launch, as sharing_find_image_snapshot has it. InvalidSnapshot.NotFound, IncorrectState.
  */
 int image_find_snapshot(struct call *call, const struct image_record *image, const char *snapshot_id,
 	struct snapshot_record **snapshot, struct error *err);

@@ -6,9 +6,11 @@
 
 #include "aws/idempotency.h"
 #include "svc/ec2/describe.h"
+#include "svc/ec2/encryption.h"
 #include "svc/ec2/images.h"
 #include "svc/ec2/instances.h"
 #include "svc/ec2/snapshots.h"
+#include "svc/key_ring.h"
 #include "base/banned.h"
 
 static const char *const taggable[] = { "replace-root-volume-task", NULL };
@@ -143,6 +145,50 @@ static int choose_image(struct replacement *replacement, struct error *err)
 	return image_find_snapshot(call, image, snapshot_id, &replacement->snapshot, err);
 }
 
+/* The new volume is encrypted if its source or the old one is, under the old one's key if that has one. */
+static int choose_key(struct replacement *replacement, struct error *err)
+{
+	struct call *call = replacement->call;
+	const struct volume_record *root = replacement->root;
+	struct root_replacement_record *task = &replacement->task;
+	struct encryption encryption;
+	struct encryption_twins twins = { 0 };
+	struct volume_origin origin;
+	bool sealed = boolean_or(root->encrypted, false);
+	if (encryption_choose(call, some_boolean(sealed), sealed ? root->kms_key : NULL,
+		    replacement->snapshot, &encryption, err) ||
+		encryption_find_origin(call, &encryption, replacement->snapshot, &twins, &origin, err))
+		return -1;
+	if (!encryption.wanted)
+		return 0;
+	if (origin.encryption.refusal)
+		return error_set(err, ERROR_INVALID_PARAMETER_VALUE, "%s", origin.encryption.refusal);
+	if (!origin.base)
+		return error_set(err, ERROR_UNSUPPORTED_OPERATION,
+			"The new root volume would have to be encrypted first, under %s: launch an instance of the same image under that key, or copy the snapshot under it.",
+			encryption.kms_key);
+	task->base = origin.base;
+	task->encrypted = some_boolean(true);
+	task->kms_key = origin.encryption.kms_key;
+	task->volume = text_random_id(call->arena, "vol");
+	return encryption_share_key(call, origin.data_key, task->volume, &task->data_key, err);
+}
+
+/* The volume's first state, whose key is that of its lineage. */
+static int keep_key(struct replacement *replacement, struct error *err)
+{
+	const struct volume_record *root = replacement->root;
+	const struct record_launch_root *launch = replacement->instance->launch_root;
+	struct root_replacement_record *task = &replacement->task;
+	if (!boolean_or(root->encrypted, false))
+		return 0;
+	task->encrypted = some_boolean(true);
+	task->kms_key = root->kms_key;
+	task->volume = text_random_id(replacement->call->arena, "vol");
+	return encryption_share_key(replacement->call, launch ? launch->data_key : root->data_key,
+		task->volume, &task->data_key, err);
+}
+
 /* What the new volume is made of. The launch state outlives its snapshot: the volume's record has the tree. */
 static int choose_source(struct replacement *replacement, struct error *err)
 {
@@ -161,12 +207,22 @@ static int choose_source(struct replacement *replacement, struct error *err)
 		task->base = replacement->snapshot->root;
 		if (replacement->snapshot->volume_size_gib.value > task->size_gib.value)
 			task->size_gib = replacement->snapshot->volume_size_gib;
-		return 0;
+		return choose_key(replacement, err);
 	}
 	const struct record_launch_root *launch = replacement->instance->launch_root;
 	task->snapshot = launch ? launch->snapshot : replacement->root->snapshot;
 	task->base = launch ? launch->base : replacement->root->base;
-	return 0;
+	return keep_key(replacement, err);
+}
+
+/* What KMS refuses, as this operation says it. */
+static int choose_allowed_source(struct replacement *replacement, struct error *err)
+{
+	if (choose_source(replacement, err) == 0)
+		return 0;
+	if (data_key_is_refused(err))
+		err->code = ERROR_OPERATION_NOT_PERMITTED;
+	return -1;
 }
 
 static int describe_made(
@@ -198,7 +254,7 @@ int ec2_create_replace_root_volume_task(struct call *call,
 			call, idempotency.resource_ids[0], result->replace_root_volume_task, err);
 	if (ec2_refuse_members(call, request, refused, err) ||
 		instance_find(call, request->instance_id, &replacement.instance, err) ||
-		check_instance(&replacement, err) || choose_source(&replacement, err) ||
+		check_instance(&replacement, err) || choose_allowed_source(&replacement, err) ||
 		ec2_tags_from_specifications(
 			call, &request->tag_specifications, taggable[0], taggable, &task->tags, err))
 		return -1;

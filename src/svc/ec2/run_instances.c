@@ -359,7 +359,8 @@ static int commit_launch(struct launch *launch, struct idempotency *idempotency,
 	if (idempotency_commit(idempotency, batch, err) == 0)
 		return 0;
 	if (err->code == ERROR_DUPLICATE)
-		err->code = ERROR_CONFLICT; /* another call has just taken the address: choose again, or made a twin */
+		err->code =
+			ERROR_CONFLICT; /* another call has just taken the address: choose again, or made a twin */
 	return -1;
 }
 

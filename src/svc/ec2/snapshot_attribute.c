@@ -3,6 +3,7 @@
 
 #include "svc/ec2/permissions.h"
 #include "svc/ec2/snapshots.h"
+#include "svc/keys.h"
 #include "svc/public_access.h"
 #include "svc/secret_gate.h"
 #include "base/banned.h"
@@ -33,17 +34,34 @@ int ec2_describe_snapshot_attribute(struct call *call,
 	return 0;
 }
 
+int snapshot_check_shareable(struct call *call, const struct snapshot_record *snapshot, struct error *err)
+{
+	struct key_description key;
+	if (!boolean_or(snapshot->encrypted, false) || !snapshot->kms_key)
+		return 0;
+	if (keys_describe(call->amid, snapshot->kms_key, call->arena, &key, err))
+		return err->code == ERROR_KMS_NOT_FOUND ? 0 : -1; /* gone: nobody can use it, shared or not */
+	if (key.aws_managed)
+		return error_set(err, ERROR_INVALID_PARAMETER,
+			"Encrypted snapshots with EBS default key cannot be shared (%s)",
+			snapshot->record.id);
+	return 0;
+}
+
 static int change_permissions(struct call *call, struct snapshot_record *snapshot,
 	const struct ec2_CreateVolumePermissionList *changes, bool add, struct error *err)
 {
+	struct record_launch_permission_list *list = &snapshot->create_volume_permissions;
+	if (add && changes->count && snapshot_check_shareable(call, snapshot, err))
+		return -1;
 	for (size_t i = 0; i < changes->count; i++) {
 		const struct record_launch_permission permission = { .user = changes->items[i].user_id,
 			.group = changes->items[i].group };
 		if (permission_check(&permission, ERROR_INVALID_PARAMETER_VALUE, err) ||
-			(add && permission_add(call, &snapshot->create_volume_permissions, &permission, err)))
+			(add && permission_add(call, list, &permission, err)))
 			return -1;
 		if (!add)
-			permission_remove(&snapshot->create_volume_permissions, &permission);
+			permission_remove(list, &permission);
 	}
 	return 0;
 }

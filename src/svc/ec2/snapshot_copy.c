@@ -96,9 +96,11 @@ static int encrypt(struct call *call, const struct snapshot_record *source, stru
 	snapshot->encrypted = some_boolean(true);
 	snapshot->kms_key = encryption.kms_key;
 	if (encryption.refusal)
-		return refuse_copy(call, snapshot, encryption.refusal);
+		return refuse_copy(call, snapshot, encryption.words);
 	if (prepare_keys(call, source, encryption.kms_key, snapshot, err))
-		return data_key_is_refused(err) ? refuse_copy(call, snapshot, err->message) : -1;
+		return data_key_is_refused(err)
+			? refuse_copy(call, snapshot, data_key_words(call->arena, err))
+			: -1;
 	return 0;
 }
 

@@ -166,8 +166,8 @@ void snapshot_inherit_encryption(
 		return;
 	snapshot->data_key = arena_alloc(call->arena, sizeof *snapshot->data_key);
 	/* the grant is the volume's */
-	*snapshot->data_key = (struct record_data_key){ .id = volume->data_key->id,
-		.wrapped = volume->data_key->wrapped };
+	*snapshot->data_key =
+		(struct record_data_key){ .id = volume->data_key->id, .wrapped = volume->data_key->wrapped };
 }
 
 /* The layer is frozen before the call answers, so that the snapshot holds what had been written when it was asked for, and nothing later. */
@@ -329,7 +329,8 @@ int ec2_delete_snapshot(struct call *call, const struct ec2_DeleteSnapshotReques
 	/* one that was being written or copied needs its keys no more */
 	if (!snapshot->recycled) {
 		data_key_retire(call->amid, data_key_take_grant(snapshot->data_key));
-		data_key_retire(call->amid, snapshot->copy ? data_key_take_grant(snapshot->copy->source_key) : NULL);
+		data_key_retire(
+			call->amid, snapshot->copy ? data_key_take_grant(snapshot->copy->source_key) : NULL);
 	}
 	if (snapshot->copy) /* the region that it was to come from keeps its tree no more */
 		work_enqueue(call->amid->work, "collect", snapshot->copy->region);

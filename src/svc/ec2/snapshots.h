@@ -15,6 +15,8 @@ int snapshot_find_visible(struct call *call, const char *region, const char *id,
 /* One of the call's region to make something of: visible, completed and not archived (IncorrectState otherwise). */
 int snapshot_find_usable(
 	struct call *call, const char *id, struct snapshot_record **snapshot, struct error *err);
+/* Whether it may be shared with anybody: InvalidParameter if it is under the key that AWS manages, which no other account can use. */
+int snapshot_check_shareable(struct call *call, const struct snapshot_record *snapshot, struct error *err);
 /* What its permissions say. */
 bool snapshot_is_public(const struct snapshot_record *snapshot);
 bool snapshot_is_shared_with(const struct snapshot_record *snapshot, const char *account);

@@ -79,8 +79,8 @@ static int refuse_true(const char *name, struct shape_boolean value, struct erro
 static int check_create(struct call *call, const struct ec2_CreateVolumeRequest *request,
 	struct volume_record *volume, struct snapshot_record **snapshot, struct error *err)
 {
-	static const char *const refused[] = { "AvailabilityZoneId", "OutpostArn",
-		"VolumeInitializationRate", "Operator", NULL };
+	static const char *const refused[] = { "AvailabilityZoneId", "OutpostArn", "VolumeInitializationRate",
+		"Operator", NULL };
 	if (ec2_refuse_members(call, request, refused, err) ||
 		refuse_true("MultiAttachEnabled", request->multi_attach_enabled, err))
 		return -1;
@@ -161,7 +161,8 @@ int ec2_create_volume(struct call *call, const struct ec2_CreateVolumeRequest *r
 	idempotency_record(&idempotency, batch, &volume.record.id, 1);
 	if (idempotency_commit(&idempotency, batch, err)) {
 		if (err->code == ERROR_DUPLICATE && twins.count)
-			err->code = ERROR_CONFLICT; /* another call has just made the twin: wait for that one */
+			err->code =
+				ERROR_CONFLICT; /* another call has just made the twin: wait for that one */
 		return -1;
 	}
 	volume_result(call, &volume, result);

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/text.h"
 #include "svc/secret.h"
+#include "svc/last_use.h"
 #include "base/banned.h"
 
 enum { SECRET_SIZE = 30 /* bytes; 40 letters of Base64 */ };
@@ -204,12 +205,18 @@ int iam_get_access_key_last_used(struct call *call, const struct iam_GetAccessKe
 	struct iam_GetAccessKeyLastUsedResponse *result, struct error *err)
 {
 	struct access_key_record *key;
+	struct last_use use;
 	if (meta_get(call->amid->meta, &record_access_key, call->account, "", request->access_key_id,
 		    call->arena, &key, err))
 		return -1;
 	if (!key)
 		return error_set(err, ERROR_NO_SUCH_ENTITY, "The Access Key with id %.128s cannot be found.",
 			request->access_key_id);
+	if (last_use_find(call->amid->last_uses, &record_access_key, key->record.id, &use)) {
+		key->last_used = some_timestamp(use.time_ms);
+		key->last_used_service = arena_strdup(call->arena, use.service);
+		key->last_used_region = arena_strdup(call->arena, use.region);
+	}
 	result->user_name = key->user;
 	result->access_key_last_used = arena_alloc(call->arena, sizeof *result->access_key_last_used);
 	*result->access_key_last_used = (struct iam_AccessKeyLastUsed){ .last_used_date = key->last_used,

@@ -79,7 +79,9 @@ static int add_role(struct details *details, struct iam_entity *entity, struct e
 {
 	struct call *call = details->call;
 	struct iam_role_record *record = (void *)entity->record;
-	struct iam_Role role = iam_show_role(call, record);
+	struct iam_Role role;
+	if (iam_show_role(call, record, &role, err))
+		return -1;
 	struct iam_RoleDetail *shown = ARENA_APPEND(call->arena, details->result->role_detail_list.items,
 		details->result->role_detail_list.count);
 	*shown = (struct iam_RoleDetail){ .path = role.path,
@@ -96,26 +98,13 @@ static int add_role(struct details *details, struct iam_entity *entity, struct e
 	return show_profiles(call, role.role_id, &shown->instance_profile_list, err);
 }
 
-static int add_policy(struct details *details, struct iam_entity *entity, struct error *err)
+static void add_policy_detail(struct details *details, const struct iam_policy *policy,
+	const struct iam_policyDocumentVersionListType *versions, int64_t attached, int64_t boundaries)
 {
-	struct call *call = details->call;
-	struct iam_policy_record *policy = (void *)entity->record;
-	struct iam_policyDocumentVersionListType versions = { .set = true };
-	int64_t attached, boundaries;
-	if (iam_count_attachments(call, policy->arn, &attached, &boundaries, err))
-		return -1;
-	for (size_t i = 0; i < policy->versions.count; i++) {
-		const struct record_policy_version *version = &policy->versions.items[i];
-		*ARENA_APPEND(call->arena, versions.items, versions.count) = (struct iam_PolicyVersion){
-			.document = iam_encode_document(call->arena, version->document),
-			.version_id = version->id,
-			.is_default_version = some_boolean(text_equal(version->id, policy->default_version)),
-			.create_date = version->created
-		};
-	}
-	*ARENA_APPEND(call->arena, details->result->policies.items, details->result->policies.count) =
+	*ARENA_APPEND(
+		details->call->arena, details->result->policies.items, details->result->policies.count) =
 		(struct iam_ManagedPolicyDetail){ .policy_name = policy->name,
-			.policy_id = policy->record.id,
+			.policy_id = policy->id,
 			.arn = policy->arn,
 			.path = policy->path,
 			.default_version_id = policy->default_version,
@@ -125,41 +114,55 @@ static int add_policy(struct details *details, struct iam_entity *entity, struct
 			.description = policy->description,
 			.create_date = policy->created,
 			.update_date = policy->updated,
-			.policy_version_list = versions };
+			.policy_version_list = *versions };
+}
+
+static void add_version(struct details *details, struct iam_policyDocumentVersionListType *versions,
+	const char *id, const char *document, bool is_default, struct shape_timestamp created)
+{
+	struct arena *arena = details->call->arena;
+	versions->set = true;
+	*ARENA_APPEND(arena, versions->items, versions->count) =
+		(struct iam_PolicyVersion){ .document = iam_encode_document(arena, document),
+			.version_id = id,
+			.is_default_version = some_boolean(is_default),
+			.create_date = created };
+}
+
+static int add_policy(struct details *details, struct iam_entity *entity, struct error *err)
+{
+	struct iam_policy_record *record = (void *)entity->record;
+	struct iam_policyDocumentVersionListType versions = { 0 };
+	struct iam_policy policy;
+	int64_t attached, boundaries;
+	if (iam_count_attachments(details->call, record->arn, &attached, &boundaries, err))
+		return -1;
+	for (size_t i = 0; i < record->versions.count; i++) {
+		const struct record_policy_version *version = &record->versions.items[i];
+		add_version(details, &versions, version->id, version->document,
+			text_equal(version->id, record->default_version), version->created);
+	}
+	iam_policy_of_record(record, &policy);
+	add_policy_detail(details, &policy, &versions, attached, boundaries);
 	return 0;
 }
 
 /* AWS's policies are shown when something in the account has them. */
 static int add_managed(struct details *details, const struct iam_managed_policy *managed, struct error *err)
 {
-	struct call *call = details->call;
+	struct iam_policyDocumentVersionListType versions = { 0 };
+	struct iam_policy policy;
 	int64_t attached, boundaries;
-	const char *sort = arena_printf(call->arena, "AWSManagedPolicy/%s", managed->name);
+	const char *sort = arena_printf(details->call->arena, "AWSManagedPolicy/%s", managed->name);
 	if (details->full || !page_is_ahead(&details->page, sort))
 		return 0;
-	if (iam_count_attachments(call, managed->arn, &attached, &boundaries, err))
+	if (iam_count_attachments(details->call, managed->arn, &attached, &boundaries, err))
 		return -1;
 	if (attached + boundaries == 0 || !iam_page_take(&details->page, sort, &details->full))
 		return 0;
-	struct iam_policyDocumentVersionListType versions = { .set = true };
-	*ARENA_APPEND(call->arena, versions.items, versions.count) =
-		(struct iam_PolicyVersion){ .document = iam_encode_document(call->arena, managed->document),
-			.version_id = managed->version,
-			.is_default_version = some_boolean(true),
-			.create_date = some_timestamp(managed->created_ms) };
-	*ARENA_APPEND(call->arena, details->result->policies.items, details->result->policies.count) =
-		(struct iam_ManagedPolicyDetail){ .policy_name = managed->name,
-			.policy_id = managed->id,
-			.arn = managed->arn,
-			.path = managed->path,
-			.default_version_id = managed->version,
-			.attachment_count = some_integer(attached),
-			.permissions_boundary_usage_count = some_integer(boundaries),
-			.is_attachable = some_boolean(true),
-			.description = managed->description,
-			.create_date = some_timestamp(managed->created_ms),
-			.update_date = some_timestamp(managed->created_ms),
-			.policy_version_list = versions };
+	iam_policy_of_managed(managed, &policy);
+	add_version(details, &versions, policy.default_version, managed->document, true, policy.created);
+	add_policy_detail(details, &policy, &versions, attached, boundaries);
 	return 0;
 }
 

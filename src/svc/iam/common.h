@@ -40,12 +40,13 @@ enum {
 	IAM_TRUST_SIZE = 2048,
 };
 
-/* A record of any of the kinds, with pointers to what they have in common (NULL: the kind has none). */
+/* A record of any of the kinds, with pointers to what they have in common, and (NULL: the kind has none) to what most have. */
 struct iam_entity {
 	const struct iam_kind *kind;
 	struct record *record; /* the kind's C struct */
-	const char **name, **key, **path, **boundary;
+	const char **name, **key, **path;
 	struct shape_timestamp *created;
+	const char **boundary;
 	struct record_inline_policy_list *inline_policies;
 	struct record_string_list *attached_policies;
 	struct record_tag_list *tags;
@@ -111,6 +112,6 @@ struct iam_AttachedPermissionsBoundary *iam_show_boundary(struct call *call, con
 
 struct iam_User iam_show_user(struct call *call, struct iam_user_record *user);
 struct iam_Group iam_show_group(struct call *call, struct iam_group_record *group);
-struct iam_Role iam_show_role(struct call *call, struct iam_role_record *role);
+int iam_show_role(struct call *call, struct iam_role_record *role, struct iam_Role *shown, struct error *err);
 int iam_show_profile(struct call *call, struct instance_profile_record *profile,
 	struct iam_InstanceProfile *shown, struct error *err);

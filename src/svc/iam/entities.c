@@ -74,18 +74,19 @@ const struct iam_kind iam_profiles = { .records = &record_instance_profile,
 
 struct iam_entity iam_entity_of(const struct iam_kind *kind, void *record)
 {
-#define MEMBER(offset) (kind->offset ? (void *)((char *)record + kind->offset) : NULL)
+	char *base = record;
+#define OPTIONAL(offset) (kind->offset ? (void *)(base + kind->offset) : NULL)
 	return (struct iam_entity){ .kind = kind,
 		.record = record,
-		.name = MEMBER(name),
-		.key = MEMBER(key),
-		.path = MEMBER(path),
-		.boundary = MEMBER(boundary),
-		.created = MEMBER(created),
-		.inline_policies = MEMBER(inline_policies),
-		.attached_policies = MEMBER(attached_policies),
-		.tags = MEMBER(tags) };
-#undef MEMBER
+		.name = (void *)(base + kind->name),
+		.key = (void *)(base + kind->key),
+		.path = (void *)(base + kind->path),
+		.created = (void *)(base + kind->created),
+		.boundary = OPTIONAL(boundary),
+		.inline_policies = OPTIONAL(inline_policies),
+		.attached_policies = OPTIONAL(attached_policies),
+		.tags = OPTIONAL(tags) };
+#undef OPTIONAL
 }
 
 /* Names differ by more than the size of their letters. */

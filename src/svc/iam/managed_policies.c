@@ -24,21 +24,29 @@ const char *iam_policy_document(const struct iam_policy *policy)
 	return version ? version->document : "";
 }
 
-static void fill_managed(const struct iam_managed_policy *managed, struct iam_policy *policy)
+void iam_policy_of_managed(const struct iam_managed_policy *managed, struct iam_policy *policy)
 {
 	*policy = (struct iam_policy){ .arn = managed->arn,
 		.name = managed->name,
 		.path = managed->path,
 		.id = managed->id,
+		.description = managed->description,
+		.default_version = managed->version,
+		.created = some_timestamp(managed->created_ms),
+		.updated = some_timestamp(managed->created_ms),
 		.managed = managed };
 }
 
-static void fill_own(struct iam_policy_record *record, struct iam_policy *policy)
+void iam_policy_of_record(struct iam_policy_record *record, struct iam_policy *policy)
 {
 	*policy = (struct iam_policy){ .arn = record->arn,
 		.name = record->name,
 		.path = record->path,
 		.id = record->record.id,
+		.description = record->description,
+		.default_version = record->default_version,
+		.created = record->created,
+		.updated = record->updated,
 		.record = record };
 }
 
@@ -51,13 +59,13 @@ int iam_look_up_policy(struct call *call, const char *arn, struct iam_policy *po
 	const struct iam_managed_policy *managed = iam_managed_policy_find(arn);
 	*policy = (struct iam_policy){ 0 };
 	if (managed) {
-		fill_managed(managed, policy);
+		iam_policy_of_managed(managed, policy);
 		return 0;
 	}
 	if (meta_list(call->amid->meta, &record_iam_policy, &query, call->arena, &rows, err))
 		return -1;
 	if (rows.count)
-		fill_own(rows.items[0], policy);
+		iam_policy_of_record(rows.items[0], policy);
 	return 0;
 }
 
@@ -113,23 +121,21 @@ static int show_policy(
 	struct call *call, const struct iam_policy *policy, struct iam_Policy *shown, struct error *err)
 {
 	int64_t attached, boundaries;
-	const struct iam_managed_policy *managed = policy->managed;
-	const struct iam_policy_record *record = policy->record;
 	if (iam_count_attachments(call, policy->arn, &attached, &boundaries, err))
 		return -1;
 	*shown = (struct iam_Policy){ .policy_name = policy->name,
 		.policy_id = policy->id,
 		.arn = policy->arn,
 		.path = policy->path,
-		.default_version_id = managed ? managed->version : record->default_version,
+		.default_version_id = policy->default_version,
 		.attachment_count = some_integer(attached),
 		.permissions_boundary_usage_count = some_integer(boundaries),
 		.is_attachable = some_boolean(true),
-		.description = managed ? managed->description : record->description,
-		.create_date = managed ? some_timestamp(managed->created_ms) : record->created,
-		.update_date = managed ? some_timestamp(managed->created_ms) : record->updated };
-	if (record)
-		shown->tags = iam_show_tags(call, &record->tags);
+		.description = policy->description,
+		.create_date = policy->created,
+		.update_date = policy->updated };
+	if (policy->record)
+		shown->tags = iam_show_tags(call, &policy->record->tags);
 	return 0;
 }
 
@@ -153,7 +159,7 @@ int iam_create_policy(struct call *call, const struct iam_CreatePolicyRequest *r
 			.id = "v1", .document = request->policy_document, .created = record.created
 		};
 	record.versions.set = true;
-	fill_own(&record, &policy);
+	iam_policy_of_record(&record, &policy);
 	result->policy = arena_alloc(call->arena, sizeof *result->policy);
 	if (iam_store(call, &entity, err))
 		return -1;
@@ -222,12 +228,12 @@ static int list_candidates(struct call *call, const struct iam_ListPoliciesReque
 	if (strcmp(scope, "AWS") != 0 && iam_list(call, &iam_policies, NULL, NULL, &rows, err))
 		return -1;
 	for (size_t i = 0; i < rows.count; i++) {
-		fill_own(rows.items[i], &policy);
+		iam_policy_of_record(rows.items[i], &policy);
 		if (text_starts_with(policy.path, prefix))
 			add_listed(call, &policy, items, count);
 	}
 	for (size_t i = 0; i < iam_managed_policy_count && strcmp(scope, "Local") != 0; i++) {
-		fill_managed(&iam_managed_policies[i], &policy);
+		iam_policy_of_managed(&iam_managed_policies[i], &policy);
 		if (text_starts_with(policy.path, prefix))
 			add_listed(call, &policy, items, count);
 	}

@@ -7,11 +7,14 @@
 
 /* A managed policy: AWS's or the account's. */
 struct iam_policy {
-	const char *arn, *name, *path, *id;
+	const char *arn, *name, *path, *id, *description, *default_version;
+	struct shape_timestamp created, updated;
 	const struct iam_managed_policy *managed; /* AWS's; else NULL */
 	struct iam_policy_record *record;         /* the account's; else NULL */
 };
 
+void iam_policy_of_managed(const struct iam_managed_policy *managed, struct iam_policy *policy);
+void iam_policy_of_record(struct iam_policy_record *record, struct iam_policy *policy);
 /* By its ARN: ERROR_NO_SUCH_ENTITY, ERROR_INVALID for one that is no policy's. */
 int iam_find_policy(struct call *call, const char *arn, struct iam_policy *policy, struct error *err);
 /* The same; *policy is zeroed if there is none. */

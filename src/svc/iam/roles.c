@@ -5,18 +5,21 @@
 
 #include "base/text.h"
 #include "svc/iam/policies.h"
+#include "svc/policy_principals.h"
 #include "base/banned.h"
 
 enum { SESSION_SECONDS = 3600 };
 
-static int check_trust_policy(const char *document, struct error *err)
+/* What is stored names users and roles by their ids. */
+static int read_trust_policy(
+	struct call *call, const char *document, const char **trust_policy, struct error *err)
 {
 	if (iam_check_document(POLICY_TRUST, document, err))
 		return -1;
 	if (iam_document_size(document) > IAM_TRUST_SIZE)
 		return error_set(err, ERROR_LIMIT_EXCEEDED, "Cannot exceed quota for ACLSizePerRole: %d",
 			IAM_TRUST_SIZE);
-	return 0;
+	return policy_principals_keep(call->amid, call->arena, document, trust_policy, err);
 }
 
 /* Printable Latin text, tabs and line ends. */
@@ -40,21 +43,19 @@ int iam_create_role(struct call *call, const struct iam_CreateRoleRequest *reque
 			"Roles under the path %s are made by CreateServiceLinkedRole.",
 			IAM_SERVICE_ROLE_PATH);
 	if (iam_begin(call, &iam_roles, request->role_name, request->path, &role, err) ||
-		check_trust_policy(request->assume_role_policy_document, err) ||
+		read_trust_policy(call, request->assume_role_policy_document, &role.trust_policy, err) ||
 		iam_check_description(request->description, err) ||
 		iam_add_tags(call, &request->tags, &role.tags, err) ||
 		(request->permissions_boundary &&
 			iam_set_boundary(call, &entity, request->permissions_boundary, batch, err)))
 		return -1;
-	role.trust_policy = request->assume_role_policy_document;
 	role.description = request->description;
 	role.max_session_seconds = some_integer(integer_or(request->max_session_duration, SESSION_SECONDS));
 	iam_touch(batch, &entity);
 	if (iam_commit(call, batch, err))
 		return -1;
 	result->role = arena_alloc(call->arena, sizeof *result->role);
-	*result->role = iam_show_role(call, &role);
-	return 0;
+	return iam_show_role(call, &role, result->role, err);
 }
 
 int iam_get_role(struct call *call, const struct iam_GetRoleRequest *request,
@@ -64,8 +65,7 @@ int iam_get_role(struct call *call, const struct iam_GetRoleRequest *request,
 	if (iam_find(call, &iam_roles, request->role_name, &role, err))
 		return -1;
 	result->role = arena_alloc(call->arena, sizeof *result->role);
-	*result->role = iam_show_role(call, (void *)role.record);
-	return 0;
+	return iam_show_role(call, (void *)role.record, result->role, err);
 }
 
 int iam_list_roles(struct call *call, const struct iam_ListRolesRequest *request,
@@ -86,7 +86,8 @@ int iam_list_roles(struct call *call, const struct iam_ListRolesRequest *request
 		if (!iam_page_take(&page, role->key, &full))
 			continue;
 		struct iam_Role *shown = ARENA_APPEND(call->arena, result->roles.items, result->roles.count);
-		*shown = iam_show_role(call, role);
+		if (iam_show_role(call, role, shown, err))
+			return -1;
 		/* lists leave these out */
 		shown->tags.set = false;
 		shown->permissions_boundary = NULL;
@@ -101,10 +102,11 @@ int iam_update_assume_role_policy(struct call *call, const struct iam_UpdateAssu
 {
 	struct iam_entity role;
 	(void)result;
-	if (iam_find(call, &iam_roles, request->role_name, &role, err) || iam_check_modifiable(&role, err) ||
-		check_trust_policy(request->policy_document, err))
+	if (iam_find(call, &iam_roles, request->role_name, &role, err) || iam_check_modifiable(&role, err))
 		return -1;
-	((struct iam_role_record *)(void *)role.record)->trust_policy = request->policy_document;
+	struct iam_role_record *record = (void *)role.record;
+	if (read_trust_policy(call, request->policy_document, &record->trust_policy, err))
+		return -1;
 	return iam_store(call, &role, err);
 }
 
@@ -140,8 +142,7 @@ int iam_update_role_description(struct call *call, const struct iam_UpdateRoleDe
 		    call, request->role_name, request->description, (struct shape_integer){ 0 }, &role, err))
 		return -1;
 	result->role = arena_alloc(call->arena, sizeof *result->role);
-	*result->role = iam_show_role(call, (void *)role.record);
-	return 0;
+	return iam_show_role(call, (void *)role.record, result->role, err);
 }
 
 int iam_check_role_unused(struct call *call, const struct iam_entity *role, struct error *err)

@@ -84,8 +84,7 @@ int iam_create_service_linked_role(struct call *call,
 	if (iam_store(call, &entity, err))
 		return -1;
 	result->role = arena_alloc(call->arena, sizeof *result->role);
-	*result->role = iam_show_role(call, &role);
-	return 0;
+	return iam_show_role(call, &role, result->role, err);
 }
 
 int iam_delete_service_linked_role(struct call *call,

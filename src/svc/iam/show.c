@@ -3,6 +3,7 @@
 
 #include "base/buffer.h"
 #include "svc/iam/common.h"
+#include "svc/policy_principals.h"
 #include "base/banned.h"
 
 const char *iam_encode_document(struct arena *arena, const char *document)
@@ -60,23 +61,27 @@ struct iam_Group iam_show_group(struct call *call, struct iam_group_record *grou
 		.create_date = group->created };
 }
 
-struct iam_Role iam_show_role(struct call *call, struct iam_role_record *role)
+int iam_show_role(struct call *call, struct iam_role_record *role, struct iam_Role *shown, struct error *err)
 {
 	struct iam_entity entity = iam_entity_of(&iam_roles, role);
 	struct iam_RoleLastUsed *used = arena_alloc(call->arena, sizeof *used);
+	const char *trust_policy;
+	if (policy_principals_show(call->amid, call->arena, role->trust_policy, &trust_policy, err))
+		return -1;
 	*used = (struct iam_RoleLastUsed){ .last_used_date = role->last_used,
 		.region = role->last_used_region };
-	return (struct iam_Role){ .path = role->path,
+	*shown = (struct iam_Role){ .path = role->path,
 		.role_name = role->name,
 		.role_id = role->record.id,
 		.arn = iam_arn(call, &entity),
 		.create_date = role->created,
-		.assume_role_policy_document = iam_encode_document(call->arena, role->trust_policy),
+		.assume_role_policy_document = iam_encode_document(call->arena, trust_policy),
 		.description = role->description,
 		.max_session_duration = some_integer(integer_or(role->max_session_seconds, 3600)),
 		.permissions_boundary = iam_show_boundary(call, role->boundary),
 		.tags = iam_show_tags(call, &role->tags),
 		.role_last_used = used };
+	return 0;
 }
 
 int iam_show_profile(struct call *call, struct instance_profile_record *profile,
@@ -94,8 +99,8 @@ int iam_show_profile(struct call *call, struct instance_profile_record *profile,
 		return 0;
 	if (iam_find_id(call, &iam_roles, profile->role, &role, err))
 		return -1;
-	if (role.record)
-		*ARENA_APPEND(call->arena, shown->roles.items, shown->roles.count) =
-			iam_show_role(call, (void *)role.record);
-	return 0;
+	if (!role.record)
+		return 0;
+	return iam_show_role(call, (void *)role.record,
+		ARENA_APPEND(call->arena, shown->roles.items, shown->roles.count), err);
 }

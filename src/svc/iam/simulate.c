@@ -1,6 +1,5 @@
 /*
- * SimulateCustomPolicy, SimulatePrincipalPolicy: for each action on each resource, what policy_evaluate says of the policies at hand, and which of them say so. The policies are evaluated one by one
- * as well, to find every one that matches. Nothing is called. Runs on the thread of the call.
+ * SimulateCustomPolicy, SimulatePrincipalPolicy: for each action on each resource, what policy_evaluate says of the policies at hand, and which of them say so. Nothing is called. Runs on the thread of the call.
  */
 #include <string.h>
 #include <strings.h>
@@ -24,14 +23,6 @@ struct question {
 	struct policy_context_key *context;
 	size_t context_count;
 };
-
-static struct policy_list named(struct call *call, const struct simulated_list *list)
-{
-	struct policy_named *items = arena_alloc_array(call->arena, list->count + 1, sizeof *items);
-	for (size_t i = 0; i < list->count; i++)
-		items[i] = (struct policy_named){ list->items[i].policy, list->items[i].id };
-	return (struct policy_list){ items, list->count };
-}
 
 static void add_context(struct question *question, const char *name, const char *const *values, size_t count)
 {
@@ -160,50 +151,76 @@ static const char *decision_name(enum policy_decision decision)
 						   : "implicitDeny";
 }
 
-static struct iam_Statement show_match(
-	struct call *call, const struct simulated_policy *policy, unsigned statement)
+static const struct simulated_policy *find_policy(const struct simulated_list *list, const char *id)
 {
-	struct iam_Position *positions = arena_alloc_array(call->arena, 2, sizeof *positions);
-	statement_find(policy->document, statement, &positions[0], &positions[1]);
-	return (struct iam_Statement){ .source_policy_id = policy->id,
-		.source_policy_type = policy->type,
-		.start_position = &positions[0],
-		.end_position = &positions[1] };
+	for (size_t i = 0; i < list->count; i++)
+		if (list->items[i].id == id) /* the text itself: two policies may be called the same */
+			return &list->items[i];
+	return NULL;
 }
 
-/* Every policy of a list that alone leads to the decision; alone, an identity's policies allow as if the resource were of the same account. */
-static void add_matches(struct question *question, const struct simulated_list *list, bool resource,
-	const struct policy_request *request, enum policy_decision decision,
-	struct iam_StatementListType *shown)
+/* What the statement belongs to, if it decides: Allows of the boundary and of the organization only let through what others allow. */
+static const struct simulated_policy *source_of(
+	const struct simulation *simulation, const struct policy_match *match, enum policy_decision decision)
 {
-	struct call *call = question->simulation.call;
-	struct policy_request within = *request;
-	within.resource_account = NULL;
-	for (size_t i = 0; i < list->count; i++) {
-		const struct policy_named one = { list->items[i].policy, list->items[i].id };
-		const struct policy_list alone = { &one, 1 };
-		struct policy_set set = { 0 };
-		struct policy_result result;
-		*(resource ? &set.resource : &set.identity) = alone;
-		policy_evaluate(&set, &within, NULL, &result);
-		if (result.decision == decision)
-			*ARENA_APPEND(call->arena, shown->items, shown->count) =
-				show_match(call, &list->items[i], result.match.statement);
+	switch (match->source) {
+	case POLICY_SOURCE_IDENTITY:
+		return find_policy(&simulation->identity, match->policy);
+	case POLICY_SOURCE_RESOURCE:
+		return find_policy(&simulation->resource, match->policy);
+	case POLICY_SOURCE_BOUNDARY:
+		return decision == POLICY_EXPLICIT_DENY ? find_policy(&simulation->boundary, match->policy)
+							: NULL;
+	default:
+		return NULL;
 	}
 }
 
-static struct iam_StatementListType find_matches(
-	struct question *question, const struct policy_request *request, enum policy_decision decision)
+static struct iam_Position *show_position(struct call *call, struct policy_position position)
+{
+	struct iam_Position *shown = arena_alloc(call->arena, sizeof *shown);
+	*shown = (struct iam_Position){ some_integer(position.line), some_integer(position.column) };
+	return shown;
+}
+
+static struct iam_StatementListType show_matches(
+	const struct question *question, const struct policy_result *decided)
+{
+	struct call *call = question->simulation.call;
+	struct iam_StatementListType shown = { .set = true };
+	for (size_t i = 0; i < decided->match_count && decided->decision != POLICY_IMPLICIT_DENY; i++) {
+		const struct policy_match *match = &decided->matches[i];
+		const struct simulated_policy *policy =
+			source_of(&question->simulation, match, decided->decision);
+		struct policy_position start, end;
+		if (!policy || policy_locate_statement(policy->policy, match->statement, &start, &end))
+			continue;
+		*ARENA_APPEND(call->arena, shown.items, shown.count) =
+			(struct iam_Statement){ .source_policy_id = policy->id,
+				.source_policy_type = policy->type,
+				.start_position = show_position(call, start),
+				.end_position = show_position(call, end) };
+	}
+	return shown;
+}
+
+/* Whether the organization lets it through, to somebody who may do everything in the account. */
+static struct iam_OrganizationsDecisionDetail *judge_organization(
+	struct question *question, const struct policy_request *request)
 {
 	struct simulation *simulation = &question->simulation;
-	struct iam_StatementListType shown = { .set = true };
-	if (decision == POLICY_IMPLICIT_DENY)
-		return shown;
-	add_matches(question, &simulation->identity, false, request, decision, &shown);
-	add_matches(question, &simulation->resource, true, request, decision, &shown);
-	if (decision == POLICY_EXPLICIT_DENY)
-		add_matches(question, &simulation->boundary, false, request, decision, &shown);
-	return shown;
+	if (!simulation->organization_count)
+		return NULL;
+	struct policy_set set = { .organization = simulation->organization,
+		.organization_count = simulation->organization_count };
+	struct policy_request asked = *request;
+	struct policy_result result;
+	asked.caller.type = POLICY_CALLER_ROOT;
+	asked.resource_account = NULL;
+	policy_evaluate(&set, &asked, NULL, &result);
+	struct iam_OrganizationsDecisionDetail *detail = arena_alloc(simulation->call->arena, sizeof *detail);
+	detail->allowed_by_organizations = some_boolean(result.decision == POLICY_ALLOWED);
+	return detail;
 }
 
 static struct iam_PermissionsBoundaryDecisionDetail *judge_boundary(
@@ -212,7 +229,7 @@ static struct iam_PermissionsBoundaryDecisionDetail *judge_boundary(
 	struct call *call = question->simulation.call;
 	if (!question->simulation.has_boundary)
 		return NULL;
-	struct policy_set set = { .identity = named(call, &question->simulation.boundary) };
+	struct policy_set set = { .identity = simulation_named(call, &question->simulation.boundary) };
 	struct policy_result result;
 	policy_evaluate(&set, request, NULL, &result);
 	struct iam_PermissionsBoundaryDecisionDetail *detail = arena_alloc(call->arena, sizeof *detail);
@@ -225,10 +242,12 @@ static struct iam_EvaluationResult evaluate(
 {
 	struct simulation *simulation = &question->simulation;
 	struct call *call = simulation->call;
-	const struct policy_set set = { .identity = named(call, &simulation->identity),
-		.resource = named(call, &simulation->resource),
+	const struct policy_set set = { .identity = simulation_named(call, &simulation->identity),
+		.resource = simulation_named(call, &simulation->resource),
 		.has_boundary = simulation->has_boundary,
-		.boundary = named(call, &simulation->boundary) };
+		.boundary = simulation_named(call, &simulation->boundary),
+		.organization = simulation->organization,
+		.organization_count = simulation->organization_count };
 	const struct policy_request request = { .action = action,
 		.resource = resource,
 		.resource_account = question->resource_account,
@@ -240,8 +259,9 @@ static struct iam_EvaluationResult evaluate(
 	struct iam_EvaluationResult shown = { .eval_action_name = action,
 		.eval_resource_name = resource,
 		.eval_decision = decision_name(decided.decision),
-		.matched_statements = find_matches(question, &request, decided.decision),
+		.matched_statements = show_matches(question, &decided),
 		.missing_context_values = { decided.missing_keys, decided.missing_count, true },
+		.organizations_decision_detail = judge_organization(question, &request),
 		.permissions_boundary_decision_detail = judge_boundary(question, &request) };
 	if (question->resources->count)
 		*ARENA_APPEND(call->arena, shown.resource_specific_results.items,
@@ -321,7 +341,8 @@ int iam_simulate_principal_policy(struct call *call, const struct iam_SimulatePr
 	if (simulation_add_principal(simulation, request->policy_source_arn, err) ||
 		simulation_add_input(simulation, &simulation->identity, &request->policy_input_list,
 			"PolicyInputList", err) ||
-		add_boundaries(simulation, &request->permissions_boundary_policy_input_list, err))
+		add_boundaries(simulation, &request->permissions_boundary_policy_input_list, err) ||
+		simulation_add_organization(simulation, err))
 		return -1;
 	return answer(&question, result, err);
 }

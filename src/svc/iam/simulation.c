@@ -5,6 +5,7 @@
 
 #include "base/text.h"
 #include "svc/iam_policies.h"
+#include "svc/organization.h"
 #include "base/banned.h"
 
 static void release_policy(void *policy)
@@ -24,7 +25,7 @@ int simulation_add(struct simulation *simulation, struct simulated_list *list, e
 	}
 	arena_defer(call->arena, release_policy, policy);
 	*ARENA_APPEND(call->arena, list->items, list->count) =
-		(struct simulated_policy){ .policy = policy, .id = id, .type = type, .document = document };
+		(struct simulated_policy){ .policy = policy, .id = id, .type = type };
 	return 0;
 }
 
@@ -116,4 +117,41 @@ int simulation_add_principal(struct simulation *simulation, const char *arn, str
 		return 0;
 	simulation->has_boundary = true;
 	return add_managed(simulation, &simulation->boundary, *source->boundary, err);
+}
+
+struct policy_list simulation_named(struct call *call, const struct simulated_list *list)
+{
+	struct policy_named *items = arena_alloc_array(call->arena, list->count + 1, sizeof *items);
+	for (size_t i = 0; i < list->count; i++)
+		items[i] = (struct policy_named){ list->items[i].policy, list->items[i].id };
+	return (struct policy_list){ items, list->count };
+}
+
+static int add_level(struct simulation *simulation, const struct organization_level *level,
+	struct policy_list *list, struct error *err)
+{
+	struct simulated_list policies = { 0 };
+	for (size_t i = 0; i < level->policy_count; i++)
+		if (simulation_add(simulation, &policies, POLICY_ORGANIZATION, level->policies[i].document,
+			    level->policies[i].id, "none", err))
+			return -1;
+	*list = simulation_named(simulation->call, &policies);
+	return 0;
+}
+
+int simulation_add_organization(struct simulation *simulation, struct error *err)
+{
+	struct call *call = simulation->call;
+	struct organization_path path;
+	if (organizations_path(call->amid, call->account, call->arena, &path, err))
+		return -1;
+	if (!path.organization || !path.governed)
+		return 0;
+	simulation->organization =
+		arena_alloc_array(call->arena, path.level_count, sizeof *simulation->organization);
+	simulation->organization_count = path.level_count;
+	for (size_t i = 0; i < path.level_count; i++)
+		if (add_level(simulation, &path.levels[i], &simulation->organization[i], err))
+			return -1;
+	return 0;
 }

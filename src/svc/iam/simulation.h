@@ -1,4 +1,4 @@
-/* The policies that a simulation is about, with their texts. Everything lies in the call's arena, which releases the compiled ones. */
+/* The policies that a simulation is about. Everything lies in the call's arena, which releases the compiled ones. */
 #pragma once
 
 #include "svc/iam/policies.h"
@@ -6,7 +6,6 @@
 struct simulated_policy {
 	struct policy *policy;
 	const char *id, *type; /* as MatchedStatements has them: "PolicyInputList.1", "none" */
-	const char *document;
 };
 
 struct simulated_list {
@@ -18,6 +17,8 @@ struct simulation {
 	struct call *call;
 	struct simulated_list identity, boundary, resource;
 	bool has_boundary;
+	struct policy_list *organization; /* a list for each level */
+	size_t organization_count;
 	/* of whom: the principal's record (kind NULL: nobody's) */
 	struct iam_entity source;
 };
@@ -31,6 +32,7 @@ int simulation_add_input(struct simulation *simulation, struct simulated_list *l
 /* Adds all that a user, group or role of the account has (of a user its groups' too), its boundary included. ERROR_NO_SUCH_ENTITY, ERROR_INVALID for another ARN. */
 int simulation_add_principal(struct simulation *simulation, const char *arn, struct error *err);
 
-/* Where statement `index` (from 0) of a document that compiles begins and ends; lines and columns from 1, the end behind its last brace. */
-void statement_find(
-	const char *document, unsigned index, struct iam_Position *start, struct iam_Position *end);
+/* Adds the service control policies of the account's organization, where they hold: not for its management account. */
+int simulation_add_organization(struct simulation *simulation, struct error *err);
+/* A list as policy_evaluate takes it; names are the ids. */
+struct policy_list simulation_named(struct call *call, const struct simulated_list *list);

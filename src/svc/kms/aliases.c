@@ -80,7 +80,7 @@ int kms_create_alias(struct call *call, const struct kms_CreateAliasRequest *req
 	return -1;
 }
 
-/* The caller's alias, with the permission for it and for the key that it names now (which may be gone: `key->record` NULL). */
+/* The caller's alias, with the permission for it and for the key that it names now. */
 static int find_alias(struct call *call, const char *name, const char *action,
 	struct kms_alias_record **alias, struct kms_key *key, struct error *err)
 {

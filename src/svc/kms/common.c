@@ -20,16 +20,19 @@ char *kms_key_arn(struct arena *arena, const struct kms_key_record *record)
 	return kms_arn(arena, &record->record, arena_printf(arena, "key/%s", record->record.id));
 }
 
-/* "arn:aws:kms:REGION:ACCOUNT:key/ID" or "...:alias/NAME" taken apart: what is behind the last colon is left in *name. */
+/* "arn:aws:kms:REGION:ACCOUNT:key/ID" or "...:alias/NAME" taken apart: what is behind the fifth colon is left in *name: aliases may have colons. */
 static int split_arn(struct call *call, const char **name, const char **account, struct error *err)
 {
-	size_t count;
-	char **parts = text_split(call->arena, *name, ':', &count);
-	if (count != ARN_PARTS || strcmp(parts[1], "aws") != 0 || strcmp(parts[2], "kms") != 0)
+	const char *parts[ARN_PARTS] = { *name };
+	size_t count = 1;
+	for (const char *at = *name; count < ARN_PARTS && (at = strchr(at, ':')) != NULL;)
+		parts[count++] = ++at;
+	if (count != ARN_PARTS || !text_starts_with(*name, "arn:aws:kms:"))
 		return error_set(err, ERROR_KMS_INVALID_ARN, "Invalid arn %.200s", *name);
-	if (strcmp(parts[3], call->region) != 0)
-		return error_set(err, ERROR_KMS_NOT_FOUND, "Invalid arn %.64s", parts[3]);
-	*account = parts[4];
+	const char *region = arena_strndup(call->arena, parts[3], (size_t)(parts[4] - parts[3] - 1));
+	if (strcmp(region, call->region) != 0)
+		return error_set(err, ERROR_KMS_NOT_FOUND, "Invalid arn %.64s", region);
+	*account = arena_strndup(call->arena, parts[4], (size_t)(parts[5] - parts[4] - 1));
 	*name = parts[5];
 	return 0;
 }
@@ -171,7 +174,6 @@ static void add_algorithms(
 struct kms_KeyMetadata *kms_metadata(struct call *call, const struct kms_key_record *record)
 {
 	struct kms_KeyMetadata *made = arena_alloc(call->arena, sizeof *made);
-	bool waiting = strcmp(record->state, KMS_PENDING_REPLICA_DELETION) == 0;
 	*made = (struct kms_KeyMetadata){
 		.aws_account_id = record->record.account,
 		.key_id = record->record.id,
@@ -181,7 +183,7 @@ struct kms_KeyMetadata *kms_metadata(struct call *call, const struct kms_key_rec
 		.description = record->description ? record->description : "",
 		.key_usage = record->usage,
 		.key_state = record->state,
-		.deletion_date = waiting ? (struct shape_timestamp){ 0 } : record->deletion_date,
+		.deletion_date = record->deletion_date,
 		.origin = "AWS_KMS",
 		.key_manager = record->service ? "AWS" : "CUSTOMER",
 		.customer_master_key_spec = record->spec,
@@ -189,12 +191,13 @@ struct kms_KeyMetadata *kms_metadata(struct call *call, const struct kms_key_rec
 		.multi_region = some_boolean(boolean_or(record->multi_region, false)),
 		.multi_region_configuration =
 			boolean_or(record->multi_region, false) ? multi_region(call, record) : NULL,
-		.pending_deletion_window_in_days =
-			waiting ? record->deletion_days : (struct shape_integer){ 0 },
 		.current_key_material_id = kms_is_symmetric(record)
 			? record->materials.items[record->materials.count - 1].id
 			: NULL,
 	};
+	/* while it waits for its replicas it has no date yet, but days */
+	if (strcmp(record->state, KMS_PENDING_REPLICA_DELETION) == 0)
+		made->pending_deletion_window_in_days = record->deletion_days;
 	add_algorithms(call, record, made);
 	return made;
 }

@@ -39,12 +39,12 @@ static int permit_asked(struct call *call, const struct asked *asked, struct kms
 
 static int choose_size(const char *spec, struct shape_integer bytes, size_t *size, struct error *err)
 {
-	if (!spec == !bytes.set)
+	if (spec ? bytes.set : !bytes.set)
 		return error_set(err, ERROR_VALIDATION, "Please specify either number of bytes or key spec.");
-	if (bytes.set)
-		*size = (size_t)bytes.value;
-	else
+	if (spec)
 		*size = strcmp(spec, "AES_128") == 0 ? 16 : 32;
+	else
+		*size = (size_t)bytes.value;
 	return 0;
 }
 

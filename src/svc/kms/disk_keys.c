@@ -148,22 +148,47 @@ char *keys_grantee(struct arena *arena, const char *account, const char *id)
 	return arena_printf(arena, "arn:aws:sts::%s:assumed-role/aws:ec2-infrastructure/%s", account, id);
 }
 
-int keys_grant(struct call *call, const char *wrapped, const char *resource, const char *grantee,
-	char **grant, struct error *err)
+/* The grant that a disk's key is opened by. `pair` must live as long as it. */
+static struct kms_grant_record disk_grant(
+	struct call *call, const char *resource, const char *grantee, struct record_tag *pair)
 {
 	static const char *operations[] = { "Decrypt" };
-	struct record_tag pair = { .key = EBS_CONTEXT, .value = resource };
-	struct kms_grant_record made = { .name = arena_printf(call->arena, "%s %s", grantee, resource),
+	*pair = (struct record_tag){ .key = EBS_CONTEXT, .value = resource };
+	return (struct kms_grant_record){ .name = arena_printf(call->arena, "%s %s", grantee, resource),
 		.grantee = grantee,
 		.operations = { operations, 1, true },
 		.has_subset = some_boolean(true),
-		.subset = { &pair, 1, true } };
+		.subset = { pair, 1, true } };
+}
+
+static int permit_grant(struct call *call, const char *wrapped, const struct kms_grant_record *grant,
+	struct kms_key *key, struct error *err)
+{
 	struct kms_use use = {
-		.action = "CreateGrant", .grantable = true, .through_ec2 = true, .grant = &made
+		.action = "CreateGrant", .grantable = true, .through_ec2 = true, .grant = grant
 	};
+	return find_wrapping(call->amid, wrapped, call->arena, key, err) ||
+			kms_permit(call, key, &use, err) || check_fit(key, err)
+		? -1
+		: 0;
+}
+
+int keys_check_grant(
+	struct call *call, const char *wrapped, const char *resource, const char *grantee, struct error *err)
+{
+	struct record_tag pair;
+	struct kms_grant_record wanted = disk_grant(call, resource, grantee, &pair);
 	struct kms_key key;
-	if (find_wrapping(call->amid, wrapped, call->arena, &key, err) || kms_permit(call, &key, &use, err) ||
-		check_fit(&key, err) || kms_grant_make(call, &key, &made, err))
+	return permit_grant(call, wrapped, &wanted, &key, err);
+}
+
+int keys_grant(struct call *call, const char *wrapped, const char *resource, const char *grantee,
+	char **grant, struct error *err)
+{
+	struct record_tag pair;
+	struct kms_grant_record made = disk_grant(call, resource, grantee, &pair);
+	struct kms_key key;
+	if (permit_grant(call, wrapped, &made, &key, err) || kms_grant_make(call, &key, &made, err))
 		return -1;
 	*grant = arena_printf(
 		call->arena, "%s %s %s", made.record.account, made.record.region, made.record.id);
@@ -187,14 +212,11 @@ int keys_retire_grant(struct amid *amid, const char *grant, struct error *err)
 	return meta_commit(amid->meta, batch, err);
 }
 
-static bool is_granted(
-	const struct meta_rows *grants, const char *grantee, const struct kms_EncryptionContextType *context)
+static bool is_granted(const struct kms_grants *grants, const struct kms_EncryptionContextType *context)
 {
-	for (size_t i = 0; i < grants->count; i++) {
-		const struct kms_grant_record *grant = grants->items[i];
-		if (strcmp(grant->grantee, grantee) == 0 && kms_grant_covers(grant, "Decrypt", context))
+	for (size_t i = 0; i < grants->count; i++)
+		if (kms_grant_covers(grants->items[i], "Decrypt", context))
 			return true;
-	}
 	return false;
 }
 
@@ -223,11 +245,11 @@ int keys_open_data_key(struct amid *amid, const char *wrapped, const char *resou
 	struct kms_EncryptionContextType_entry entry;
 	struct kms_EncryptionContextType context = context_of(resource, &entry);
 	struct kms_key key;
-	struct meta_rows grants;
+	struct kms_grants grants = { 0 };
 	if (find_wrapping(amid, wrapped, arena, &key, err) || check_fit(&key, err) ||
-		kms_grants_of(amid, key.record, arena, &grants, err))
+		kms_grants_add(amid, key.record, grantee, arena, &grants, err))
 		return -1;
-	if (!is_granted(&grants, grantee, &context))
+	if (!is_granted(&grants, &context))
 		return error_set(err, ERROR_ACCESS_DENIED, "%s has no grant to decrypt with %s for %s.",
 			grantee, key.arn, resource);
 	return unwrap(amid, &key, wrapped, &context, arena, plain, err);

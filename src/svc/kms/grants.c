@@ -11,14 +11,22 @@
 
 #define TOKEN_PURPOSE "kms-grant-token"
 
-int kms_grants_of(struct amid *amid, const struct kms_key_record *key, struct arena *arena,
-	struct meta_rows *grants, struct error *err)
+int kms_grants_add(struct amid *amid, const struct kms_key_record *key, const char *grantee,
+	struct arena *arena, struct kms_grants *grants, struct error *err)
 {
+	struct meta_rows rows;
 	struct meta_query query = { .account = key->record.account,
 		.region = key->record.region,
-		.index = "key",
-		.value = key->record.id };
-	return meta_list(amid->meta, &record_kms_grant, &query, arena, grants, err);
+		.index = "grantee",
+		.value = grantee };
+	if (meta_list(amid->meta, &record_kms_grant, &query, arena, &rows, err))
+		return -1;
+	for (size_t i = 0; i < rows.count; i++) {
+		struct kms_grant_record *grant = rows.items[i];
+		if (strcmp(grant->key, key->record.id) == 0)
+			*ARENA_APPEND(arena, grants->items, grants->count) = grant;
+	}
+	return 0;
 }
 
 static bool has_pair(const struct kms_EncryptionContextType *context, const struct record_tag *pair)

@@ -3,9 +3,14 @@
 
 #include "svc/kms/common.h"
 
-/* All grants of a key, in order of their ids. */
-int kms_grants_of(struct amid *amid, const struct kms_key_record *key, struct arena *arena,
-	struct meta_rows *grants, struct error *err);
+struct kms_grants {
+	struct kms_grant_record **items;
+	size_t count;
+};
+
+/* Adds the grants of a key to that grantee, as it is written in them. */
+int kms_grants_add(struct amid *amid, const struct kms_key_record *key, const char *grantee,
+	struct arena *arena, struct kms_grants *grants, struct error *err);
 /* Whether it lists the operation and its constraints hold for this encryption context (NULL: the operation has none, and constraints do not matter). */
 bool kms_grant_covers(const struct kms_grant_record *grant, const char *operation,
 	const struct kms_EncryptionContextType *context);

@@ -40,12 +40,10 @@ int kms_make_pair(const struct kms_spec *spec, struct arena *arena, struct kms_s
 	PKCS8_PRIV_KEY_INFO *info = pair ? EVP_PKEY2PKCS8(pair) : NULL;
 	unsigned char *secret = NULL, *open = NULL;
 	void *public_data = NULL;
-	int result = -1;
-	if (info &&
-		take_der(arena, i2d_PKCS8_PRIV_KEY_INFO(info, &secret), secret, &private_key->data,
-			&private_key->size) == 0 &&
-		take_der(arena, i2d_PUBKEY(pair, &open), open, &public_data, &public_key->size) == 0)
-		result = 0;
+	int secret_size = info ? i2d_PKCS8_PRIV_KEY_INFO(info, &secret) : 0;
+	int open_size = pair ? i2d_PUBKEY(pair, &open) : 0;
+	int result = take_der(arena, secret_size, secret, &private_key->data, &private_key->size) |
+		take_der(arena, open_size, open, &public_data, &public_key->size);
 	public_key->data = public_data;
 	PKCS8_PRIV_KEY_INFO_free(info);
 	EVP_PKEY_free(pair);

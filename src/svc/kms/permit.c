@@ -86,10 +86,13 @@ static void add_grant(
 		(const char *const *)grant->operations.items, grant->operations.count);
 	kms_condition(arena, conditions, "kms:GranteePrincipal", grant->grantee);
 	kms_condition(arena, conditions, "kms:RetiringPrincipal", grant->retiring);
+	const char **types = arena_alloc_array(arena, 2, sizeof *types);
+	size_t count = 0;
 	if (grant->has_equals.set)
-		kms_condition(arena, conditions, "kms:GrantConstraintType", "EncryptionContextEquals");
+		types[count++] = "EncryptionContextEquals";
 	if (grant->has_subset.set)
-		kms_condition(arena, conditions, "kms:GrantConstraintType", "EncryptionContextSubset");
+		types[count++] = "EncryptionContextSubset";
+	kms_condition_list(arena, conditions, "kms:GrantConstraintType", types, count);
 }
 
 static int collect_conditions(struct call *call, const struct kms_key *key, const struct kms_use *use,
@@ -111,16 +114,15 @@ static int collect_conditions(struct call *call, const struct kms_key *key, cons
 	return add_key(call, key, conditions, err);
 }
 
-/* A grant as a statement. The principal was checked when the grant was made. */
-static int compile_grant(struct arena *arena, const struct kms_grant_record *grant, const char *action,
-	struct policy **policy, struct error *err)
+/* A grant as a statement. The form of the principal was checked when the grant was made. */
+static int compile_grant(
+	const struct kms_grant_record *grant, const char *action, struct policy **policy, struct error *err)
 {
 	struct buffer text BUFFER_SCOPED = { 0 };
 	buffer_append_text(&text,
 		"{\"Version\":\"2012-10-17\",\"Statement\":[{\"Effect\":\"Allow\",\"Principal\":{\"AWS\":");
 	json_encode_text(&text, grant->grantee);
 	buffer_printf(&text, "},\"Action\":\"kms:%s\",\"Resource\":\"*\"}]}", action);
-	(void)arena;
 	return policy_compile(POLICY_RESOURCE, text.data, text.size, policy, err);
 }
 
@@ -137,26 +139,43 @@ static void release_policies(struct policy_list *list)
 		policy_release(list->items[i].policy);
 }
 
+/* The grants whose grantee the caller can be: itself, its role, its account. There may be very many others. */
+static int find_grants(
+	struct call *call, const struct kms_key *key, struct kms_grants *grants, struct error *err)
+{
+	const struct principal *caller = call->principal;
+	const char *root = arena_printf(call->arena, "arn:aws:iam::%s:root", caller->account);
+	const char *const names[] = { caller->arn, caller->issuer_arn, root };
+	*grants = (struct kms_grants){ 0 };
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+		if (!names[i] || (i > 0 && text_equal(names[i], caller->arn)))
+			continue;
+		if (kms_grants_add(call->amid, key->record, names[i], call->arena, grants, err))
+			return -1;
+	}
+	return 0;
+}
+
 /* The key's policy, and each grant that could help. */
 static int collect_policies(struct call *call, const struct kms_key *key, const struct kms_use *use,
 	struct policy_list *list, struct error *err)
 {
 	const char *document = key->record->policy;
 	struct policy *policy;
-	struct meta_rows grants = { 0 };
+	struct kms_grants grants = { 0 };
 	if (policy_compile(POLICY_RESOURCE, document, strlen(document), &policy, err))
 		return error_prefix(err, "policy of %s", key->arn);
 	add_policy(call->arena, list, policy, "key policy");
 	if (use->tokens && kms_check_tokens(call, use->tokens, err))
 		return -1;
-	if (use->grantable && kms_grants_of(call->amid, key->record, call->arena, &grants, err))
+	if (use->grantable && find_grants(call, key, &grants, err))
 		return -1;
 	for (size_t i = 0; i < grants.count; i++) {
 		const struct kms_grant_record *grant = grants.items[i];
 		struct error ignored;
 		if (kms_grant_covers(grant, use->action, use->context) &&
 			(!use->grant || kms_grant_includes(grant, use->grant)) &&
-			compile_grant(call->arena, grant, use->action, &policy, &ignored) == 0)
+			compile_grant(grant, use->action, &policy, &ignored) == 0)
 			add_policy(call->arena, list, policy,
 				arena_printf(call->arena, "grant/%s", grant->record.id));
 	}

@@ -94,10 +94,13 @@ int kms_get_key_rotation_status(struct call *call, const struct kms_GetKeyRotati
 		return -1;
 	bool enabled = key.record->rotation_days.set;
 	bool pending = kms_check_not_pending(&key, NULL) != 0;
-	*result = (struct kms_GetKeyRotationStatusResponse){ .key_id = key.arn,
+	*result = (struct kms_GetKeyRotationStatusResponse){
+		.key_id = key.arn,
 		.key_rotation_enabled = some_boolean(enabled && !pending),
 		.rotation_period_in_days = key.record->rotation_days,
-		.next_rotation_date = pending ? (struct shape_timestamp){ 0 } : key.record->rotation_next };
+	};
+	if (!pending)
+		result->next_rotation_date = key.record->rotation_next;
 	return 0;
 }
 
@@ -151,8 +154,8 @@ int kms_list_key_rotations(struct call *call, const struct kms_ListKeyRotationsR
 			(struct kms_RotationsListEntry){ .key_id = key.arn,
 				.key_material_id = material->id,
 				.key_material_state = i + 1 == materials->count ? "CURRENT" : "NON_CURRENT",
-				.rotation_date = material->rotation ? material->created
-								    : (struct shape_timestamp){ 0 },
+				.rotation_date = { material->rotation && material->created.set,
+					material->created.ms },
 				.rotation_type = material->rotation };
 	}
 	result->next_marker = page_close(&page);

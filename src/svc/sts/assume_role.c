@@ -114,7 +114,10 @@ static int check_action(struct call *call, const char *action, const struct iam_
 		.context = context->keys,
 		.context_count = context->count,
 	};
-	return authorize_check(call, &request, err);
+	if (authorize_check(call, &request, err) == 0)
+		return 0;
+	/* in the words that a role has which is not there: whether it is, is nobody's business who may not assume it */
+	return err->code == ERROR_ACCESS_DENIED_QUERY ? deny(call, action, request.resource, err) : -1;
 }
 
 static int check_trust(struct call *call, const struct sts_AssumeRoleRequest *request,

@@ -95,6 +95,13 @@ unimplemented
             subprocess.run(['cc', '-std=gnu17', '-Wall', '-Wextra', '-Werror', '-Wno-unused-parameter', '-Wno-missing-field-initializers',
                             f'-I{ROOT}/src', f'-I{self.path}', '-fsyntax-only', self.path / 'api' / source], check=True)
 
+    def test_a_json_service_has_its_target(self):
+        self.API = self.API.replace('protocol rest-json', 'protocol json\ntarget Thing_2020\njson 1.0')
+        self.assertEqual(self.generate('GetThing read\nPing write\n').returncode, 0)
+        source = (self.path / 'api' / 't_operations.c').read_text()
+        for line in ('.protocol = PROTOCOL_JSON,', '.target = "Thing_2020",', '.json_version = "1.0",'):
+            self.assertIn(line, source)
+
     def test_operations_and_ops_must_agree(self):
         result = self.generate('GetThing read\n')
         self.assertNotEqual(result.returncode, 0)

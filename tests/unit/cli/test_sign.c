@@ -18,34 +18,42 @@
 
 static const struct sign_credentials credentials = { "AKIDEXAMPLE", SECRET, NULL, "us-east-1" };
 
-/* The server's verdict on a signed request whose body is then `received`. */
-static int verify(const char *signed_body, const char *received, const char *secret)
+/* The server's verdict on a signed request whose body (NULL: which is not signed) is then `received`. */
+static int verify_as(
+	const char *signed_body, const char *received, const char *secret, enum sigv4_payload payload)
 {
 	struct arena *arena ARENA_SCOPED = arena_create();
 	struct sigv4_signature signature;
 	struct digest digest;
 	struct error err;
-	digest_sha256(signed_body, strlen(signed_body), &digest);
+	if (signed_body)
+		digest_sha256(signed_body, strlen(signed_body), &digest);
 	const char *timestamp = sign_timestamp(arena, 1795244400000);
 	struct sign_header headers[] = { { "x-amz-date", timestamp }, { "host", "127.0.0.1:4566" },
-		{ "x-amz-checksum", "abc=" } };
-	const struct sign_request request = { "PUT", "/snapshots/snap-1/blocks/7", headers, 3, &digest,
-		"ebs" };
+		{ "x-amz-checksum", "abc=" }, { "x-amz-content-sha256", SIGN_UNSIGNED_BODY } };
+	const struct sign_request request = { "PUT", "/snapshots/snap-1/blocks/7", headers,
+		signed_body ? 3 : 4, signed_body ? &digest : NULL, "ebs" };
 	const struct http_header lines[] = { { "Host", "127.0.0.1:4566" }, { "X-Amz-Date", timestamp },
 		{ "x-amz-checksum", "abc=" },
-		{ "Authorization", sign_authorization(arena, &credentials, &request, timestamp) } };
+		{ "Authorization", sign_authorization(arena, &credentials, &request, timestamp) },
+		{ "x-amz-content-sha256", SIGN_UNSIGNED_BODY } };
 	const struct http_request http = { .method = "PUT",
 		.path = "/snapshots/snap-1/blocks/7",
 		.query = "",
 		.headers = lines,
-		.header_count = 4,
+		.header_count = signed_body ? 4 : 5,
 		.body = received,
 		.body_size = strlen(received) };
 	assert_int_equal(sigv4_parse(&http, arena, &signature, &err), 0);
 	assert_string_equal(signature.access_key_id, "AKIDEXAMPLE");
 	assert_string_equal(signature.service, "ebs");
 	assert_int_equal(sigv4_check_time(&signature, 1795244400000, &err), 0);
-	return sigv4_verify(&signature, &http, secret, SIGV4_PAYLOAD_SIGNED, arena, &err);
+	return sigv4_verify(&signature, &http, secret, payload, arena, &err);
+}
+
+static int verify(const char *signed_body, const char *received, const char *secret)
+{
+	return verify_as(signed_body, received, secret, SIGV4_PAYLOAD_SIGNED);
 }
 
 static void the_server_takes_what_is_signed_here(void **state)
@@ -95,11 +103,22 @@ static void elements_are_found_in_any_text(void **state)
 	assert_null(client_find_element(arena, "", "m"));
 }
 
+static void a_body_may_be_left_out_where_the_service_has_it_so(void **state)
+{
+	(void)state;
+	assert_int_equal(verify_as(NULL, "body", SECRET, SIGV4_PAYLOAD_MAY_BE_UNSIGNED), 0);
+	assert_int_equal(verify_as(NULL, "body", "another secret", SIGV4_PAYLOAD_MAY_BE_UNSIGNED), -1);
+	assert_int_equal(verify_as(NULL, "body", SECRET, SIGV4_PAYLOAD_SIGNED), -1);
+	assert_int_equal(verify_as("body", "body", SECRET, SIGV4_PAYLOAD_MAY_BE_UNSIGNED), 0);
+	assert_int_equal(verify_as("body", "bodies", SECRET, SIGV4_PAYLOAD_MAY_BE_UNSIGNED), -1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_server_takes_what_is_signed_here),
 		cmocka_unit_test(the_server_refuses_what_was_changed),
+		cmocka_unit_test(a_body_may_be_left_out_where_the_service_has_it_so),
 		cmocka_unit_test(profiles_are_found_in_the_file),
 		cmocka_unit_test(elements_are_found_in_any_text),
 	};

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "svc/ebs/upload_internal.h"
 
 #define BLOCKS(...) ((const int[]){ __VA_ARGS__, -1 })
 #define FILLS(...) ((const unsigned char[]){ __VA_ARGS__ })
@@ -68,6 +69,21 @@ static void an_upload_goes_on_after_a_restart(void **state)
 	ebs_collect(s);
 	ebs_assert_blocks(s, id, BLOCKS(1, 2, 10, 11), FILLS('a', 'b', 'c', 'c'));
 	ebs_assert_blocks(s, untouched, BLOCKS(7), FILLS('d'));
+}
+
+static void more_puts_at_once_than_allowed_are_throttled(void **state)
+{
+	struct scene *s = *state;
+	const char *id = ebs_start(s, 1, NULL);
+	struct upload *upload = NULL;
+	for (int i = 0; i < UPLOAD_PUTS_MAX; i++)
+		upload = upload_take(s->amid.uploads, ebs_record(s, id));
+	assert_int_equal(ebs_try_put(s, id, 1, 'a'), ERROR_REQUEST_THROTTLED);
+	upload_release(s->amid.uploads, upload);
+	ebs_put(s, id, 1, 'a');
+	for (int i = 1; i < UPLOAD_PUTS_MAX; i++)
+		upload_release(s->amid.uploads, upload);
+	ebs_complete(s, id, 1);
 }
 
 static void delete_record(struct scene *s, const char *id)
@@ -246,6 +262,7 @@ int main(void)
 		TEST(an_empty_snapshot_is_one),
 		TEST(zeros_are_not_stored_but_replace_what_was_there),
 		TEST(an_upload_goes_on_after_a_restart),
+		TEST(more_puts_at_once_than_allowed_are_throttled),
 		TEST(a_parent_may_be_deleted_meanwhile),
 		TEST(a_deleted_snapshot_takes_no_more_blocks),
 		TEST(journals_of_snapshots_that_are_gone_go_at_the_start),

@@ -2,6 +2,8 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
 
 #include "scratch.h"
@@ -280,6 +282,52 @@ static void reader_in_another_process_sees_new_objects(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, scratch_create, scratch_remove)
 
+static bool is_cached(int fd, uint64_t offset)
+{
+	struct iovec part = { .iov_base = copy, .iov_len = 4096 };
+	return preadv2(fd, &part, 1, (off_t)offset, RWF_NOWAIT) > 0;
+}
+
+/* Where the file system can: blocks that lie aligned do not pass through the page cache. What lies otherwise, and the small objects, do. */
+static void streamed_blocks_pass_by_the_page_cache(void **state)
+{
+	enum { EXT4 = 0xEF53 };
+	struct error err;
+	struct store *store;
+	struct store_session *session;
+	struct store_location location;
+	struct statfs where;
+	uint8_t *aligned = aligned_alloc(4096, 2 * STORE_BLOCK_SIZE);
+	struct digest digests[3];
+	ASSERT_OK(store_open(*state, &store, &err));
+	ASSERT_OK(store_session_open(store, &session, &err));
+	store_session_stream(session);
+	for (int i = 0; i < 3; i++) {
+		uint8_t *data = aligned + (i == 1 ? 512 : 0);
+		size_t size = i == 2 ? 1000 : STORE_BLOCK_SIZE;
+		scratch_fill(data, size, 70 + (uint64_t)i);
+		digest_sha256(data, size, &digests[i]);
+		ASSERT_OK(store_put(session, STORE_BLOCK, &digests[i], data, size, NULL, &err));
+	}
+	ASSERT_OK(store_sync(store, &err));
+	assert_int_equal(statfs(*state, &where), 0);
+	for (int i = 0; i < 3; i++) {
+		ASSERT_OK(store_locate(store, &digests[i], &location, &err));
+		if (where.f_type == EXT4)
+			assert_int_equal(is_cached(location.fd, location.offset), i != 0);
+		store_return_pack(store, location.pack);
+	}
+	for (uint64_t i = 0; i < 3; i++)
+		expect_random(store, 70 + i, i == 2 ? 1000 : STORE_BLOCK_SIZE);
+	store_session_close(session);
+	store_close(store);
+	ASSERT_OK(store_open(*state, &store, &err));
+	for (uint64_t i = 0; i < 3; i++)
+		expect_random(store, 70 + i, i == 2 ? 1000 : STORE_BLOCK_SIZE);
+	store_close(store);
+	free(aligned);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = { TEST(put_is_once_and_get_is_whole),
@@ -287,6 +335,7 @@ int main(void)
 		TEST(torn_objects_are_cut_and_can_be_put_again),
 		TEST(after_a_loss_of_power_unsynced_entries_count_for_nothing),
 		TEST(a_flipped_bit_is_found_and_not_handed_out),
-		TEST(reader_in_another_process_sees_new_objects) };
+		TEST(reader_in_another_process_sees_new_objects),
+		TEST(streamed_blocks_pass_by_the_page_cache) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

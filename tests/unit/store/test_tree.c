@@ -1,4 +1,8 @@
 /* Trees: canonical roots, lookups, differences, growth and cuts, against a plain array of ids. */
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
 #include "scratch.h"
 #include "store/tree.h"
 #include "store/tree_digest.h"
@@ -243,11 +247,72 @@ static void a_root_is_known_without_a_store(void **state)
 	tree_digest_destroy(NULL);
 }
 
+/* Flips a bit of the id where it stands in the only pack of pages. */
+static void damage_id(const char *folder, struct digest id)
+{
+	char path[512];
+	uint8_t pack[64 * 1024];
+	snprintf(path, sizeof path, "%s/packs/0000000001.pack", folder);
+	int fd = open(path, O_RDWR);
+	ssize_t size = pread(fd, pack, sizeof pack, 0);
+	assert_true(size > 0);
+	uint8_t *at = memmem(pack, (size_t)size, id.bytes, sizeof id);
+	assert_non_null(at);
+	*at ^= 1;
+	assert_int_equal(pwrite(fd, at, 1, at - pack), 1);
+	close(fd);
+}
+
+static int compare(struct tree *a, struct tree *b, struct digest *block_b, struct error *err)
+{
+	uint64_t index = 0;
+	struct digest block_a;
+	bool found;
+	return tree_next_difference(a, b, &index, &block_a, block_b, &found, err);
+}
+
+/* The second comparison does not hash again; but nobody else is served by it, and what is known to be damaged is found. */
+static void pages_that_were_not_hashed_serve_comparisons_only(void **state)
+{
+	struct error err;
+	struct digest found, wanted = id_of(77);
+	const uint64_t pair_a[] = { 5, 78 }, pair_b[] = { 5, 77 };
+	struct tree *a = open_tree(build(NULL, 4096 * MIB, pair_a, 1));
+	struct digest root_b = build(NULL, 4096 * MIB, pair_b, 1);
+	struct tree *first = open_tree(root_b), *second = open_tree(root_b), *third = open_tree(root_b);
+	ASSERT_OK(compare(a, first, &found, &err));
+	assert_memory_equal(&found, &wanted, sizeof found);
+	damage_id(*state, wanted);
+	ASSERT_OK(compare(a, second, &found, &err));
+	assert_memory_not_equal(&found, &wanted, sizeof found);
+	ASSERT_FAILS(tree_lookup(second, 5, &found, &err), ERROR_CORRUPT);
+	ASSERT_FAILS(compare(a, third, &found, &err), ERROR_CORRUPT);
+	tree_close(third);
+	tree_close(second);
+	tree_close(first);
+	tree_close(a);
+}
+
+static void a_damaged_page_is_found_by_the_first_comparison(void **state)
+{
+	struct error err;
+	struct digest found;
+	const uint64_t pair_a[] = { 5, 78 }, pair_b[] = { 5, 77 };
+	struct tree *a = open_tree(build(NULL, 4096 * MIB, pair_a, 1)),
+		    *b = open_tree(build(NULL, 4096 * MIB, pair_b, 1));
+	damage_id(*state, id_of(77));
+	ASSERT_FAILS(compare(a, b, &found, &err), ERROR_CORRUPT);
+	tree_close(b);
+	tree_close(a);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = { TEST(same_content_same_root),
 		TEST(growing_and_cutting_are_canonical), TEST(cutting_within_a_block_drops_its_tail),
 		TEST(differences_and_walks_match_an_array), TEST(trees_of_different_heights_compare),
-		TEST(what_is_no_root_is_refused), TEST(a_root_is_known_without_a_store) };
+		TEST(what_is_no_root_is_refused), TEST(a_root_is_known_without_a_store),
+		TEST(pages_that_were_not_hashed_serve_comparisons_only),
+		TEST(a_damaged_page_is_found_by_the_first_comparison) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -21,8 +21,8 @@
 /* The caller is a user with these statements. */
 static void be_user(struct scene *s, const char *statements)
 {
-	const char *document = arena_printf(
-		s->arena, "{\"Version\":\"2012-10-17\",\"Statement\":[%s]}", statements);
+	const char *document =
+		arena_printf(s->arena, "{\"Version\":\"2012-10-17\",\"Statement\":[%s]}", statements);
 	struct iam_user_record user = {
 		.record = { .account = s->call.account, .region = "", .id = "AIDATESTER" },
 		.name = "tester",
@@ -122,11 +122,10 @@ static void every_resource_of_a_call_must_be_allowed(void **state)
 	be_user(s,
 		ALLOW("ec2:AttachVolume", "arn:aws:ec2:*:*:volume/*") "," ALLOW(
 			"ec2:StopInstances", "arn:aws:ec2:*:*:instance/i-00000000000000001"));
-	assert_denied(
-		ASK(s, AttachVolume, .volume_id = VOLUME, .instance_id = "i-00000000000000001"));
+	assert_denied(ASK(s, AttachVolume, .volume_id = VOLUME, .instance_id = "i-00000000000000001"));
 	assert_non_null(strstr(s->err.message, ":instance/i-00000000000000001"));
-	assert_denied(ASK(s, StopInstances,
-		.instance_ids = STRINGS("i-00000000000000001", "i-00000000000000002")));
+	assert_denied(
+		ASK(s, StopInstances, .instance_ids = STRINGS("i-00000000000000001", "i-00000000000000002")));
 	assert_non_null(strstr(s->err.message, ":instance/i-00000000000000002"));
 }
 
@@ -167,20 +166,74 @@ static void a_launch_is_asked_about_all_that_it_makes(void **state)
 	put_network(s);
 	put_image(s, s->call.account, "a", "b");
 	be_user(s,
-		ALLOW("ec2:RunInstances", "*") "," IF("Deny", "ec2:RunInstances", "arn:aws:ec2:*:*:instance/*",
+		ALLOW("ec2:RunInstances", "*") "," IF("Deny", "ec2:RunInstances",
+			"arn:aws:ec2:*:*:instance/*",
 			"{\"StringNotEquals\":{\"ec2:InstanceType\":\"t3.nano\"}}") "," IF("Deny",
 			"ec2:RunInstances", "arn:aws:ec2:*:*:volume/*",
-			"{\"NumericGreaterThan\":{\"ec2:VolumeSize\":\"10\"}}") "," IF("Deny", "ec2:*",
-			"*", "{\"StringEquals\":{\"ec2:AvailabilityZone\":\"us-east-1c\"}}"));
+			"{\"NumericGreaterThan\":{\"ec2:VolumeSize\":\"10\"}}") "," IF("Deny", "ec2:*", "*",
+			"{\"StringEquals\":{\"ec2:AvailabilityZone\":\"us-east-1c\"}}"));
 	assert_ok(ASK(s, RunInstances, LAUNCH, .instance_type = "t3.nano"));
 	assert_denied(ASK(s, RunInstances, LAUNCH, .instance_type = "t3.micro"));
 	assert_non_null(strstr(s->err.message, "with an explicit deny in an identity-based policy"));
 	struct ec2_EbsBlockDevice large = { .volume_size = some_integer(11) };
 	assert_denied(ASK(s, RunInstances, LAUNCH, .instance_type = "t3.nano",
-		.block_device_mappings = ONE(
-			struct ec2_BlockDeviceMapping, .device_name = "/dev/sda1", .ebs = &large)));
+		.block_device_mappings =
+			ONE(struct ec2_BlockDeviceMapping, .device_name = "/dev/sda1", .ebs = &large)));
 	struct ec2_Placement placement = { .availability_zone = "us-east-1c" };
 	assert_denied(ASK(s, RunInstances, LAUNCH, .instance_type = "t3.nano", .placement = &placement));
+}
+
+static void an_instance_profile_passes_its_role_on(void **state)
+{
+	struct scene *s = *state;
+	struct iam_role_record role = { .record = { s->call.account, "", "AROAROLE" },
+		.name = "Backup",
+		.key = "backup",
+		.path = "/jobs/" };
+	struct instance_profile_record profile = { .record = { s->call.account, "", "AIPAPROFILE" },
+		.name = "Profile",
+		.key = "profile",
+		.role = "AROAROLE" };
+	struct ec2_IamInstanceProfileSpecification asked = { .name = "Profile" };
+	scene_put(s, &record_iam_role, &role);
+	scene_put(s, &record_instance_profile, &profile);
+	put_network(s);
+	put_image(s, s->call.account, "a", "b");
+	be_user(s,
+		ALLOW("ec2:RunInstances", "*") "," IF("Allow", "iam:PassRole",
+			"arn:aws:iam::111111111111:role/${aws:PrincipalTag/team}/*",
+			"{\"StringEquals\":{\"iam:PassedToService\":\"ec2.amazonaws.com\"}}"));
+	assert_ok(ASK(s, RunInstances, LAUNCH));
+	assert_denied(ASK(s, RunInstances, LAUNCH, .iam_instance_profile = &asked));
+	assert_non_null(strstr(
+		s->err.message, "iam:PassRole on resource: arn:aws:iam::111111111111:role/jobs/Backup"));
+	role.record.version = 1;
+	role.path = "/blue/";
+	scene_put(s, &record_iam_role, &role);
+	assert_ok(ASK(s, RunInstances, LAUNCH, .iam_instance_profile = &asked));
+}
+
+static void others_can_be_asked_about(void **state)
+{
+	struct scene *s = *state;
+	const struct policy_context_key given = {
+		.name = "kms:ViaService", .values = (const char *const[]){ "ec2" }, .value_count = 1
+	};
+	const struct authorize_request asked = { .action = "kms:Decrypt",
+		.resource = "arn:aws:kms:us-east-1:111111111111:key/k",
+		.context = &given,
+		.context_count = 1 };
+	struct policy_result result;
+	be_user(s, IF("Allow", "kms:*", "*", "{\"StringEquals\":{\"kms:viaservice\":\"ec2\"}}"));
+	assert_int_equal(
+		authorize_evaluate(&s->amid, s->call.principal, NULL, &asked, s->arena, &result, &s->err), 0);
+	assert_int_equal(result.decision, POLICY_ALLOWED);
+	assert_int_equal(result.match.source, POLICY_SOURCE_IDENTITY);
+	struct authorize_request plain = asked;
+	plain.context_count = 0;
+	assert_int_equal(
+		authorize_evaluate(&s->amid, s->call.principal, NULL, &plain, s->arena, &result, &s->err), 0);
+	assert_int_equal(result.decision, POLICY_IMPLICIT_DENY);
 }
 
 static void tags_with_something_new_need_a_permission_of_their_own(void **state)
@@ -192,15 +245,15 @@ static void tags_with_something_new_need_a_permission_of_their_own(void **state)
 			"\"ForAllValues:StringEquals\":{\"aws:TagKeys\":[\"stage\"]}}"));
 #define TAGGED_VOLUME(...) \
 	.availability_zone = "us-east-1a", .size = some_integer(1), \
-	.tag_specifications = ONE(struct ec2_TagSpecification, .resource_type = "volume", .tags = __VA_ARGS__)
+	.tag_specifications = \
+		ONE(struct ec2_TagSpecification, .resource_type = "volume", .tags = __VA_ARGS__)
 	assert_ok(ASK(s, CreateVolume, .availability_zone = "us-east-1a", .size = some_integer(1)));
-	assert_ok(ASK(s, CreateVolume,
-		TAGGED_VOLUME(ONE(struct ec2_Tag, .key = "stage", .value = "test"))));
-	assert_denied(ASK(s, CreateVolume,
-		TAGGED_VOLUME(ONE(struct ec2_Tag, .key = "stage", .value = "live"))));
+	assert_ok(ASK(s, CreateVolume, TAGGED_VOLUME(ONE(struct ec2_Tag, .key = "stage", .value = "test"))));
+	assert_denied(
+		ASK(s, CreateVolume, TAGGED_VOLUME(ONE(struct ec2_Tag, .key = "stage", .value = "live"))));
 	assert_non_null(strstr(s->err.message, "ec2:CreateTags"));
-	assert_denied(ASK(
-		s, CreateVolume, TAGGED_VOLUME(ONE(struct ec2_Tag, .key = "other", .value = "test"))));
+	assert_denied(
+		ASK(s, CreateVolume, TAGGED_VOLUME(ONE(struct ec2_Tag, .key = "other", .value = "test"))));
 	/* not to what is there already */
 	assert_denied(ASK(s, CreateTags, .resources = STRINGS(VOLUME),
 		.tags = ONE(struct ec2_Tag, .key = "stage", .value = "test")));
@@ -256,15 +309,13 @@ static void sharing_has_keys_for_whom(void **state)
 			"{\"StringEquals\":{\"ec2:Add/group\":\"all\"}}") "," IF("Deny",
 			"ec2:ModifySnapshotAttribute", "*",
 			"{\"ForAnyValue:StringNotEquals\":{\"ec2:Add/userId\":\"222222222222\"}}"));
-	struct ec2_CreateVolumePermissionModifications good = {
-		.add = ONE(struct ec2_CreateVolumePermission, .user_id = "222222222222")
-	};
+	struct ec2_CreateVolumePermissionModifications good = { .add = ONE(struct ec2_CreateVolumePermission,
+									.user_id = "222222222222") };
 	struct ec2_CreateVolumePermissionModifications public = {
 		.add = ONE(struct ec2_CreateVolumePermission, .group = "all")
 	};
-	struct ec2_CreateVolumePermissionModifications other = {
-		.add = ONE(struct ec2_CreateVolumePermission, .user_id = "333333333333")
-	};
+	struct ec2_CreateVolumePermissionModifications other = { .add = ONE(struct ec2_CreateVolumePermission,
+									 .user_id = "333333333333") };
 #define SHARE(s, with) \
 	ASK(s, ModifySnapshotAttribute, .snapshot_id = SNAPSHOT, .create_volume_permission = &(with))
 	assert_ok(SHARE(s, good));
@@ -278,14 +329,14 @@ static void put_organization(struct scene *s, const char *statements)
 {
 	struct organization_record organization = { .record = { "999999999999", "", "o-1234567890" },
 		.root = "r-abcd",
+		.policies_enabled = some_boolean(true),
 		.root_policies = STRINGS("p-everything") };
-	struct account_record account = {
-		.record = { "", "", s->call.account }, .name = "member", .organization = "o-1234567890",
-		.unit = "ou-abcd-12345678"
-	};
+	struct account_record account = { .record = { "", "", s->call.account },
+		.name = "member",
+		.organization = "o-1234567890",
+		.unit = "ou-abcd-12345678" };
 	struct organization_unit_record unit = { .record = { "999999999999", "", "ou-abcd-12345678" },
 		.organization = "o-1234567890",
-		.parent = "r-abcd",
 		.policies = STRINGS("p-unit") };
 	struct organization_policy_record everything = { .record = { "999999999999", "", "p-everything" },
 		.document = "{\"Version\":\"2012-10-17\",\"Statement\":[" ALLOW("*", "*") "]}" };
@@ -330,9 +381,8 @@ static void each_level_of_an_organization_must_allow(void **state)
 static void sessions_are_limited_by_their_policies(void **state)
 {
 	struct scene *s = *state;
-	static const char *const policies[] = {
-		"{\"Version\":\"2012-10-17\",\"Statement\":[" ALLOW("ec2:DescribeImages", "*") "]}"
-	};
+	static const char *const policies[] = { "{\"Version\":\"2012-10-17\",\"Statement\":[" ALLOW(
+		"ec2:DescribeImages", "*") "]}" };
 	be_user(s, ALLOW("ec2:*", "*"));
 	struct principal session = *s->call.principal;
 	session.session_policies = policies;
@@ -349,8 +399,9 @@ static void a_denial_opens_as_what_was_asked(void **state)
 	struct scene *s = *state;
 	put_network(s);
 	put_image(s, s->call.account, "stage", "raw");
-	be_user(s, IF("Deny", "ec2:RunInstances", "arn:aws:ec2:*::image/*",
-			   "{\"StringEquals\":{\"ec2:ResourceTag/stage\":\"raw\"}}") "," ALLOW("*", "*"));
+	be_user(s,
+		IF("Deny", "ec2:RunInstances", "arn:aws:ec2:*::image/*",
+			"{\"StringEquals\":{\"ec2:ResourceTag/stage\":\"raw\"}}") "," ALLOW("*", "*"));
 	assert_denied(ASK(s, RunInstances, LAUNCH));
 	assert_non_null(s->err.detail);
 	const char *encoded = strrchr(s->err.detail, ' ') + 1;
@@ -363,8 +414,10 @@ static void a_denial_opens_as_what_was_asked(void **state)
 	assert_string_equal(json_string_value(json_object_get(context, "action")), "ec2:RunInstances");
 	assert_string_equal(json_string_value(json_object_get(context, "resource")),
 		"arn:aws:ec2:us-east-1::image/" IMAGE);
-	assert_non_null(strstr(text, "{\"key\":\"aws:ResourceTag/stage\",\"values\":{\"items\":[{\"value\":\"raw\"}]}}"));
-	assert_non_null(strstr(text, "{\"key\":\"ec2:ImageType\",\"values\":{\"items\":[{\"value\":\"machine\"}]}}"));
+	assert_non_null(strstr(
+		text, "{\"key\":\"aws:ResourceTag/stage\",\"values\":{\"items\":[{\"value\":\"raw\"}]}}"));
+	assert_non_null(
+		strstr(text, "{\"key\":\"ec2:ImageType\",\"values\":{\"items\":[{\"value\":\"machine\"}]}}"));
 	json_decref(message);
 	assert_null(authorize_message_open(&s->amid, "222222222222", encoded, s->arena));
 }
@@ -379,6 +432,8 @@ int main(void)
 		SCENE_TEST(launches_are_limited_to_tagged_images),
 		SCENE_TEST(tags_of_another_account_do_not_count),
 		SCENE_TEST(a_launch_is_asked_about_all_that_it_makes),
+		SCENE_TEST(an_instance_profile_passes_its_role_on),
+		SCENE_TEST(others_can_be_asked_about),
 		SCENE_TEST(tags_with_something_new_need_a_permission_of_their_own),
 		SCENE_TEST(keys_of_existing_things_are_their_records),
 		SCENE_TEST(sharing_has_keys_for_whom),

@@ -4,12 +4,13 @@
 #include "api/ebs.h"
 #include "api/iam.h"
 #include "api/kms.h"
+#include "api/organizations.h"
 #include "api/rbin.h"
 #include "api/sts.h"
 #include "svc/authorize/internal.h"
 
 static const struct service *const services[] = { &ec2_service, &ebs_service, &rbin_service, &sts_service,
-	&kms_service, &iam_service };
+	&kms_service, &iam_service, &organizations_service };
 
 static void every_operation_has_a_row(void **state)
 {
@@ -31,7 +32,8 @@ static void rows_are_in_order(void **state)
 		&table_kms, &table_organizations };
 	for (size_t i = 0; i < sizeof tables / sizeof *tables; i++)
 		for (size_t j = 1; j < tables[i]->count; j++)
-			assert_true(strcmp(tables[i]->rows[j - 1].operation, tables[i]->rows[j].operation) < 0);
+			assert_true(
+				strcmp(tables[i]->rows[j - 1].operation, tables[i]->rows[j].operation) < 0);
 }
 
 /* Whether a path is one of the shape's; lists are passed through. */

@@ -15,29 +15,6 @@
 	"{\"Version\":\"2012-10-17\",\"Statement\":{\"Effect\":\"Allow\",\"Action\":\"" action \
 	"\",\"Resource\":\"*\"}}"
 
-static void note(void *context, const struct meta_change *change)
-{
-	iam_policies_note(context, change);
-}
-
-static int setup(void **state)
-{
-	scene_setup(state);
-	struct scene *s = *state;
-	s->amid.iam_policies = iam_policies_open();
-	meta_set_listener(s->meta, note, s->amid.iam_policies);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	struct scene *s = *state;
-	struct iam_policies *policies = s->amid.iam_policies;
-	scene_teardown(state); /* the arena lets go of what it was given */
-	iam_policies_close(policies);
-	return 0;
-}
-
 static const struct principal bob = { .type = PRINCIPAL_USER,
 	.account = ACCOUNT,
 	.arn = "arn:aws:iam::" ACCOUNT ":user/bob",
@@ -315,20 +292,18 @@ static void test_every_policy_of_aws_compiles_and_is_found(void **state)
 	assert_null(iam_managed_policy_find("ReadOnlyAccess"));
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_what_a_user_has_is_collected),
-		TEST(test_nobody_else_has_policies),
-		TEST(test_a_change_holds_at_once),
-		TEST(test_a_boundary_that_is_gone_allows_nothing),
-		TEST(test_a_session_restricts),
-		TEST(test_a_document_is_compiled_once),
-		TEST(test_a_stored_document_that_does_not_compile_allows_nothing),
-		TEST(test_no_change_is_missed_among_threads),
-		TEST(test_every_policy_of_aws_compiles_and_is_found),
+		SCENE_TEST(test_what_a_user_has_is_collected),
+		SCENE_TEST(test_nobody_else_has_policies),
+		SCENE_TEST(test_a_change_holds_at_once),
+		SCENE_TEST(test_a_boundary_that_is_gone_allows_nothing),
+		SCENE_TEST(test_a_session_restricts),
+		SCENE_TEST(test_a_document_is_compiled_once),
+		SCENE_TEST(test_a_stored_document_that_does_not_compile_allows_nothing),
+		SCENE_TEST(test_no_change_is_missed_among_threads),
+		SCENE_TEST(test_every_policy_of_aws_compiles_and_is_found),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

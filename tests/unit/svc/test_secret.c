@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "handlers.h"
+#include "svc/accounts.h"
 #include "svc/secret.h"
 
 static const char *in_folder(struct scene *s, const char *name)
@@ -169,7 +170,44 @@ static void a_passphrase_makes_the_root_key(void **state)
 	unlink(phrase);
 }
 
-/* Test case 15 of the GCM specification's AES-256 vectors, without associated data, laid out as aead.h says; and one with it (case 16). */
+/* As 0.1 had them, secret and all. */
+static void access_keys_of_earlier_versions_are_sealed_at_the_next_start(void **state)
+{
+	static const char id[] = "AKIAOLDOLDOLDOLDOLD0", secret[] = "the old secret";
+	struct scene *s = *state;
+	struct account_record account = { .record = { .account = "", .region = "", .id = "111111111111" },
+		.name = "old" };
+	struct access_key_record key = { .record = { .account = "111111111111", .region = "", .id = id },
+		.secret = secret,
+		.principal_arn = "arn:aws:iam::111111111111:root",
+		.principal_id = "111111111111",
+		.status = "Active" };
+	struct access_key_record *sealed;
+	struct door_identity identity = { 0 };
+	bool first;
+	s->config.data = s->folder;
+	scene_put(s, &record_account, &account);
+	scene_put(s, &record_access_key, &key);
+	for (int i = 0; i < 2; i++) { /* at a second start nothing is left to do */
+		if (accounts_prepare(&s->amid, &first, &s->err))
+			fail_msg("%s", s->err.message);
+		assert_int_equal(
+			meta_get_any(s->meta, &record_access_key, NULL, id, s->arena, &sealed, &s->err), 0);
+		assert_null(sealed->secret);
+		assert_null(strstr(sealed->sealed_secret, secret));
+		assert_int_equal(sealed->record.version, 2);
+		assert_int_equal(accounts_lookup(&s->amid, id, NULL, s->arena, &identity, &s->err), 0);
+		assert_string_equal(identity.secret, secret);
+	}
+	/* one whose seal was put there from another key's record is not taken */
+	sealed->sealed_secret = seal(s, "access-key:AKIAOTHER", secret);
+	scene_put(s, &record_access_key, sealed);
+	assert_int_equal(accounts_lookup(&s->amid, id, NULL, s->arena, &identity, &s->err), -1);
+	unlink(in_folder(s, "root-credentials"));
+	unlink(in_folder(s, "platform-credentials"));
+}
+
+/* Test case 16 of the GCM specification, laid out as aead.h says. */
 static void aead_is_aes_256_gcm(void **state)
 {
 	static const uint8_t key[32] = { 0xfe, 0xff, 0xe9, 0x92, 0x86, 0x65, 0x73, 0x1c, 0x6d, 0x6a, 0x8f,
@@ -203,6 +241,7 @@ int main(void)
 		SCENE_TEST(a_wrong_root_key_is_refused_and_nothing_is_changed),
 		SCENE_TEST(a_first_start_that_was_cut_short_goes_on_with_its_key),
 		SCENE_TEST(a_passphrase_makes_the_root_key),
+		SCENE_TEST(access_keys_of_earlier_versions_are_sealed_at_the_next_start),
 		cmocka_unit_test(aead_is_aes_256_gcm),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -8,10 +8,14 @@
 enum { MIB = 1 << 20, FILE_MIB = 256 };
 
 static struct ahead ahead;
+static struct space_reserve kept;
+static const char *folder;
 
 static int make_file(void **state)
 {
 	char path[300];
+	folder = *state;
+	kept = SPACE_RESERVE_DEFAULT;
 	snprintf(path, sizeof path, "%s/file", (char *)*state);
 	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	assert_true(fd >= 0);
@@ -30,7 +34,7 @@ static uint64_t reserved(int fd)
 
 static void note(int fd, uint64_t offset, uint64_t size)
 {
-	ahead_note_write(&ahead, fd, (uint64_t)FILE_MIB * MIB, offset, size);
+	ahead_note_write(&ahead, fd, (uint64_t)FILE_MIB * MIB, offset, size, folder, &kept);
 }
 
 static void a_run_gets_half_of_its_length(void **state)
@@ -75,9 +79,21 @@ static void nothing_is_reserved_beyond_the_end(void **state)
 	ahead_destroy(&ahead);
 }
 
+static void nothing_is_reserved_of_the_reserve(void **state)
+{
+	int fd = make_file(state);
+	kept = (struct space_reserve){ .bytes = UINT64_MAX }; /* all of the disk */
+	for (unsigned i = 0; i < 64; i++)
+		note(fd, (uint64_t)i * MIB, MIB);
+	assert_int_equal(reserved(fd), 0);
+	close(fd);
+	ahead_destroy(&ahead);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = { TEST(a_run_gets_half_of_its_length),
-		TEST(what_is_no_run_gets_nothing), TEST(nothing_is_reserved_beyond_the_end) };
+		TEST(what_is_no_run_gets_nothing), TEST(nothing_is_reserved_beyond_the_end),
+		TEST(nothing_is_reserved_of_the_reserve) };
 	return cmocka_run_group_tests_name("ahead", tests, NULL, NULL);
 }

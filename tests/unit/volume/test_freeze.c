@@ -225,10 +225,42 @@ static void death_between_freeze_and_sync_loses_nothing(void **state)
 	place_close(&place);
 }
 
+/* A disk that ends within a grain: what was frozen before it grew ends there, too. */
+static void a_frozen_layer_is_read_to_the_end_of_its_last_grain(void **state)
+{
+	enum { SIZE = 4 * MIB + 1024, GROWN = 5 * MIB };
+	struct error err;
+	struct place place;
+	struct volume *volume;
+	uint64_t layer;
+	char text[4096];
+	place_open(&place, state);
+	ASSERT_OK(volume_create(place.folder, SIZE, NULL, &err));
+	ASSERT_OK(volume_open(place.folder, place.runtime, place.store, &volume, &err));
+	ASSERT_OK(volume_write(volume, "the end", SIZE - 512, 7, &err));
+	volume_close(volume);
+	/* opening makes the top layer's file as long as the disk */
+	ASSERT_OK(volume_open(place.folder, place.runtime, place.store, &volume, &err));
+	ASSERT_OK(volume_freeze(volume, &layer, &err));
+	ASSERT_OK(volume_sync_frozen(volume, layer, &err));
+	ASSERT_OK(volume_grow(volume, GROWN, &err));
+	for (int i = 0; i < 2; i++) {
+		ASSERT_OK(volume_read(volume, text, 4 * MIB, sizeof text, &err));
+		assert_memory_equal(text + 512, "the end", 7);
+		for (unsigned at = 1024; at < sizeof text; at++)
+			assert_int_equal(text[at], 0);
+		volume_close(volume);
+		ASSERT_OK(volume_open(place.folder, place.runtime, place.store, &volume, &err));
+	}
+	volume_close(volume);
+	place_close(&place);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = { TEST(the_snapshot_has_what_was_written_before_and_nothing_after),
 		TEST(freezing_twice_before_a_sync_seals_both), TEST(two_volumes_freeze_at_one_instant),
-		TEST(a_hold_ends_by_itself), TEST(death_between_freeze_and_sync_loses_nothing) };
+		TEST(a_hold_ends_by_itself), TEST(death_between_freeze_and_sync_loses_nothing),
+		TEST(a_frozen_layer_is_read_to_the_end_of_its_last_grain) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
