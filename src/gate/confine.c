@@ -57,9 +57,15 @@ static void leave_world(void)
 		chroot("/tmp") || chdir("/"));
 }
 
+/* To `value`, or to what amid has been left, if that is less. */
 static int set_limit(int resource, rlim_t value)
 {
-	const struct rlimit limit = { value, value };
+	struct rlimit limit;
+	if (getrlimit(resource, &limit))
+		return -1;
+	if (value < limit.rlim_max)
+		limit.rlim_max = value;
+	limit.rlim_cur = limit.rlim_max;
 	return setrlimit(resource, &limit);
 }
 
@@ -78,7 +84,6 @@ static int become_nobody(void)
 {
 	if (geteuid() != 0)
 		return 0;
-	/* inside a user namespace that maps only root there is no nobody, and root is nobody outside */
 	return setgroups(0, NULL) || setresgid(NOBODY, NOBODY, NOBODY) || setresuid(NOBODY, NOBODY, NOBODY)
 		? -1
 		: 0;

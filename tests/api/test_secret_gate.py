@@ -14,7 +14,7 @@ import uuid
 import pytest
 from botocore.exceptions import ClientError
 
-from conftest import BUILD, poll
+from conftest import BUILD, ROOT, poll
 
 MIB = 1024 * 1024
 KEY = (
@@ -290,6 +290,12 @@ def test_images_of_the_platform_are_not_scanned(iam_server, secret_disk):
     image = platform.image(secret_disk)
     platform.share(image, "123456789012")
     platform.ec2.deregister_image(ImageId=image)
+
+
+def test_the_page_of_rules_has_them_all():
+    rules = re.findall(r'\{ \{ "([a-z-]+)"', (ROOT / "src/gate/rules.c").read_text())
+    page = (ROOT / "docs/design/secret-gate.md").read_text()
+    assert len(rules) > 15 and all(f"| `{rule}` |" in page for rule in rules)
 
 
 def test_no_scanner_stays(owner, friend, tmp_path):

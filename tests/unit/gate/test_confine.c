@@ -149,12 +149,47 @@ static void has_no_other_descriptor(void **state)
 	assert_int_equal(WEXITSTATUS(status), 0);
 }
 
+/* As the kernel has it: looked at from outside while it waits. */
+static void has_no_rights_left(void **state)
+{
+	static const char *const wanted[] = { "\nNoNewPrivs:\t1\n", "\nSeccomp:\t2\n",
+		"\nCapPrm:\t0000000000000000\n", "\nCapEff:\t0000000000000000\n" };
+	int sockets[2];
+	char path[64], status[8192], byte = 'x';
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, sockets), 0);
+	pid_t child = fork();
+	if (child == 0) {
+		const char *what;
+		if (gate_confine(sockets[1], &what))
+			_exit(NOT_CONFINED);
+		_exit(write(sockets[1], &byte, 1) == 1 && read(sockets[1], &byte, 1) == 1 ? 0 : 1);
+	}
+	close(sockets[1]);
+	assert_int_equal(read(sockets[0], &byte, 1), 1);
+	snprintf(path, sizeof path, "/proc/%d/status", (int)child);
+	int fd = open(path, O_RDONLY);
+	ssize_t size = read(fd, status, sizeof status - 1);
+	assert_true(size > 0);
+	close(fd);
+	status[size] = '\0';
+	for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++)
+		if (!strstr(status, wanted[i]))
+			fail_msg("no %s in %s", wanted[i], status);
+	assert_null(strstr(status, "\nUid:\t0\t"));
+	int ended;
+	assert_int_equal(write(sockets[0], &byte, 1), 1);
+	close(sockets[0]);
+	assert_int_equal(waitpid(child, &ended, 0), child);
+	assert_int_equal(ended, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(works_with_what_it_has),
 		cmocka_unit_test(ends_at_any_other_call),
 		cmocka_unit_test(has_no_other_descriptor),
+		cmocka_unit_test(has_no_rights_left),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
