@@ -160,6 +160,7 @@ int target_find_vpc(struct target_list *list, struct error *err);
 int target_find_detached(struct target_list *list, struct error *err);
 int target_find_associated_snapshots(struct target_list *list, struct error *err);
 int target_find_key_owner(struct target_list *list, struct error *err);
+int target_find_renamed(struct target_list *list, struct error *err);
 int target_find_instance_role(struct target_list *list, struct error *err);
 
 /* ---- values in requests and records (walk.c) ---- */

@@ -255,6 +255,19 @@ int keys_open_data_key(struct amid *amid, const char *wrapped, const char *resou
 	return unwrap(amid, &key, wrapped, &context, arena, plain, err);
 }
 
+int keys_open_for_caller(struct call *call, const char *wrapped, const char *resource,
+	uint8_t plain[KEYS_DATA_KEY_SIZE], struct error *err)
+{
+	struct kms_EncryptionContextType_entry entry;
+	struct kms_EncryptionContextType context = context_of(resource, &entry);
+	struct kms_key key;
+	return find_wrapping(call->amid, wrapped, call->arena, &key, err) ||
+			permit(call, &key, "Decrypt", &context, err) ||
+			unwrap(call->amid, &key, wrapped, &context, call->arena, plain, err)
+		? -1
+		: 0;
+}
+
 int keys_reencrypt(struct call *call, const char *wrapped, const char *resource, const char *new_key_arn,
 	const char *new_resource, char **new_wrapped, struct error *err)
 {
