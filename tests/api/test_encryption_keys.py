@@ -1,5 +1,6 @@
 """What KMS allows and refuses decides about disks: keys that are disabled, being deleted or not granted; other accounts."""
 
+import concurrent.futures
 import json
 
 import pytest
@@ -232,3 +233,18 @@ def test_to_read_blocks_one_must_be_allowed_to_decrypt(iam_server):
     permit("ebs:*", "kms:Decrypt")
     assert read(ebs, snapshot) == BLOCKS
     assert kms.list_grants(KeyId=key)["Grants"] == before
+
+
+def test_a_call_that_is_run_again_leaves_no_grant_behind(iam_server):
+    """Many at once ask for the same snapshot: one makes it, and only that one's grant stays."""
+    kms, ebs = iam_server.client("kms"), iam_server.client("ebs")
+    key = kms.create_key()["KeyMetadata"]["Arn"]
+
+    def begin(token):
+        return ebs.start_snapshot(VolumeSize=1, ClientToken=token, Encrypted=True, KmsKeyArn=key)["SnapshotId"]
+
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        made = {start.result() for start in [pool.submit(begin, f"{key}-{i}") for i in range(6) for _ in range(8)]}
+    assert len(made) == 6
+    grantees = [grant["GranteePrincipal"].split("/")[-1] for grant in kms.list_grants(KeyId=key)["Grants"]]
+    assert sorted(grantees) == sorted(made)

@@ -7,6 +7,7 @@
 #include <openssl/crypto.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "base/text.h"
 #include "svc/kms/crypt.h"
 #include "svc/kms/grants.h"
@@ -182,16 +183,27 @@ int keys_check_grant(
 	return permit_grant(call, wrapped, &wanted, &key, err);
 }
 
+static void take_back(struct call *call, void *grant)
+{
+	struct error err;
+	if (keys_retire_grant(call->amid, grant, &err))
+		log_warning(
+			"grant-not-retired", "grant=\"%s\" error=\"%s\"", (const char *)grant, err.message);
+}
+
 int keys_grant(struct call *call, const char *wrapped, const char *resource, const char *grantee,
 	char **grant, struct error *err)
 {
 	struct record_tag pair;
 	struct kms_grant_record made = disk_grant(call, resource, grantee, &pair);
 	struct kms_key key;
-	if (permit_grant(call, wrapped, &made, &key, err) || kms_grant_make(call, &key, &made, err))
+	bool is_new;
+	if (permit_grant(call, wrapped, &made, &key, err) || kms_grant_make(call, &key, &made, &is_new, err))
 		return -1;
 	*grant = arena_printf(
 		call->arena, "%s %s %s", made.record.account, made.record.region, made.record.id);
+	if (is_new)
+		call_on_failure(call, take_back, *grant);
 	return 0;
 }
 

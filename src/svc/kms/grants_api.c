@@ -124,8 +124,8 @@ static void choose_id(struct call *call, const struct kms_key *key, struct kms_g
 	grant->record.id = text_hex(digest.bytes, DIGEST_SIZE, id);
 }
 
-int kms_grant_make(
-	struct call *call, const struct kms_key *key, struct kms_grant_record *grant, struct error *err)
+int kms_grant_make(struct call *call, const struct kms_key *key, struct kms_grant_record *grant, bool *is_new,
+	struct error *err)
 {
 	struct meta *meta = call->amid->meta;
 	struct kms_grant_record *found;
@@ -137,6 +137,7 @@ int kms_grant_make(
 	if (meta_get(meta, &record_kms_grant, grant->record.account, grant->record.region, grant->record.id,
 		    call->arena, &found, err))
 		return -1;
+	*is_new = !found;
 	if (found)
 		return 0;
 	grant->created = some_timestamp(clock_now_ms());
@@ -145,6 +146,7 @@ int kms_grant_make(
 	meta_batch_put(batch, &record_kms_grant, grant);
 	if (meta_commit(meta, batch, err) == 0)
 		return 0;
+	*is_new = false;
 	return err->code == ERROR_DUPLICATE ? 0 : -1; /* the same one, made at the same time */
 }
 
@@ -158,6 +160,7 @@ int kms_create_grant(struct call *call, const struct kms_CreateGrantRequest *req
 		.action = "CreateGrant", .grantable = true, .tokens = &request->grant_tokens, .grant = &grant
 	};
 	char *token;
+	bool is_new;
 	if (kms_find_key(call, request->key_id, KMS_FOREIGN, &key, err) ||
 		take_principal(call->arena, request->grantee_principal, &grant.grantee, err) ||
 		(request->retiring_principal &&
@@ -172,7 +175,7 @@ int kms_create_grant(struct call *call, const struct kms_CreateGrantRequest *req
 		return -1;
 	if (boolean_or(request->dry_run, false))
 		return kms_dry_run(err);
-	if (kms_grant_make(call, &key, &grant, err) || kms_make_token(call, &grant, &token, err))
+	if (kms_grant_make(call, &key, &grant, &is_new, err) || kms_make_token(call, &grant, &token, err))
 		return -1;
 	result->grant_id = grant.record.id;
 	result->grant_token = token;
