@@ -438,3 +438,9 @@ def test_tags_of_a_replica_need_their_permission(cast, owner):
     assert code_of(user.kms.replicate_key, **tagged) == "AccessDeniedException"
     del tagged["Tags"]
     user.kms.replicate_key(**tagged)
+
+
+def test_an_encryption_context_has_a_limit(owner, arn):
+    owner.kms.encrypt(KeyId=arn, Plaintext=b"x", EncryptionContext={"a": "b" * 8191})
+    too_long = {"KeyId": arn, "Plaintext": b"x", "EncryptionContext": {"a": "b" * 8192}}
+    assert code_of(owner.kms.encrypt, **too_long) == "ValidationException"

@@ -214,6 +214,19 @@ static int collect_policies(struct call *call, const struct kms_key *key, const 
 	return 0;
 }
 
+/* As much as KMS takes; it is among what is compared with conditions and constraints. */
+static int check_context_size(const struct kms_EncryptionContextType *context, struct error *err)
+{
+	enum { CONTEXT_MAX = 8192 };
+	size_t size = 0;
+	for (size_t i = 0; context && i < context->count; i++)
+		size += strlen(context->items[i].key) + strlen(context->items[i].value);
+	if (size <= CONTEXT_MAX)
+		return 0;
+	return error_set(err, ERROR_VALIDATION, "An encryption context can have %d bytes; this one has %zu.",
+		CONTEXT_MAX, size);
+}
+
 int kms_permit(struct call *call, const struct kms_key *key, const struct kms_use *use, struct error *err)
 {
 	struct kms_conditions conditions = { 0 };
@@ -224,6 +237,8 @@ int kms_permit(struct call *call, const struct kms_key *key, const struct kms_us
 		.resource_decides_alone = true,
 	};
 	int result = -1;
+	if (check_context_size(use->context, err))
+		return -1;
 	if (collect_policies(call, key, use, &request.resource_policies, err) == 0 &&
 		collect_conditions(call, key, use, &conditions, err) == 0) {
 		request.context = conditions.items;

@@ -30,7 +30,7 @@ struct kms_use {
 	struct kms_conditions conditions;       /* further ones */
 };
 
-/* -1: ERROR_ACCESS_DENIED, InvalidGrantTokenException. */
+/* -1: ERROR_ACCESS_DENIED, InvalidGrantTokenException; ValidationException: a context that is too large. */
 int kms_permit(struct call *call, const struct kms_key *key, const struct kms_use *use, struct error *err);
 /* The same for what has neither encryption context nor grants: kms_permit_action(call, &key, "EnableKey", err). */
 int kms_permit_action(struct call *call, const struct kms_key *key, const char *action, struct error *err);
