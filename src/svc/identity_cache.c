@@ -112,6 +112,7 @@ static const struct principal_instance *copy_instance(
 static struct door_identity copy(const struct door_identity *identity, struct arena *arena)
 {
 	struct door_identity made = *identity;
+	arena_wipe(arena); /* the secret */
 	struct principal *principal = &made.principal;
 	const char **texts[] = { &made.secret, &principal->account, &principal->arn, &principal->id,
 		&principal->access_key_id, &principal->user_name, &principal->issuer_arn,

@@ -182,6 +182,30 @@ int target_find_associated_snapshots(struct target_list *list, struct error *err
 	return 0;
 }
 
+/* UpdateUser, UpdateGroup: whoever gives a new name or path must be allowed to act on what it will be called. */
+int target_find_renamed(struct target_list *list, struct error *err)
+{
+	const struct shape *shape = list->operation->shape->input;
+	struct call *call = list->call;
+	const struct target *now = list->count ? &list->items[0] : NULL;
+	bool user = now && now->type == RESOURCE_USER;
+	const char *path = walk_text(shape, list->input, "NewPath", call->arena);
+	const char *name = walk_text(shape, list->input, user ? "NewUserName" : "NewGroupName", call->arena);
+	(void)err;
+	if (!now || (!path && !name))
+		return 0;
+	const struct record_kind *kind = resource_kinds[now->type].record;
+	if (!path)
+		path = now->record ? walk_text(kind->shape, now->record, "path", call->arena) : "/";
+	if (!name)
+		name = now->id;
+	enum resource_type type = now->type;
+	struct target *target = target_add(list, type, NULL, now->record);
+	target->arn = target_make_arn(call, type, NULL, NULL,
+		arena_printf(call->arena, "%s%s", path ? path + (*path == '/') : "", name));
+	return 0;
+}
+
 int target_find_key_owner(struct target_list *list, struct error *err)
 {
 	struct call *call = list->call;
