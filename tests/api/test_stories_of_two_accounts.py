@@ -12,7 +12,7 @@ import pytest
 from botocore.exceptions import ClientError
 from conftest import World, cli, poll
 from test_clock import clock
-from test_ebs_direct import block_of, write
+from test_ebs_direct import block_of, read, write
 
 REGION = "us-east-1"
 BLOCKS = {0: block_of("whose"), 7: block_of("image")}
@@ -75,17 +75,15 @@ class Owner:
 class User:
     """A user of the account that the image is shared with, who may do everything with EC2 and nothing with KMS; the aws CLI."""
 
-    def __init__(self, account, name, *policies):
+    def __init__(self, account, name, policy="arn:aws:iam::aws:policy/AmazonEC2FullAccess"):
         self.account, self.name = account, name
-        self.arn = account.root("iam", "create-user", "--user-name", name)["User"]["Arn"]
-        for policy in policies or ("arn:aws:iam::aws:policy/AmazonEC2FullAccess",):
-            account.root("iam", "attach-user-policy", "--user-name", name, "--policy-arn", policy)
-        key = account.root("iam", "create-access-key", "--user-name", name)["AccessKey"]
+        self.arn = account.iam.create_user(UserName=name)["User"]["Arn"]
+        account.iam.attach_user_policy(UserName=name, PolicyArn=policy)
+        key = account.iam.create_access_key(UserName=name)["AccessKey"]
         self.aws = cli(account.server, account.home, (key["AccessKeyId"], key["SecretAccessKey"]))
 
     def policy(self, text, name="own"):
-        names = ("--user-name", self.name, "--policy-name", name)
-        self.account.root("iam", "put-user-policy", *names, "--policy-document", text)
+        self.account.iam.put_user_policy(UserName=self.name, PolicyName=name, PolicyDocument=text)
 
     def launch(self, image, *more):
         run = ("ec2", "run-instances", "--image-id", image, "--instance-type", "t3.nano", *more)
@@ -96,7 +94,7 @@ class User:
 
     def settled(self, instance, state):
         """The instance, when it has got there."""
-        poll(lambda: self.shown(instance)["State"]["Name"] == state, LIMIT)
+        self.account.world.wait_state(instance, state, LIMIT)
         return self.shown(instance)
 
     def refusal(self, instance, state="terminated"):
@@ -110,12 +108,15 @@ class User:
 
 
 class Account:
-    """The account of those that the image is shared with: its root's CLI, and users."""
+    """The account of those that the image is shared with: its root's CLI. Users are made, and things are waited for, by boto3: the CLI takes
+    a second to start."""
 
     def __init__(self, amid, server, home):
         self.amid, self.server, self.home = amid, server, home
         self.id, self.key = server.account(f"user {uuid.uuid4().hex[:8]}")
         self.root = cli(server, home, self.key)
+        self.iam, self.ebs = server.client("iam", key=self.key), server.client("ebs", key=self.key)
+        self.world = World(server.client("ec2", key=self.key))
 
     def query(self, action, **parameters):
         return self.server.query(action, key=self.key, **parameters)
@@ -143,22 +144,13 @@ class Account:
         return status == 0 and " failed " not in text and " not reached " not in text
 
     def wait_image(self, image, state="available"):
-        poll(lambda: self.root("ec2", "describe-images", "--image-ids", image)["Images"][0]["State"] == state, LIMIT)
+        poll(lambda: self.world.shown_image(image)["State"] == state, LIMIT)
         return self.root("ec2", "describe-images", "--image-ids", image)["Images"][0]
 
     def copy(self, image, *more, state="available"):
         request = ("ec2", "copy-image", "--source-region", REGION, "--source-image-id", image)
         made = self.root(*request, "--name", f"copy {uuid.uuid4().hex[:8]}", *more)["ImageId"]
         return self.wait_image(made, state)
-
-    def read(self, snapshot):
-        """A snapshot's blocks, by the EBS direct APIs."""
-        found, path = {}, self.home / "block"
-        for block in self.root("ebs", "list-snapshot-blocks", "--snapshot-id", snapshot)["Blocks"]:
-            which = ("--block-index", block["BlockIndex"], "--block-token", block["BlockToken"])
-            self.root("ebs", "get-snapshot-block", "--snapshot-id", snapshot, *which, path)
-            found[block["BlockIndex"]] = path.read_bytes()
-        return found
 
 
 @pytest.fixture
@@ -233,13 +225,15 @@ def test_grants_are_made_for_resources_only_if_the_policy_says_so(owner, other, 
     assert f"::{other.id}:" in mine[0]["GranteePrincipal"]
 
 
-def test_grant_alone_lets_somebody_launch(owner, other, key, sealed):
-    """As the user guide of Auto Scaling has it for keys of other accounts: the account may make grants, its administrator grants the one who
-    launches all that it takes, and nobody writes an IAM policy."""
+def test_grant_stands_in_for_the_key_policy(owner, other, key, sealed):
+    """As the user guide of Auto Scaling has it for keys of other accounts: the key policy lets the account make grants and nothing else, and its
+    administrator grants the one who launches all that it takes."""
     robot = User(other, "robot")
-    owner.give_key(key, other.id, "kms:CreateGrant", "kms:RevokeGrant")
+    robot.policy(may_use(key, FIVE))
+    owner.give_key(key, other.id, "kms:CreateGrant")
+    gate, why = other.to_mend(sealed, robot.arn)
+    assert gate == "key policy and grants" and "kms:DescribeKey" in why and "no resource-based policy allows" in why
     assert robot.refusal(robot.launch(sealed))[0] == "Client.InternalError"
-    assert other.to_mend(sealed, robot.arn)[0] == "key policy and grants"
     operations = "Encrypt Decrypt ReEncryptFrom ReEncryptTo GenerateDataKey GenerateDataKeyWithoutPlaintext DescribeKey CreateGrant"
     create = ("kms", "create-grant", "--key-id", key, "--grantee-principal", robot.arn)
     grant = other.root(*create, "--operations", *operations.split())["GrantId"]
@@ -285,7 +279,7 @@ def test_copy_under_ones_own_key_outlives_the_source_and_its_key(amid, own_serve
     bob.policy(may_use(own, FIVE))
     assert other.may_launch(copied["ImageId"], bob.arn)
     bob.settled(bob.launch(copied["ImageId"]), "running")
-    assert other.read(disk["SnapshotId"]) == BLOCKS
+    assert read(other.ebs, disk["SnapshotId"]) == BLOCKS
 
 
 # "Launch instances (RunInstances)", AMIs, in the example policies of the EC2 User Guide
@@ -407,7 +401,7 @@ def test_disk_under_somebody_elses_key_starts_as_long_as_that_is_enabled(owner, 
     bob.settled(instance, "stopped")
     start = ("ec2", "start-instances", "--instance-ids", instance)
     bob.aws(*start)
-    poll(lambda: bob.shown(instance).get("StateReason", {}).get("Code") == "Client.InvalidKMSKey.InvalidState", LIMIT)
+    poll(lambda: other.world.shown(instance).get("StateReason", {}).get("Code") == "Client.InvalidKMSKey.InvalidState", LIMIT)
     code, message = bob.refusal(instance, "stopped")
     assert code == "Client.InvalidKMSKey.InvalidState" and key in message
     assert other.to_mend(sealed, bob.arn)[0] == "key state"
