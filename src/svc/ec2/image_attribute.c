@@ -2,7 +2,6 @@
 #include <string.h>
 
 #include "svc/ec2/block_devices.h"
-#include "svc/ec2/encryption.h"
 #include "svc/ec2/image_lifecycle.h"
 #include "svc/ec2/images.h"
 #include "svc/ec2/permissions.h"
@@ -221,20 +220,6 @@ static int change_attribute(struct call *call, struct image_record *image,
 		: 0;
 }
 
-/* One that is shared although nobody else could launch it would only be a riddle to them. */
-static int check_sharable(struct call *call, const struct image_record *image, struct error *err)
-{
-	for (size_t i = 0; i < image->block_devices.count; i++) {
-		const char *id = image->block_devices.items[i].snapshot;
-		struct snapshot_record *snapshot = NULL;
-		if (id && EC2_GET(call, record_snapshot, id, &snapshot, err))
-			return -1;
-		if (snapshot && encryption_check_sharable(call, snapshot, err))
-			return -1;
-	}
-	return 0;
-}
-
 int ec2_modify_image_attribute(struct call *call, const struct ec2_ModifyImageAttributeRequest *request,
 	struct ec2_ModifyImageAttributeResult *result, struct error *err)
 {
@@ -244,9 +229,7 @@ int ec2_modify_image_attribute(struct call *call, const struct ec2_ModifyImageAt
 	if (ec2_refuse_members(call, request, refused, err) ||
 		image_find_own(call, request->image_id, &image, err))
 		return -1;
-	size_t permitted = image->launch_permissions.count;
-	if (change_attribute(call, image, request, err) ||
-		(image->launch_permissions.count > permitted && check_sharable(call, image, err)))
+	if (change_attribute(call, image, request, err))
 		return -1;
 	struct meta_batch *batch = meta_batch_create(call->amid->meta, call->arena);
 	bool was_public = boolean_or(image->public, false);

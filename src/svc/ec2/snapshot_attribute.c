@@ -1,7 +1,6 @@
 /* DescribeSnapshotAttribute, ModifySnapshotAttribute, ResetSnapshotAttribute: who may make volumes of a snapshot. There are no product codes. */
 #include <string.h>
 
-#include "svc/ec2/encryption.h"
 #include "svc/ec2/permissions.h"
 #include "svc/ec2/snapshots.h"
 #include "svc/keys.h"
@@ -98,15 +97,11 @@ int ec2_modify_snapshot_attribute(struct call *call, const struct ec2_ModifySnap
 	if (snapshot_is_archived(snapshot))
 		return snapshot_check_usable(snapshot, err);
 	bool was_public = snapshot_is_public(snapshot);
-	size_t permitted = snapshot->create_volume_permissions.count;
 	const struct ec2_CreateVolumePermissionModifications *changes = request->create_volume_permission;
 	if (change_by_operation(call, snapshot, request, err) ||
 		(changes &&
 			(change_permissions(call, snapshot, &changes->add, true, err) ||
 				change_permissions(call, snapshot, &changes->remove, false, err))))
-		return -1;
-	if (snapshot->create_volume_permissions.count > permitted &&
-		encryption_check_sharable(call, snapshot, err))
 		return -1;
 	struct meta_batch *batch = meta_batch_create(call->amid->meta, call->arena);
 	if (!was_public && snapshot_is_public(snapshot)) {
