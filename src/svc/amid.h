@@ -60,7 +60,7 @@ struct amid {
 	const struct amid_config *config;
 	struct meta *meta;
 	struct iam_policies *iam_policies; /* compiled policies of principals: src/svc/iam_policies.h */
-	struct secrets *secrets; /* what sealed things in the metadata are opened with: src/svc/secret.h */
+	struct secrets *secrets;   /* what sealed things in the metadata are opened with: src/svc/secret.h */
 	struct key_ring *key_ring; /* data keys of encrypted disks in use: src/svc/key_ring.h */
 	struct amid_region *regions;
 	unsigned region_count;
@@ -75,9 +75,9 @@ struct amid {
 	struct scrubber *scrubber;
 	struct secret_scans *secret_scans; /* NULL: nothing is scanned (tests of handlers) */
 	struct work *work;
-	struct identity_cache *identities; /* NULL: look-ups read the records */
+	struct identity_cache *identities;        /* NULL: look-ups read the records */
 	struct organization_cache *organizations; /* NULL: paths in organizations are read anew each time */
-	struct last_uses *last_uses;       /* NULL: nobody notes uses of keys */
+	struct last_uses *last_uses;              /* NULL: nobody notes uses of keys */
 	struct upkeep *upkeep;
 	struct server_watch *server_watch; /* NULL with the dry driver */
 	const char *runtime_folder;        /* on a tmpfs: live maps and sockets */

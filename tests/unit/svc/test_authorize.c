@@ -213,6 +213,32 @@ static void an_instance_profile_passes_its_role_on(void **state)
 	assert_ok(ASK(s, RunInstances, LAUNCH, .iam_instance_profile = &asked));
 }
 
+/* Credentials that an instance was given tell where; others have none of these keys. */
+static void policies_can_ask_for_the_instance_of_the_caller(void **state)
+{
+	struct scene *s = *state;
+	const struct ec2_DescribeRegionsRequest request = { 0 };
+	const struct principal_instance second = { .arn = "arn:aws:ec2:us-east-1:111111111111:instance/i-1",
+		.vpc = "vpc-1",
+		.private_address = "172.31.0.5",
+		.delivery = "2.0" };
+	struct principal_instance first = second;
+	struct principal caller = *s->call.principal;
+	s->call.principal = &caller;
+	be_user(s,
+		IF("Allow", "ec2:*", "*",
+			"{\"NumericGreaterThanEquals\":{\"ec2:RoleDelivery\":\"2.0\"},"
+			"\"ArnLike\":{\"ec2:SourceInstanceArn\":\"arn:aws:ec2:*:*:instance/i-1\"},"
+			"\"StringEquals\":{\"aws:Ec2InstanceSourceVpc\":\"vpc-1\","
+			"\"aws:Ec2InstanceSourcePrivateIPv4\":\"172.31.0.5\"}}"));
+	assert_error(ask(s, "DescribeRegions", &request), ERROR_UNAUTHORIZED);
+	caller.instance = &second;
+	assert_error(ask(s, "DescribeRegions", &request), ERROR_NONE);
+	first.delivery = "1.0";
+	caller.instance = &first;
+	assert_error(ask(s, "DescribeRegions", &request), ERROR_UNAUTHORIZED);
+}
+
 static void others_can_be_asked_about(void **state)
 {
 	struct scene *s = *state;
@@ -433,6 +459,7 @@ int main(void)
 		SCENE_TEST(tags_of_another_account_do_not_count),
 		SCENE_TEST(a_launch_is_asked_about_all_that_it_makes),
 		SCENE_TEST(an_instance_profile_passes_its_role_on),
+		SCENE_TEST(policies_can_ask_for_the_instance_of_the_caller),
 		SCENE_TEST(others_can_be_asked_about),
 		SCENE_TEST(tags_with_something_new_need_a_permission_of_their_own),
 		SCENE_TEST(keys_of_existing_things_are_their_records),

@@ -168,6 +168,11 @@ static void session_ends_with_its_role_or_user(void **state)
 	assert_int_equal(look_up(s, of_user.access_key_id, of_user.token, &found), ERROR_NOT_FOUND);
 }
 
+static const struct principal_instance instance = { .arn = "arn:aws:ec2:us-east-1:" OURS ":instance/i-1",
+	.vpc = "vpc-1",
+	.private_address = "172.31.0.5",
+	.delivery = "2.0" };
+
 static void kept_session_is_whole_and_expires(void **state)
 {
 	struct scene *s = *state;
@@ -184,7 +189,8 @@ static void kept_session_is_whole_and_expires(void **state)
 		.session_policy_count = 1,
 		.session_tags = tags,
 		.session_tag_count = 1,
-		.source_identity = "alice" };
+		.source_identity = "alice",
+		.instance = &instance };
 	assert_int_equal(session_make(&s->amid, &role, 900, s->arena, &session, &s->err), 0);
 	for (int i = 0; i < 2; i++) { /* read, and remembered */
 		assert_int_equal(look_up(s, session.access_key_id, session.token, &found), ERROR_NONE);
@@ -194,6 +200,11 @@ static void kept_session_is_whole_and_expires(void **state)
 		assert_string_equal(found.principal.session_tags[0].value, "prod");
 		assert_true(found.principal.session_tags[0].transitive && found.principal.temporary);
 		assert_string_equal(found.principal.source_identity, "alice");
+		assert_string_equal(
+			found.principal.instance->arn, "arn:aws:ec2:us-east-1:" OURS ":instance/i-1");
+		assert_string_equal(found.principal.instance->vpc, "vpc-1");
+		assert_string_equal(found.principal.instance->private_address, "172.31.0.5");
+		assert_string_equal(found.principal.instance->delivery, "2.0");
 		assert_string_equal(found.principal.access_key_id, session.access_key_id);
 	}
 	/* nothing of it is taken for another key, or another token */
