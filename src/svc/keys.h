@@ -56,8 +56,11 @@ int keys_make_data_key(struct call *call, const char *key_arn, const char *resou
  */
 int keys_grant(struct call *call, const char *wrapped, const char *resource, const char *grantee,
 	char **grant, struct error *err);
-/* What keys_grant would say to this caller, without making the grant: for explanations. Errors are the same. */
-int keys_check_grant(
+/*
+ * Whether this caller may read the disk that was made under that key, as a launch or a copy does; nothing is made. It takes what keys_grant asks for, and of another account's key all that EBS documents: kms:DescribeKey,
+ * kms:Decrypt, kms:GenerateDataKeyWithoutPlaintext and kms:ReEncryptFrom as well. Errors as of keys_grant; the message names the first permission that is missing.
+ */
+int keys_check_source(
 	struct call *call, const char *wrapped, const char *resource, const char *grantee, struct error *err);
 /* Who opens the keys of an account's disk, as a grant names it: "arn:aws:sts::ACCOUNT:assumed-role/aws:ec2-infrastructure/ID". */
 char *keys_grantee(struct arena *arena, const char *account, const char *id);

@@ -315,6 +315,19 @@ def test_a_grant_to_another_account(cast, owner, arn):
     assert code_of(owner.kms.create_grant, KeyId=arn, GranteePrincipal="somebody", Operations=["Decrypt"]) == "InvalidArnException"
 
 
+def test_a_grant_to_a_user_of_another_account_needs_no_policy_there(cast, owner, arn):
+    user = cast.user(cast.partner)
+    blob = owner.kms.encrypt(KeyId=arn, Plaintext=b"x")["CiphertextBlob"]
+    grant = owner.kms.create_grant(KeyId=arn, GranteePrincipal=user.arn, Operations=["Decrypt"])["GrantId"]
+    assert user.kms.decrypt(CiphertextBlob=blob)["Plaintext"] == b"x"
+    assert code_of(user.kms.describe_key, KeyId=arn) == "AccessDeniedException", "it is not among the operations"
+    owner.kms.revoke_grant(KeyId=arn, GrantId=grant)
+    assert code_of(user.kms.decrypt, CiphertextBlob=blob) == "AccessDeniedException"
+    denied = cast.user(cast.partner, {"Effect": "Deny", "Action": "kms:*", "Resource": "*"})
+    owner.kms.create_grant(KeyId=arn, GranteePrincipal=denied.arn, Operations=["Decrypt"])
+    assert code_of(denied.kms.decrypt, CiphertextBlob=blob) == "AccessDeniedException"
+
+
 def test_the_key_that_amid_manages_is_for_ec2_only(cast, owner):
     shown = owner.kms.describe_key(KeyId="alias/aws/ebs")["KeyMetadata"]
     assert shown["KeyManager"] == "AWS" and shown["KeyState"] == "Enabled"

@@ -151,6 +151,7 @@ static void add_resource_policies(
 {
 	governing->set.resource = asked->resource_policies;
 	governing->set.resource_decides_alone = asked->resource_decides_alone;
+	governing->set.resource_reaches_out = asked->resource_reaches_out;
 	governing_add_keys(governing, &asked->resource_policies, arena);
 }
 

@@ -149,6 +149,21 @@ int target_find_detached(struct target_list *list, struct error *err)
 	return 0;
 }
 
+/* The instance that an association with an instance profile belongs to; of one that is not there, one that is not there either. */
+int target_find_associated(struct target_list *list, struct error *err)
+{
+	struct call *call = list->call;
+	const char *id = walk_text(list->operation->shape->input, list->input, "AssociationId", call->arena);
+	struct meta_query query = {
+		.account = call->account, .region = call->region, .index = "profile_association", .value = id
+	};
+	struct meta_rows rows = { 0 };
+	if (id && meta_list(call->amid->meta, &record_instance, &query, call->arena, &rows, err))
+		return -1;
+	target_add(list, RESOURCE_INSTANCE, rows.count ? ((struct record *)rows.items[0])->id : id, NULL);
+	return 0;
+}
+
 /* DeregisterImage with DeleteAssociatedSnapshots deletes these too. */
 int target_find_associated_snapshots(struct target_list *list, struct error *err)
 {

@@ -174,13 +174,30 @@ static int permit_grant(struct call *call, const char *wrapped, const struct kms
 		: 0;
 }
 
-int keys_check_grant(
+/* What the user guide of EBS asks of the users of another account's key, beside kms:CreateGrant. */
+static int permit_foreign(
+	struct call *call, const struct kms_key *key, const char *resource, struct error *err)
+{
+	struct kms_EncryptionContextType_entry entry;
+	struct kms_EncryptionContextType context = context_of(resource, &entry);
+	if (strcmp(key->record->record.account, call->account) == 0)
+		return 0;
+	return permit(call, key, "DescribeKey", NULL, err) || permit(call, key, "Decrypt", &context, err) ||
+			permit(call, key, "GenerateDataKeyWithoutPlaintext", &context, err) ||
+			permit(call, key, "ReEncryptFrom", &context, err)
+		? -1
+		: 0;
+}
+
+int keys_check_source(
 	struct call *call, const char *wrapped, const char *resource, const char *grantee, struct error *err)
 {
 	struct record_tag pair;
 	struct kms_grant_record wanted = disk_grant(call, resource, grantee, &pair);
 	struct kms_key key;
-	return permit_grant(call, wrapped, &wanted, &key, err);
+	return permit_grant(call, wrapped, &wanted, &key, err) || permit_foreign(call, &key, resource, err)
+		? -1
+		: 0;
 }
 
 static void take_back(struct call *call, void *grant)

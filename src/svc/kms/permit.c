@@ -185,9 +185,16 @@ static void add_retiring(struct call *call, const struct kms_grant_record *grant
 	}
 }
 
-/* The key's policy, and each grant that could help. */
+/* Whether the grantee is the caller, or its role, and not just its account. */
+static bool names_caller(const struct kms_grant_record *grant, const struct principal *caller)
+{
+	return text_equal(grant->grantee, caller->arn) ||
+		(caller->issuer_arn && text_equal(grant->grantee, caller->issuer_arn));
+}
+
+/* The key's policy, and each grant that could help. *granted: one of them is the caller's own. */
 static int collect_policies(struct call *call, const struct kms_key *key, const struct kms_use *use,
-	struct policy_list *list, struct error *err)
+	struct policy_list *list, bool *granted, struct error *err)
 {
 	const char *document = key->record->policy;
 	struct policy *policy;
@@ -207,9 +214,11 @@ static int collect_policies(struct call *call, const struct kms_key *key, const 
 		if (is_still(call, grant->grantee, grant->grantee_id) &&
 			kms_grant_covers(grant, use->action, use->context) &&
 			(!use->grant || kms_grant_includes(grant, use->grant)) &&
-			compile_grant(grant->grantee, use->action, &policy, &ignored) == 0)
+			compile_grant(grant->grantee, use->action, &policy, &ignored) == 0) {
 			add_policy(call->arena, list, policy,
 				arena_printf(call->arena, "grant/%s", grant->record.id));
+			*granted |= names_caller(grant, call->principal);
+		}
 	}
 	return 0;
 }
@@ -239,7 +248,8 @@ int kms_permit(struct call *call, const struct kms_key *key, const struct kms_us
 	int result = -1;
 	if (check_context_size(use->context, err))
 		return -1;
-	if (collect_policies(call, key, use, &request.resource_policies, err) == 0 &&
+	if (collect_policies(
+		    call, key, use, &request.resource_policies, &request.resource_reaches_out, err) == 0 &&
 		collect_conditions(call, key, use, &conditions, err) == 0) {
 		request.context = conditions.items;
 		request.context_count = conditions.count;
