@@ -7,6 +7,7 @@
 #include <ctype.h>
 
 #include "svc/authorize/internal.h"
+#include "svc/sharing.h"
 #include "base/text.h"
 #include "base/banned.h"
 
@@ -104,6 +105,25 @@ int target_add_name(struct target_list *list, enum resource_type type, const cha
 	return 0;
 }
 
+/* What another account does not share is not there, for conditions either: else denials would tell of it. */
+static int hide_unshared(
+	struct call *call, enum resource_type type, const char *region, void **found, struct error *err)
+{
+	struct sharing *view;
+	enum sharing_way way = SHARING_NONE;
+	if (!*found || strcmp(((const struct record *)*found)->account, call->account) == 0)
+		return 0;
+	if (sharing_open(call->amid, call->account, region, call->arena, &view, err))
+		return -1;
+	if (type == RESOURCE_IMAGE)
+		way = sharing_image_way(view, *found);
+	else if (sharing_snapshot_way(view, *found, &way, err))
+		return -1;
+	if (way == SHARING_NONE)
+		*found = NULL;
+	return 0;
+}
+
 int target_load(struct call *call, struct target *target, struct error *err)
 {
 	const struct resource_kind *kind = &resource_kinds[target->type];
@@ -116,6 +136,8 @@ int target_load(struct call *call, struct target *target, struct error *err)
 		? meta_get_any(call->amid->meta, kind->record, region, target->id, call->arena, &found, err)
 		: meta_get(call->amid->meta, kind->record, call->account, region, target->id, call->arena,
 			  &found, err);
+	if (result == 0 && kind->public_arn)
+		result = hide_unshared(call, target->type, region, &found, err);
 	target->record = found;
 	target->loaded = result == 0;
 	return result;

@@ -57,10 +57,10 @@ int target_find_new_volume(struct target_list *list, struct error *err)
 	if (volume->size_gib.set || !request->snapshot_id)
 		return 0;
 	/* as large as its snapshot */
-	struct snapshot_record *snapshot;
-	if (meta_get_any(call->amid->meta, &record_snapshot, call->region, request->snapshot_id, call->arena,
-		    &snapshot, err))
+	struct target source = { .type = RESOURCE_SNAPSHOT, .id = request->snapshot_id };
+	if (target_load(call, &source, err))
 		return -1;
+	const struct snapshot_record *snapshot = source.record;
 	if (snapshot)
 		volume->size_gib = snapshot->volume_size_gib;
 	return 0;

@@ -160,6 +160,27 @@ static void tags_of_another_account_do_not_count(void **state)
 	assert_non_null(strstr(s->err.message, "arn:aws:ec2:us-east-1::image/" IMAGE));
 }
 
+/* Else anybody could find out by conditions what somebody else's private images are like. */
+static void what_is_not_shared_has_no_condition_keys(void **state)
+{
+	struct scene *s = *state;
+	struct ec2_DescribeImageAttributeRequest asked = { .image_id = IMAGE,
+		.attribute = "launchPermission" };
+	put_image(s, "222222222222", "a", "b");
+	be_user(s,
+		IF("Allow", "ec2:DescribeImageAttribute", "*",
+			"{\"StringEquals\":{\"ec2:Owner\":\"222222222222\"}}"));
+	assert_denied(ask(s, "DescribeImageAttribute", &asked));
+	struct image_record *image;
+	assert_int_equal(meta_get(s->meta, &record_image, "222222222222", s->call.region, IMAGE, s->arena,
+				 &image, &s->err),
+		0);
+	image->launch_permissions = (struct record_launch_permission_list)ONE(
+		struct record_launch_permission, .user = "111111111111");
+	scene_put(s, &record_image, image);
+	assert_ok(ask(s, "DescribeImageAttribute", &asked));
+}
+
 static void a_launch_is_asked_about_all_that_it_makes(void **state)
 {
 	struct scene *s = *state;
@@ -457,6 +478,7 @@ int main(void)
 		SCENE_TEST(every_resource_of_a_call_must_be_allowed),
 		SCENE_TEST(launches_are_limited_to_tagged_images),
 		SCENE_TEST(tags_of_another_account_do_not_count),
+		SCENE_TEST(what_is_not_shared_has_no_condition_keys),
 		SCENE_TEST(a_launch_is_asked_about_all_that_it_makes),
 		SCENE_TEST(an_instance_profile_passes_its_role_on),
 		SCENE_TEST(policies_can_ask_for_the_instance_of_the_caller),
