@@ -8,8 +8,10 @@
  *	keys_open_data_key(amid, wrapped, "vol-1", grantee, plain, err)    Decrypt, by the grant: no caller. Each time the service needs the key
  *	keys_retire_grant(amid, grant, err)                                when it needs it no more
  *
- * `resource` is the value of the encryption context aws:ebs:id: the volume or snapshot that the data key was first made for. It must be the same each time. Everything is safe from every thread. Nothing but keys_open_data_key and
- * keys_make_data_key gives out key material; the caller cleanses `plain`.
+ *	keys_open_for_caller(call, wrapped, "snap-1", plain, err)          Decrypt, with the caller's rights: EBS direct reads
+ *
+ * `resource` is the value of the encryption context aws:ebs:id: the volume or snapshot that the data key was first made for. It must be the same each time. Everything is safe from every thread. Nothing but keys_open_data_key,
+ * keys_open_for_caller and keys_make_data_key gives out key material; the caller cleanses `plain`.
  */
 #pragma once
 
@@ -67,6 +69,9 @@ char *keys_grantee(struct arena *arena, const char *account, const char *id);
  * ERROR_KMS_INVALID_CIPHERTEXT.
  */
 int keys_open_data_key(struct amid *amid, const char *wrapped, const char *resource, const char *grantee,
+	uint8_t plain[KEYS_DATA_KEY_SIZE], struct error *err);
+/* kms:Decrypt as the caller, through EC2: for a caller who is to see what the disk hides, now and only now. Errors are those of keys_make_data_key, and ERROR_KMS_INVALID_CIPHERTEXT. */
+int keys_open_for_caller(struct call *call, const char *wrapped, const char *resource,
 	uint8_t plain[KEYS_DATA_KEY_SIZE], struct error *err);
 /*
  * The same data key wrapped under another key, or for another resource: kms:ReEncryptFrom and kms:ReEncryptTo as the caller, through EC2.

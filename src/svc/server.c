@@ -27,13 +27,15 @@
 #include "svc/control/control.h"
 #include "svc/ebs/upload.h"
 #include "svc/extra.h"
-#include "svc/identity_cache.h"
 #include "svc/iam_policies.h"
+#include "svc/identity_cache.h"
 #include "svc/imds/imds.h"
 #include "svc/key_ring.h"
 #include "svc/last_use.h"
+#include "svc/organization_cache.h"
 #include "svc/scrub.h"
 #include "svc/secret.h"
+#include "svc/secret_scans.h"
 #include "base/banned.h"
 
 struct server {
@@ -191,6 +193,7 @@ static int open_parts(struct server *server, struct error *err)
 		last_use_open(amid->meta, &amid->last_uses, err) || open_network(server, err))
 		return -1;
 	amid->identities = identity_cache_create();
+	amid->organizations = organization_cache_create();
 	amid->key_ring = key_ring_create();
 	char *state_folder = arena_printf(server->arena, "%s/compute", data);
 	char *machines = arena_printf(server->arena, "%s/m", amid->runtime_folder);
@@ -199,7 +202,8 @@ static int open_parts(struct server *server, struct error *err)
 			state_folder, machines, control_machine_event, amid, &amid->compute, err))
 		return -1;
 	return uploads_open(amid, &amid->uploads, err) || control_open(amid, err) ||
-			scrub_open(amid, &amid->scrubber, err)
+			scrub_open(amid, &amid->scrubber, err) ||
+			secret_scans_open(amid, &amid->secret_scans, err)
 		? -1
 		: 0;
 }
@@ -267,7 +271,9 @@ void server_close(struct server *server)
 		return;
 	struct amid *amid = &server->amid;
 	scrub_stop(amid->scrubber); /* whoever waits for it would keep the door open */
+	secret_scans_stop(amid->secret_scans);
 	door_close(server->door);
+	secret_scans_close(amid->secret_scans);
 	scrub_close(amid->scrubber);
 	control_stop(amid);
 	uploads_close(amid->uploads);
@@ -285,6 +291,7 @@ void server_close(struct server *server)
 	iam_policies_close(amid->iam_policies);
 	secrets_close(amid->secrets);
 	identity_cache_destroy(amid->identities);
+	organization_cache_destroy(amid->organizations);
 	if (amid->runtime_folder)
 		remove_empty_runtime_folder(amid->runtime_folder);
 	if (server->lock_fd >= 0)

@@ -7,6 +7,7 @@
 #include "svc/ec2/permissions.h"
 #include "svc/ec2/snapshots.h"
 #include "svc/public_access.h"
+#include "svc/secret_gate.h"
 #include "base/banned.h"
 
 enum { PUBLIC_MAX = 5 /* public images of an account in a region, as AWS's quota has it */ };
@@ -220,6 +221,13 @@ static int change_attribute(struct call *call, struct image_record *image,
 		: 0;
 }
 
+/* Whether somebody gets a permission by it. */
+static bool is_sharing(const struct ec2_ModifyImageAttributeRequest *request)
+{
+	return (request->operation_type && strcmp(request->operation_type, "add") == 0) ||
+		(request->launch_permission && request->launch_permission->add.count);
+}
+
 int ec2_modify_image_attribute(struct call *call, const struct ec2_ModifyImageAttributeRequest *request,
 	struct ec2_ModifyImageAttributeResult *result, struct error *err)
 {
@@ -236,6 +244,8 @@ int ec2_modify_image_attribute(struct call *call, const struct ec2_ModifyImageAt
 	bool is_public = permissions_are_public(&image->launch_permissions);
 	image->public = some_boolean(is_public);
 	if (is_public && !was_public && check_public(call, image, batch, err))
+		return -1;
+	if (is_sharing(request) && secret_gate_check_image(call, image, batch, err))
 		return -1;
 	meta_batch_put(batch, &record_image, image);
 	return meta_commit(call->amid->meta, batch, err);

@@ -5,6 +5,7 @@
 #include "svc/ec2/snapshots.h"
 #include "svc/keys.h"
 #include "svc/public_access.h"
+#include "svc/secret_gate.h"
 #include "base/banned.h"
 
 #define PERMISSION "createVolumePermission"
@@ -83,6 +84,13 @@ static int change_by_operation(struct call *call, struct snapshot_record *snapsh
 	return change_permissions(call, snapshot, &changes, strcmp(request->operation_type, "add") == 0, err);
 }
 
+/* Whether somebody gets a permission by it. */
+static bool is_sharing(const struct ec2_ModifySnapshotAttributeRequest *request)
+{
+	return (request->operation_type && strcmp(request->operation_type, "add") == 0) ||
+		(request->create_volume_permission && request->create_volume_permission->add.count);
+}
+
 int ec2_modify_snapshot_attribute(struct call *call, const struct ec2_ModifySnapshotAttributeRequest *request,
 	struct ec2_ModifySnapshotAttributeResult *result, struct error *err)
 {
@@ -112,6 +120,8 @@ int ec2_modify_snapshot_attribute(struct call *call, const struct ec2_ModifySnap
 		if (snapshot_public_access_check(call, batch, err))
 			return -1;
 	}
+	if (is_sharing(request) && secret_gate_check_snapshot(call, snapshot, batch, err))
+		return -1;
 	meta_batch_put(batch, &record_snapshot, snapshot);
 	return meta_commit(call->amid->meta, batch, err);
 }
