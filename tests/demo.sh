@@ -126,7 +126,7 @@ acme=$("$build/amid" account create acme --data "$data" --output "$scratch/acme"
 key=$(show aws kms create-key --query KeyMetadata.Arn --output text)
 sealed=$(show aws ec2 copy-image --source-region us-east-1 --source-image-id "$baked" --name sealed --encrypted --kms-key-id "$key" --query ImageId --output text)
 wait_for 120 available image_state "$sealed"
-note "encrypted copy $sealed: from the account to available" "$(since "$begun") s"
+note "encrypted copy $sealed for another account" "$(since "$begun") s"
 show aws ec2 modify-image-attribute --image-id "$sealed" --launch-permission "Add=[{UserId=$acme}]"
 explain() { printf '\033[36m$ amid explain launch --image %s --as arn:aws:iam::%s:root\033[0m\n' "$sealed" "$acme"; "$build/amid" explain launch --image "$sealed" --as "arn:aws:iam::$acme:root"; }
 if explain; then echo "it should not be launched without its key" >&2; exit 1; fi
