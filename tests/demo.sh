@@ -120,12 +120,25 @@ wait_for 60 available image_state "$again"
 added=$(($(store_bytes) - before))
 note "second image $again: from the call to available" "$(since "$begun") s" "$(numfmt --to=iec $added)B added for 64 MiB changed ($(echo "scale=2; $added / 67108864" | bc) times)"
 
+say "Another account: an encrypted copy of the image is shared with it, but not the key"
+begun=$(now)
+acme=$("$build/amid" account create acme --data "$data" --output "$scratch/acme")
+key=$(show aws kms create-key --query KeyMetadata.Arn --output text)
+sealed=$(show aws ec2 copy-image --source-region us-east-1 --source-image-id "$baked" --name sealed --encrypted --kms-key-id "$key" --query ImageId --output text)
+wait_for 120 available image_state "$sealed"
+note "encrypted copy $sealed for another account" "$(since "$begun") s"
+show aws ec2 modify-image-attribute --image-id "$sealed" --launch-permission "Add=[{UserId=$acme}]"
+explain() { printf '\033[36m$ amid explain launch --image %s --as arn:aws:iam::%s:root\033[0m\n' "$sealed" "$acme"; "$build/amid" explain launch --image "$sealed" --as "arn:aws:iam::$acme:root"; }
+if explain; then echo "it should not be launched without its key" >&2; exit 1; fi
+show aws kms create-grant --key-id "$key" --grantee-principal "arn:aws:iam::$acme:root" --operations DescribeKey CreateGrant Decrypt GenerateDataKeyWithoutPlaintext ReEncryptFrom --query GrantId
+explain | tail -n 1
+
 say "Terminate, deregister: the space is given back"
 held=$(store_bytes)
 begun=$(now)
 show aws ec2 terminate-instances --instance-ids "$first" "$second" "$third" --query 'TerminatingInstances[].[InstanceId,CurrentState.Name]' --output text
 wait_for_none_running 60
-for image in "$baked" "$again"; do
+for image in "$baked" "$again" "$sealed"; do
 	snapshot=$(aws ec2 describe-images --image-ids "$image" --query 'Images[0].BlockDeviceMappings[0].Ebs.SnapshotId' --output text)
 	show aws ec2 deregister-image --image-id "$image"
 	show aws ec2 delete-snapshot --snapshot-id "$snapshot"
