@@ -1,17 +1,18 @@
 """Copies between regions of two amids: what travels, who may, what happens when either side dies."""
 
-import http.client
+import concurrent.futures
 import json
 import os
-import re
-import signal
 import socket
+import subprocess
+import threading
 
 import botocore.awsrequest
 import pytest
 from botocore.exceptions import ClientError
-from conftest import World, Server
-from test_ebs_direct import block_of, put, read, write
+from conftest import Server, World
+from test_clock import clock
+from test_ebs_direct import block_of, put, read, start, write
 
 BLOCK = 512 * 1024
 BLOCKS = {0: block_of("a"), 1: bytes(BLOCK), 2047: block_of("b")}
@@ -33,16 +34,65 @@ def key_file(path, data=None):
     return path
 
 
+def pass_on(source, sink):
+    try:
+        while data := source.recv(1 << 16):
+            sink.sendall(data)
+    except OSError:
+        pass
+    finally:
+        for end in (source, sink):
+            try:
+                end.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+
+
+class Gate:
+    """Lets so many connections through (a request has one of its own); others it closes at once. `None`: all."""
+
+    def __init__(self, port):
+        self.port, self.left, self.refused = port, None, threading.Event()
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def serve(self):
+        while True:
+            try:
+                client = self.listener.accept()[0]
+            except OSError:
+                return
+            if self.left == 0:
+                self.refused.set()
+                client.close()
+                continue
+            if self.left:
+                self.left -= 1
+            try:
+                server = socket.create_connection(("127.0.0.1", self.port))
+            except OSError:
+                client.close()
+                continue
+            for ends in ((client, server), (server, client)):
+                threading.Thread(target=pass_on, args=ends, daemon=True).start()
+
+    def let(self, count):
+        self.refused.clear()
+        self.left = count
+
+
 class Pair:
     """`here` has us-east-1 and copies from `there`, which has eu-west-1. Both let everybody in, as the same account."""
 
     def __init__(self, folder, wrong_key=False):
         port = free_port()
+        self.gate = Gate(port)
         key = key_file(folder / "key")
         other = key_file(folder / "other") if wrong_key else key
         self.there = Server(folder / "there", options=["--peer-key", key], regions="eu-west-1", port=port)
-        self.url = f"http://127.0.0.1:{port}"
-        self.here = Server(folder / "here", options=["--peer", f"eu-west-1={self.url}", "--peer-key", other], regions="us-east-1")
+        options = ["--peer", f"eu-west-1={self.gate.url}", "--peer-key", other]
+        self.here = Server(folder / "here", options=options, regions="us-east-1")
         self.ec2, self.ebs = self.here.client("ec2"), self.here.client("ebs")
 
     def source(self, service="ec2"):
@@ -52,6 +102,7 @@ class Pair:
         return self.ec2.copy_snapshot(SourceRegion="eu-west-1", SourceSnapshotId=snapshot, **more)["SnapshotId"]
 
     def close(self):
+        self.gate.listener.close()
         for server in (self.here, self.there):
             if server.process.poll() is None:
                 server.stop()
@@ -179,7 +230,7 @@ def test_sharing_is_decided_where_the_source_is(pair, wait_for):
 def test_regions_of_peers_are_listed(pair):
     regions = {region["RegionName"]: region for region in pair.ec2.describe_regions()["Regions"]}
     assert set(regions) == {"us-east-1", "eu-west-1"}
-    assert regions["eu-west-1"]["Endpoint"] == pair.url.removeprefix("http://")
+    assert regions["eu-west-1"]["Endpoint"] == pair.gate.url.removeprefix("http://")
     assert regions["eu-west-1"]["OptInStatus"] == "opt-in-not-required"
     assert len(pair.ec2.describe_regions(RegionNames=["eu-west-1"])["Regions"]) == 1
 
@@ -202,21 +253,33 @@ def test_wrong_key_is_refused(tmp_path, wait_for):
         pair.close()
 
 
-def big_source(pair):
-    return write(pair.source("ebs"), {index: block_of(("big", index)) for index in range(200)})
+COUNT = 90
+
+
+def half_way(pair, wait_for):
+    """A copy that has come to its second step (of 64 blocks each), and gets no further until the gate is opened."""
+    ebs = pair.source("ebs")
+    source = start(ebs)
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda index: put(ebs, source, index, block_of(("big", index))), range(COUNT)))
+    ebs.complete_snapshot(SnapshotId=source, ChangedBlocksCount=COUNT)
+    pair.gate.let(15)  # describe; lease, root, page, 8 times blocks; lease, root, page
+    copy = pair.copy(source)
+    assert pair.gate.refused.wait(30)
+    wait_for(lambda: described(pair.ec2, copy)["Progress"] == "70%")
+    assert described(pair.ec2, copy)["State"] == "pending"
+    return source, copy
 
 
 def test_copy_goes_on_after_this_side_was_killed(own_pair, wait_for):
-    source = big_source(own_pair)
-    copy = own_pair.copy(source)
+    source, copy = half_way(own_pair, wait_for)
     own_pair.source().delete_snapshot(SnapshotId=source)  # the lease keeps it
-    wait_for(lambda: described(own_pair.ec2, copy)["Progress"] != "0%")
     own_pair.here.kill()
+    own_pair.gate.let(None)
     own_pair.here.start()
-    ec2 = own_pair.here.client("ec2")
-    wait_for(lambda: completed(ec2, copy), 60)
+    wait_for(lambda: completed(own_pair.here.client("ec2"), copy), 60)
     figures = shown(own_pair.here, "us-east-1", copy)
-    assert figures["blocks"] == 200 and figures["travelled_blocks"] <= 200
+    assert (figures["blocks"], figures["travelled_blocks"]) == (COUNT, COUNT)  # none came twice
     wait_for(lambda: store_objects(own_pair.there) == 0, 60)  # the lease has ended with the copy
     for server in (own_pair.here, own_pair.there):
         server.stop()
@@ -224,23 +287,38 @@ def test_copy_goes_on_after_this_side_was_killed(own_pair, wait_for):
 
 
 def test_copy_goes_on_after_the_other_side_was_killed(own_pair, wait_for):
-    source = big_source(own_pair)
-    copy = own_pair.copy(source)
-    wait_for(lambda: described(own_pair.ec2, copy)["Progress"] != "0%")
+    source, copy = half_way(own_pair, wait_for)
     own_pair.there.kill()
-    assert described(own_pair.ec2, copy)["State"] in ("pending", "completed")
+    own_pair.gate.let(None)
     own_pair.there.start()
     wait_for(lambda: completed(own_pair.ec2, copy), 60)
-    assert shown(own_pair.here, "us-east-1", copy)["root"] == shown(own_pair.there, "eu-west-1", source)["root"]
+    here, there = shown(own_pair.here, "us-east-1", copy), shown(own_pair.there, "eu-west-1", source)
+    assert here["root"] == there["root"] and here["travelled_blocks"] == COUNT
 
 
-def test_copy_fails_when_its_source_is_gone(own_pair, wait_for):
-    source = write(own_pair.source("ebs"), BLOCKS)
-    own_pair.there.process.send_signal(signal.SIGSTOP)
-    try:
-        with pytest.raises(ClientError, match="Unavailable"):
-            own_pair.copy(source)
-    finally:
-        own_pair.there.process.send_signal(signal.SIGCONT)
-    own_pair.here.stop()
-    own_pair.here.start()
+def test_copy_whose_source_is_gone_says_so(own_pair, wait_for):
+    source, copy = half_way(own_pair, wait_for)
+    with pytest.raises(ClientError, match="Unavailable.*cannot reach region eu-west-1"):
+        own_pair.copy(source)
+    clock(own_pair.there, "POST", advance_ms=2 * 3600 * 1000)  # the lease has not been renewed
+    own_pair.source().delete_snapshot(SnapshotId=source)
+    wait_for(lambda: store_objects(own_pair.there) == 0, 60)
+    own_pair.gate.let(None)
+    assert source in wait_for(lambda: failed(own_pair.ec2, copy), 60)
+    wait_for(lambda: store_objects(own_pair.here) == 0, 60)
+
+
+def test_only_one_region_of_a_name(tmp_path, amid):
+    key = key_file(tmp_path / "key")
+    command = [amid, "serve", "--compute", "dry", "--listen", "127.0.0.1:0", "--data", tmp_path / "data"]
+    for wrong, why in (
+        (["--peer", "us-east-1=http://127.0.0.1:1", "--peer-key", key], "served here"),
+        (["--peer", "eu-west-1=ftp://127.0.0.1:1", "--peer-key", key], "no http"),
+        (["--peer", "eu-west-1=http://127.0.0.1:1"], "needs a --peer-key"),
+        (["--peer-key", key_file(tmp_path / "short", b"too short")], "9 bytes"),
+    ):
+        ended = subprocess.run([*command, *wrong], capture_output=True, text=True, check=False, timeout=60)
+        assert ended.returncode != 0 and why in ended.stderr, ended.stderr
+    key.chmod(0o640)
+    ended = subprocess.run([*command, "--peer-key", key], capture_output=True, text=True, check=False, timeout=60)
+    assert ended.returncode != 0 and "others may read" in ended.stderr
