@@ -134,8 +134,7 @@ static int describe_snapshot(struct asking *asking, struct error *err)
 		find_snapshot(asking, view, id, &snapshot, err))
 		return -1;
 	struct meta_batch *batch = meta_batch_create(asking->amid->meta, asking->arena);
-	const char *lease =
-		peer_lease_put(asking->amid, snapshot, asking->key->id, account, NULL, batch, asking->arena);
+	const char *lease = peer_lease_put(snapshot, asking->key->id, account, NULL, batch, asking->arena);
 	if (meta_commit(asking->amid->meta, batch, err))
 		return -1;
 	tell_snapshot(asking, snapshot, lease);
@@ -188,8 +187,8 @@ static int lease_snapshots(const struct asking *asking, struct sharing *view,
 				? -1
 				: error_set(err, ERROR_INVALID_REQUEST,
 					  "You do not have permission to access the storage of this ami");
-		const char *lease = peer_lease_put(
-			asking->amid, snapshot, asking->key->id, account, NULL, batch, asking->arena);
+		const char *lease =
+			peer_lease_put(snapshot, asking->key->id, account, NULL, batch, asking->arena);
 		if (told++)
 			buffer_append_char(asking->answer, ',');
 		tell_snapshot(asking, snapshot, lease);
@@ -240,7 +239,7 @@ static int lease_again(struct asking *asking, struct error *err)
 	if (!text_equal(snapshot->root, root))
 		return error_set(err, ERROR_SNAPSHOT_NOT_FOUND, "The snapshot '%s' is another one now.", id);
 	struct meta_batch *batch = meta_batch_create(asking->amid->meta, asking->arena);
-	peer_lease_put(asking->amid, snapshot, asking->key->id, account, lease, batch, asking->arena);
+	peer_lease_put(snapshot, asking->key->id, account, lease, batch, asking->arena);
 	return meta_commit(asking->amid->meta, batch, err);
 }
 

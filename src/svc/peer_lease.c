@@ -8,10 +8,9 @@
 #include "base/text.h"
 #include "base/banned.h"
 
-const char *peer_lease_put(struct amid *amid, const struct snapshot_record *snapshot, const char *peer,
-	const char *account, const char *id, struct meta_batch *batch, struct arena *arena)
+const char *peer_lease_put(const struct snapshot_record *snapshot, const char *peer, const char *account,
+	const char *id, struct meta_batch *batch, struct arena *arena)
 {
-	(void)amid;
 	struct peer_lease_record lease = {
 		.record = { .account = account,
 			.region = snapshot->record.region,

@@ -10,8 +10,8 @@
 enum { PEER_LEASE_MS = 3600 * 1000 };
 
 /* Into the batch: a new lease of the snapshot's tree, for the peer with that key, on behalf of `account`; `id` NULL: a new one. The batch expects the snapshot as it is. Returns the id. */
-const char *peer_lease_put(struct amid *amid, const struct snapshot_record *snapshot, const char *peer,
-	const char *account, const char *id, struct meta_batch *batch, struct arena *arena);
+const char *peer_lease_put(const struct snapshot_record *snapshot, const char *peer, const char *account,
+	const char *id, struct meta_batch *batch, struct arena *arena);
 /* *lease NULL: there is none of that id, or it is another peer's. */
 int peer_lease_find(struct amid *amid, const char *region, const char *peer, const char *id,
 	struct arena *arena, struct peer_lease_record **lease, struct error *err);

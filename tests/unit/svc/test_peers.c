@@ -317,7 +317,7 @@ static void leases_are_of_one_peer_and_end(void **state)
 	assert_int_equal(
 		meta_get_any(s->meta, &record_snapshot, NULL, "snap-1", s->arena, &stored, &s->err), 0);
 	struct meta_batch *batch = meta_batch_create(s->meta, s->arena);
-	const char *id = peer_lease_put(&s->amid, stored, "peer", "111111111111", NULL, batch, s->arena);
+	const char *id = peer_lease_put(stored, "peer", "111111111111", NULL, batch, s->arena);
 	assert_int_equal(meta_commit(s->meta, batch, &s->err), 0);
 	assert_int_equal(peer_lease_find(&s->amid, "us-east-1", "other", id, s->arena, &lease, &s->err), 0);
 	assert_null(lease);
