@@ -265,9 +265,11 @@ int command_serve(int argc, char **argv)
 		list[i] = arena_strdup(arena, config.regions[i]);
 	config.regions = (const char *const *)list;
 	config.data = options_absolute(arena, config.data);
-	char *plugin;
-	if (options_find_part("amid-volume.so", "lib/amid/amid-volume.so", arena, &plugin, &err))
+	char *plugin, *gate_program;
+	if (options_find_part("amid-volume.so", "lib/amid/amid-volume.so", arena, &plugin, &err) ||
+		options_find_part("amid-gate", "lib/amid/amid-gate", arena, &gate_program, &err))
 		return options_fail("serve", 1, err.message);
 	config.plugin = plugin;
+	config.gate_program = gate_program;
 	return run(&config);
 }

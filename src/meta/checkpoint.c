@@ -4,8 +4,8 @@
  * The writer wakes it when the log has grown to CHECKPOINT_PAGES. It copies the log with a connection of its own,
  * holding up neither readers nor the writer, and then has the writer copy what was committed meanwhile (see
  * finish_checkpoint in writer.c), after which the log file is written from its start again. The log grows beyond
- * that while a long read needs its old pages; a later round gets them. A checkpoint that fails (disk
- * full) loses nothing: the log holds everything.
+ * that while a long read needs its old pages; a later round gets them. A checkpoint that fails for a full disk loses nothing: the log holds everything. After one that fails otherwise the writer refuses commits until the
+ * file is opened again: what a failed sync was to make durable may be lost, silently.
  */
 #include "meta/meta_internal.h"
 
@@ -48,8 +48,11 @@ static void *checkpointer_run(void *context)
 		if (stopping)
 			return NULL;
 		struct error err;
-		if (run_checkpoint(checkpointer, &err))
-			log_warning("metadata-checkpoint-failed", "error=\"%s\"", err.message);
+		if (!run_checkpoint(checkpointer, &err))
+			continue;
+		log_warning("metadata-checkpoint-failed", "error=\"%s\"", err.message);
+		if (err.code == ERROR_INTERNAL)
+			writer_fail_checkpoint(checkpointer->meta->writer, &err);
 	}
 }
 

@@ -120,6 +120,8 @@ int writer_commit(struct writer *writer, struct meta_batch *batch, struct error 
 void writer_set_listener(struct writer *writer, meta_listener *listener, void *context);
 /* Asks for the rest of a checkpoint to be done between two commits. */
 void writer_finish_checkpoint(struct writer *writer);
+/* The checkpoint thread met an I/O error: refuses commits from now on, also one that is under way. */
+void writer_fail_checkpoint(struct writer *writer, const struct error *why);
 
 /* checkpoint.c */
 int checkpointer_create(

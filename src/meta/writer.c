@@ -34,6 +34,7 @@ struct writer {
 	struct meta_batch *first, **end;
 	bool stopping;
 	bool checkpoint_unfinished;
+	struct error checkpoint_failure; /* of the checkpoint thread; code ERROR_NONE: none */
 	meta_listener *listener;
 	void *listener_context;
 };
@@ -125,11 +126,24 @@ static void set_broken(struct writer *writer, const struct error *why)
 		"metadata cannot be written until amid is restarted: %s", why->message);
 }
 
+/*
+ * A checkpoint whose sync of the log failed may have cost pages that commits before it have written behind their last frame, and without which no later frame is found: so nothing may follow them.
+ */
+static bool is_broken(struct writer *writer)
+{
+	pthread_mutex_lock(&writer->lock);
+	struct error failure = writer->checkpoint_failure;
+	pthread_mutex_unlock(&writer->lock);
+	if (!writer->broken.code && failure.code)
+		set_broken(writer, &failure);
+	return writer->broken.code != ERROR_NONE;
+}
+
 /* The transaction of a group. *sequence follows what it appends. */
 static int run_transaction(
 	struct writer *writer, struct meta_batch *group, int64_t *sequence, struct error *err)
 {
-	if (writer->broken.code) {
+	if (is_broken(writer)) {
 		*err = writer->broken;
 		return -1;
 	}
@@ -140,8 +154,12 @@ static int run_transaction(
 			database_rollback(writer->database);
 			return -1;
 		}
-	if (!database_commit(writer->database, err))
-		return 0;
+	if (!database_commit(writer->database, err)) {
+		if (!is_broken(writer))
+			return 0;
+		*err = writer->broken; /* the checkpoint failed meanwhile: nobody knows whether this will be found */
+		return -1;
+	}
 	if (err->code != ERROR_NO_SPACE)
 		set_broken(writer, err);
 	return -1;
@@ -209,8 +227,11 @@ static void commit_group(struct writer *writer, struct meta_batch *group)
 static void finish_checkpoint(struct writer *writer)
 {
 	struct error err;
-	if (database_restart_log(writer->database, &err))
-		log_warning("metadata-checkpoint-failed", "error=\"%s\"", err.message);
+	if (!database_restart_log(writer->database, &err))
+		return;
+	log_warning("metadata-checkpoint-failed", "error=\"%s\"", err.message);
+	if (err.code == ERROR_INTERNAL)
+		set_broken(writer, &err);
 }
 
 static void *writer_run(void *context)
@@ -241,6 +262,14 @@ void writer_finish_checkpoint(struct writer *writer)
 	pthread_mutex_lock(&writer->lock);
 	writer->checkpoint_unfinished = true;
 	pthread_cond_signal(&writer->wake);
+	pthread_mutex_unlock(&writer->lock);
+}
+
+void writer_fail_checkpoint(struct writer *writer, const struct error *why)
+{
+	pthread_mutex_lock(&writer->lock);
+	if (!writer->checkpoint_failure.code)
+		writer->checkpoint_failure = *why;
 	pthread_mutex_unlock(&writer->lock);
 }
 

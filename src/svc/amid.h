@@ -35,6 +35,7 @@ struct amid_config {
 	const char *const *regions; /* NULL-terminated; the first is the default */
 	unsigned scrub_rate_mib;    /* of the scrubber, MiB a second; 0: only when it is told to */
 	const char *plugin;         /* path of the nbdkit plugin */
+	const char *gate_program;   /* path of the scanner of the secret gate */
 	bool io_unlimited; /* disks are not held to the IOPS and throughput of their volumes' types */
 	const char *
 		reserve; /* what is left free on the disk, as space_parse_reserve takes it; NULL: the default */
@@ -82,6 +83,7 @@ struct amid {
 	struct imds *imds;    /* NULL with the dry driver */
 	struct uploads *uploads;
 	struct scrubber *scrubber;
+	struct secret_scans *secret_scans; /* NULL: nothing is scanned (tests of handlers) */
 	struct work *work;
 	struct identity_cache *identities; /* NULL: look-ups read the records */
 	struct last_uses *last_uses;       /* NULL: nobody notes uses of keys */

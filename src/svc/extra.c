@@ -19,10 +19,12 @@
 #include "svc/show.h"
 #include "svc/du.h"
 #include "svc/scrub_answer.h"
+#include "svc/secret_gate_answer.h"
 #include "svc/control/upkeep.h"
 #include "base/banned.h"
 
 #define SHOW "/_amid/show/"
+#define SECRETS SECRET_GATE_PATH "/"
 
 /* A century: more in one step is a mistake. */
 #define CLOCK_STEP_MAX_MS (100LL * 366 * 24 * 3600 * 1000)
@@ -168,6 +170,16 @@ static int answer_scrub(
 	return 0;
 }
 
+static int answer_secrets(
+	struct call *call, const struct http_request *http, struct http_response *response, struct error *err)
+{
+	json_t *answer;
+	if (secret_gate_answer(call, http, &answer, err))
+		return -1;
+	answer_json(response, answer);
+	return 0;
+}
+
 static int answer_reset(
 	struct call *call, const struct http_request *http, struct http_response *response, struct error *err)
 {
@@ -239,6 +251,8 @@ static const struct extra_path {
 	{ "/_amid/explain", false, true, WHO_SIGNED, answer_explain },
 	{ "/_amid/scrub", true, true, WHO_OPERATOR, answer_scrub },
 	{ "/_amid/scrub/", true, false, WHO_OPERATOR, answer_scrub },
+	{ SECRET_GATE_PATH, true, true, WHO_SIGNED, answer_secrets },
+	{ SECRETS, true, true, WHO_LISTS, answer_secrets },
 	{ "/_amid/reset", false, true, WHO_SIGNED, answer_reset },
 	{ "/_amid/clock", true, true, WHO_SIGNED, answer_clock },
 };

@@ -35,6 +35,7 @@
 #include "svc/scrub.h"
 #include "svc/peers.h"
 #include "svc/secret.h"
+#include "svc/secret_scans.h"
 #include "base/banned.h"
 
 struct server {
@@ -201,7 +202,8 @@ static int open_parts(struct server *server, struct error *err)
 			state_folder, machines, control_machine_event, amid, &amid->compute, err))
 		return -1;
 	return uploads_open(amid, &amid->uploads, err) || control_open(amid, err) ||
-			scrub_open(amid, &amid->scrubber, err)
+			scrub_open(amid, &amid->scrubber, err) ||
+			secret_scans_open(amid, &amid->secret_scans, err)
 		? -1
 		: 0;
 }
@@ -270,7 +272,9 @@ void server_close(struct server *server)
 	struct amid *amid = &server->amid;
 	peers_stop(amid->peers);
 	scrub_stop(amid->scrubber); /* whoever waits for it would keep the door open */
+	secret_scans_stop(amid->secret_scans);
 	door_close(server->door);
+	secret_scans_close(amid->secret_scans);
 	scrub_close(amid->scrubber);
 	control_stop(amid);
 	uploads_close(amid->uploads);

@@ -8,6 +8,7 @@
 #include "store/tree.h"
 #include "svc/ec2/images.h"
 #include "svc/ec2/snapshots.h"
+#include "svc/secret_scans.h"
 #include "base/banned.h"
 
 enum { PARENTS_MAX = 100 };
@@ -98,6 +99,19 @@ static int set_consistency(
 	return 0;
 }
 
+/* How many findings the secret gate has in it; `amid secrets` lists them. */
+static int set_secrets(
+	struct call *call, const struct snapshot_record *snapshot, json_t *object, struct error *err)
+{
+	struct secret_scan_record *scan;
+	if (secret_scans_find(call->amid, snapshot, call->arena, &scan, err))
+		return -1;
+	if (scan)
+		json_object_set_new(
+			object, "secret_findings", json_integer((json_int_t)scan->findings.count));
+	return 0;
+}
+
 static int fill_snapshot(
 	struct call *call, const struct snapshot_record *snapshot, json_t *object, struct error *err)
 {
@@ -122,6 +136,8 @@ static int fill_snapshot(
 	set_text(object, "source_region", snapshot->source_region);
 	set_number(object, "travelled_blocks", snapshot->travelled_blocks);
 	set_number(object, "travelled_bytes", snapshot->travelled_bytes);
+	if (set_secrets(call, snapshot, object, err))
+		return -1;
 	return set_parents(call, snapshot, object, err) || set_consistency(call, snapshot, object, err) ? -1
 													: 0;
 }

@@ -1,7 +1,7 @@
 /*
- * The cipher of encrypted disks: AES-256 in XTS mode (IEEE 1619) over sectors of 512 bytes, the tweak being the sector's number on the disk. See docs/design/encryption.md.
+ * The cipher of encrypted disks: AES-256 in XTS mode (IEEE 1619) over data units of 4 KiB, the tweak being the unit's number on the disk. Sectors of 512 bytes are read and written. See docs/design/encryption.md.
  *
- * A sealed sector that is all zeros is a hole, and opens as zeros: what was never written, trimmed or zeroed needs no key to be made. No data can be mistaken for that: under one key and number exactly one
+ * A sealed sector that is all zeros is a hole, and opens as zeros: what was never written, trimmed or zeroed needs no key to be made. No data can be mistaken for that: at one place under one key exactly one
  * of the 2^4096 plain sectors seals to zeros, and whoever could name it would have to have the key.
  *
  * All functions are safe from every thread and allocate nothing but in cipher_open.
@@ -16,6 +16,7 @@
 enum {
 	CIPHER_KEY_SIZE = 64, /* two AES-256 keys: of the data, of the tweak */
 	CIPHER_SECTOR_SIZE = 512,
+	CIPHER_UNIT_SIZE = 4096,
 };
 
 struct cipher;

@@ -1,6 +1,6 @@
 /*
- * Reads are decrypted where they have been read to. Writes are encrypted into buffers of our own, since the guest's must not change, part by part: a buffer is small enough to stay in the processor's cache. There is one
- * for each stripe of threads, made up front.
+ * Both go part by part, each small enough to stay in the processor's cache. Reads are decrypted where they have been read to. Writes are encrypted into buffers of our own, since the guest's must not change; there is one for each
+ * stripe of threads, made up front.
  *
  * Any thread.
  */
@@ -59,10 +59,17 @@ static int check_aligned(uint64_t offset, uint64_t size, struct error *err)
 
 int encrypted_read(struct encrypted *encrypted, void *data, uint64_t offset, uint32_t size, struct error *err)
 {
-	return check_aligned(offset, size, err) || volume_read(encrypted->volume, data, offset, size, err) ||
-			cipher_unseal(encrypted->cipher, data, data, offset / CIPHER_SECTOR_SIZE, size, err)
-		? -1
-		: 0;
+	uint8_t *to = data;
+	if (check_aligned(offset, size, err))
+		return -1;
+	for (uint32_t at = 0, part; at < size; at += part) {
+		part = size - at < BUFFER_SIZE ? size - at : BUFFER_SIZE;
+		if (volume_read(encrypted->volume, to + at, offset + at, part, err) ||
+			cipher_unseal(encrypted->cipher, to + at, to + at, (offset + at) / CIPHER_SECTOR_SIZE,
+				part, err))
+			return -1;
+	}
+	return 0;
 }
 
 static unsigned take_buffer(struct encrypted *encrypted)

@@ -190,8 +190,8 @@ def test_what_is_under_the_managed_key_is_not_shared(iam_server, owner, other):
     snapshot = write(iam_server.client("ebs"), BLOCKS, Encrypted=True)
     image = World(owner).image(f"managed {snapshot}", snapshot=snapshot)
     permission = {"Add": [{"UserId": account}]}
-    refused("OperationNotPermitted", owner.modify_snapshot_attribute, SnapshotId=snapshot, CreateVolumePermission=permission)
-    refused("OperationNotPermitted", owner.modify_image_attribute, ImageId=image, LaunchPermission=permission)
+    refused("InvalidParameter", owner.modify_snapshot_attribute, SnapshotId=snapshot, CreateVolumePermission=permission)
+    refused("InvalidParameter", owner.modify_image_attribute, ImageId=image, LaunchPermission=permission)
 
 
 def test_caller_needs_rights_to_the_key_of_its_own_account(iam_server, owner):

@@ -354,7 +354,7 @@ def test_a_grant_to_a_role_is_for_its_sessions(cast, owner, arn):
     assert code_of(narrowed.decrypt, CiphertextBlob=blob) == "AccessDeniedException"
 
 
-def test_a_key_through_ec2_only(cast, owner, arn):
+def test_a_key_through_ec2_only(cast, owner, arn, wait_for):
     """The permissions that AWS documents for users who make encrypted volumes, and no more."""
     via = {"StringEquals": {"kms:ViaService": "ec2.us-east-1.amazonaws.com"}}
     user = cast.user(
@@ -373,5 +373,6 @@ def test_a_key_through_ec2_only(cast, owner, arn):
     assert code_of(user.kms.generate_data_key_without_plaintext, KeyId=arn, KeySpec="AES_256") == "AccessDeniedException"
     assert code_of(user.kms.create_grant, KeyId=arn, GranteePrincipal=user.arn, Operations=["Decrypt"]) == "AccessDeniedException"
     partner = cast.server.client("ec2", key=cast.partner.key)
-    assert code_of(partner.create_volume, **volume, KmsKeyId=arn) == "UnauthorizedOperation"
+    refused = partner.create_volume(**volume, KmsKeyId=arn)["VolumeId"]  # EBS asks KMS when it has answered
+    wait_for(lambda: partner.describe_volumes(VolumeIds=[refused])["Volumes"][0]["State"] == "error", 60)
     assert len(owner.kms.list_grants(KeyId=arn)["Grants"]) == 1

@@ -182,8 +182,8 @@ static void make_commits(struct metadata *metadata, unsigned count)
 			works = !find_out(metadata, &err);
 		else if (number == 0)
 			works = !reopen(metadata, &err);
-		else if (number < 3)
-			(void)checkpoint(metadata, &err);
+		else if (number < 3 && checkpoint(metadata, &err) && err.code != ERROR_NO_SPACE)
+			works = !reopen(metadata, &err); /* as amid refuses commits until then */
 	}
 	meta_close(metadata->meta);
 	metadata->meta = NULL;

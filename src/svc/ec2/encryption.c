@@ -58,17 +58,6 @@ int encryption_choose(struct call *call, struct shape_boolean encrypted, const c
 	return 0;
 }
 
-int encryption_check_sharable(struct call *call, const struct snapshot_record *snapshot, struct error *err)
-{
-	struct key_description key;
-	struct error gone;
-	if (!snapshot->kms_key || keys_describe(call->amid, snapshot->kms_key, call->arena, &key, &gone) ||
-		!key.aws_managed)
-		return 0;
-	return error_set(err, ERROR_OPERATION_NOT_PERMITTED,
-		"Encrypted snapshots with EBS default key cannot be shared (%s).", snapshot->record.id);
-}
-
 int encryption_share_key(struct call *call, const struct record_data_key *data_key, const char *disk,
 	struct record_data_key **shared, struct error *err)
 {

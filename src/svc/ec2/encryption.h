@@ -45,9 +45,6 @@ int encryption_find_origin(struct call *call, const struct encryption *encryptio
 int encryption_apply(struct call *call, const struct volume_origin *origin, struct volume_record *volume,
 	struct error *err);
 
-/* Nobody else can be given the right to use an AWS managed key, so what is under one is not shared. */
-int encryption_check_sharable(struct call *call, const struct snapshot_record *snapshot, struct error *err);
-
 /* A new data key for `disk` (an id, of the caller's account), granted to it. The refusals of KMS are errors here. */
 int encryption_make_key(struct call *call, const char *kms_key, const char *disk,
 	struct record_data_key **data_key, struct error *err);

@@ -2,12 +2,12 @@
 #include <string.h>
 
 #include "svc/ec2/block_devices.h"
-#include "svc/ec2/encryption.h"
 #include "svc/ec2/image_lifecycle.h"
 #include "svc/ec2/images.h"
 #include "svc/ec2/permissions.h"
 #include "svc/ec2/snapshots.h"
 #include "svc/public_access.h"
+#include "svc/secret_gate.h"
 #include "base/banned.h"
 
 enum { PUBLIC_MAX = 5 /* public images of an account in a region, as AWS's quota has it */ };
@@ -221,18 +221,11 @@ static int change_attribute(struct call *call, struct image_record *image,
 		: 0;
 }
 
-/* One that is shared although nobody else could launch it would only be a riddle to them. */
-static int check_sharable(struct call *call, const struct image_record *image, struct error *err)
+/* Whether somebody gets a permission by it. */
+static bool is_sharing(const struct ec2_ModifyImageAttributeRequest *request)
 {
-	for (size_t i = 0; i < image->block_devices.count; i++) {
-		const char *id = image->block_devices.items[i].snapshot;
-		struct snapshot_record *snapshot = NULL;
-		if (id && EC2_GET(call, record_snapshot, id, &snapshot, err))
-			return -1;
-		if (snapshot && encryption_check_sharable(call, snapshot, err))
-			return -1;
-	}
-	return 0;
+	return (request->operation_type && strcmp(request->operation_type, "add") == 0) ||
+		(request->launch_permission && request->launch_permission->add.count);
 }
 
 int ec2_modify_image_attribute(struct call *call, const struct ec2_ModifyImageAttributeRequest *request,
@@ -244,15 +237,15 @@ int ec2_modify_image_attribute(struct call *call, const struct ec2_ModifyImageAt
 	if (ec2_refuse_members(call, request, refused, err) ||
 		image_find_own(call, request->image_id, &image, err))
 		return -1;
-	size_t permitted = image->launch_permissions.count;
-	if (change_attribute(call, image, request, err) ||
-		(image->launch_permissions.count > permitted && check_sharable(call, image, err)))
+	if (change_attribute(call, image, request, err))
 		return -1;
 	struct meta_batch *batch = meta_batch_create(call->amid->meta, call->arena);
 	bool was_public = boolean_or(image->public, false);
 	bool is_public = permissions_are_public(&image->launch_permissions);
 	image->public = some_boolean(is_public);
 	if (is_public && !was_public && check_public(call, image, batch, err))
+		return -1;
+	if (is_sharing(request) && secret_gate_check_image(call, image, batch, err))
 		return -1;
 	meta_batch_put(batch, &record_image, image);
 	return meta_commit(call->amid->meta, batch, err);

@@ -1,11 +1,11 @@
 /* DescribeSnapshotAttribute, ModifySnapshotAttribute, ResetSnapshotAttribute: who may make volumes of a snapshot. There are no product codes. */
 #include <string.h>
 
-#include "svc/ec2/encryption.h"
 #include "svc/ec2/permissions.h"
 #include "svc/ec2/snapshots.h"
 #include "svc/keys.h"
 #include "svc/public_access.h"
+#include "svc/secret_gate.h"
 #include "base/banned.h"
 
 #define PERMISSION "createVolumePermission"
@@ -84,6 +84,13 @@ static int change_by_operation(struct call *call, struct snapshot_record *snapsh
 	return change_permissions(call, snapshot, &changes, strcmp(request->operation_type, "add") == 0, err);
 }
 
+/* Whether somebody gets a permission by it. */
+static bool is_sharing(const struct ec2_ModifySnapshotAttributeRequest *request)
+{
+	return (request->operation_type && strcmp(request->operation_type, "add") == 0) ||
+		(request->create_volume_permission && request->create_volume_permission->add.count);
+}
+
 int ec2_modify_snapshot_attribute(struct call *call, const struct ec2_ModifySnapshotAttributeRequest *request,
 	struct ec2_ModifySnapshotAttributeResult *result, struct error *err)
 {
@@ -98,15 +105,11 @@ int ec2_modify_snapshot_attribute(struct call *call, const struct ec2_ModifySnap
 	if (snapshot_is_archived(snapshot))
 		return snapshot_check_usable(snapshot, err);
 	bool was_public = snapshot_is_public(snapshot);
-	size_t permitted = snapshot->create_volume_permissions.count;
 	const struct ec2_CreateVolumePermissionModifications *changes = request->create_volume_permission;
 	if (change_by_operation(call, snapshot, request, err) ||
 		(changes &&
 			(change_permissions(call, snapshot, &changes->add, true, err) ||
 				change_permissions(call, snapshot, &changes->remove, false, err))))
-		return -1;
-	if (snapshot->create_volume_permissions.count > permitted &&
-		encryption_check_sharable(call, snapshot, err))
 		return -1;
 	struct meta_batch *batch = meta_batch_create(call->amid->meta, call->arena);
 	if (!was_public && snapshot_is_public(snapshot)) {
@@ -117,6 +120,8 @@ int ec2_modify_snapshot_attribute(struct call *call, const struct ec2_ModifySnap
 		if (snapshot_public_access_check(call, batch, err))
 			return -1;
 	}
+	if (is_sharing(request) && secret_gate_check_snapshot(call, snapshot, batch, err))
+		return -1;
 	meta_batch_put(batch, &record_snapshot, snapshot);
 	return meta_commit(call->amid->meta, batch, err);
 }

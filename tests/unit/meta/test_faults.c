@@ -16,6 +16,7 @@ static struct {
 	sqlite3_io_methods methods[2]; /* of files with and without locks */
 	const sqlite3_io_methods *replaced[2];
 	_Atomic int write_result, sync_result; /* what to fail with; SQLITE_OK: not */
+	_Atomic int checkpoint_sync_result;    /* the same, for syncs of all files but the writer's log */
 	_Atomic int log_syncs;                 /* syncs of the write-ahead log that succeeded */
 	sqlite3_file *_Atomic log;
 } faults;
@@ -29,6 +30,8 @@ static int faulty_write(sqlite3_file *file, const void *data, int size, sqlite3_
 static int faulty_sync(sqlite3_file *file, int flags)
 {
 	int result = atomic_load(&faults.sync_result);
+	if (!result && file != atomic_load(&faults.log))
+		result = atomic_load(&faults.checkpoint_sync_result);
 	if (!result)
 		result = faults.replaced[0]->xSync(file, flags);
 	if (!result && file == atomic_load(&faults.log))
@@ -42,8 +45,9 @@ static int faulty_open(sqlite3_vfs *vfs, sqlite3_filename name, sqlite3_file *fi
 	int result = faults.real->xOpen(faults.real, name, file, flags, out);
 	if (result || !file->pMethods)
 		return result;
+	sqlite3_file *none = NULL;
 	if (flags & SQLITE_OPEN_WAL)
-		atomic_store(&faults.log, file); /* the writer's: it opens first */
+		atomic_compare_exchange_strong(&faults.log, &none, file); /* the writer's: it opens first */
 	for (int i = 0; i < 2; i++) {
 		if (!faults.replaced[i]) {
 			faults.replaced[i] = file->pMethods;
@@ -72,6 +76,8 @@ static int clear_faults(void **state)
 {
 	atomic_store(&faults.write_result, SQLITE_OK);
 	atomic_store(&faults.sync_result, SQLITE_OK);
+	atomic_store(&faults.checkpoint_sync_result, SQLITE_OK);
+	atomic_store(&faults.log, NULL);
 	return scratch_teardown(state);
 }
 
@@ -190,6 +196,34 @@ static void *read_on(void *context)
 	return NULL;
 }
 
+/* The kernel may have forgotten pages of the log that were to be synced, and tells the checkpoint thread alone. */
+static void after_a_failed_checkpoint_nothing_is_acknowledged_until_reopened(void **state)
+{
+	struct scratch *s = *state;
+	enum { BYTES = 20 << 20, LIMIT_MS = 240000 };
+	int64_t end_ms = clock_monotonic_ms() + LIMIT_MS;
+	size_t acknowledged = 0;
+	put_bulk(s, "bulk", BYTES);
+	atomic_store(&faults.checkpoint_sync_result, SQLITE_IOERR_FSYNC);
+	int code = 0;
+	while (!code) {
+		assert_true(clock_monotonic_ms() < end_ms);
+		struct thing_record *thing =
+			thing_create(s, arena_printf(s->arena, "t-%zu", acknowledged), NULL, NULL);
+		thing->bytes = (struct shape_blob){ arena_alloc(s->arena, 100 << 10), 100 << 10 };
+		code = thing_put(s, thing);
+		acknowledged += !code;
+	}
+	assert_int_equal(code, ERROR_UNAVAILABLE);
+	atomic_store(&faults.checkpoint_sync_result, SQLITE_OK);
+	assert_int_equal(thing_put(s, thing_create(s, "late", NULL, NULL)), ERROR_UNAVAILABLE);
+	scratch_reopen(s);
+	assert_int_equal(thing_put(s, thing_create(s, "later", NULL, NULL)), 0);
+	for (size_t i = 0; i < acknowledged; i++)
+		assert_non_null(thing_get(s, arena_printf(s->arena, "t-%zu", i)));
+	assert_int_equal(scratch_faults(s), 0);
+}
+
 static void the_log_starts_over_instead_of_growing_though_there_are_readers(void **state)
 {
 	struct scratch *s = *state;
@@ -269,6 +303,7 @@ int main(void)
 		FAULT_TEST(a_commit_is_synced_before_it_is_acknowledged),
 		FAULT_TEST(a_full_disk_fails_the_commit_and_no_later_one),
 		FAULT_TEST(after_a_failed_sync_nothing_is_acknowledged_until_reopened),
+		FAULT_TEST(after_a_failed_checkpoint_nothing_is_acknowledged_until_reopened),
 		FAULT_TEST(the_log_starts_over_instead_of_growing_though_there_are_readers),
 		FAULT_TEST(what_is_acknowledged_under_a_full_disk_is_there),
 	};

@@ -1,16 +1,21 @@
-/* The cipher against the vectors of IEEE 1619 (XTS-AES-256, data units of 512 bytes), holes, many threads, and a volume written through it. */
+/* The cipher against the vectors of IEEE 1619 (XTS-AES-256), holes, many threads, and a volume written through it. */
 #include <pthread.h>
 
 #include "place.h"
 #include "base/text.h"
 #include "volume/encrypted.h"
 
-enum { SECTOR = CIPHER_SECTOR_SIZE, RUN = 64 * 1024, MIB = 1 << 20 };
+enum {
+	SECTOR = CIPHER_SECTOR_SIZE,
+	UNIT_SECTORS = CIPHER_UNIT_SIZE / SECTOR,
+	RUN = 64 * 1024,
+	MIB = 1 << 20
+};
 
 static const char standard_key[] = "2718281828459045235360287471352662497757247093699959574966967627"
 				   "3141592653589793238462643383279502884197169399375105820974944592";
 
-/* Vectors 10 to 14: the plain sector is 00 01 02 ... ff, twice. */
+/* Vectors 10 to 14: the plain unit is 00 01 02 ... ff, twice; one of 4 KiB begins as one of 512 bytes does. */
 static const struct vector {
 	uint64_t number;
 	const char *sealed; /* the first 32 bytes */
@@ -42,9 +47,10 @@ static void seals_as_the_standard_says(void **state)
 		plain[i] = (uint8_t)i;
 	for (size_t i = 0; i < sizeof vectors / sizeof *vectors; i++) {
 		assert_int_equal(text_unhex(vectors[i].sealed, wanted, sizeof wanted), 0);
-		ASSERT_OK(cipher_seal(cipher, sealed, plain, vectors[i].number, SECTOR, &err));
+		ASSERT_OK(cipher_seal(cipher, sealed, plain, vectors[i].number * UNIT_SECTORS, SECTOR, &err));
 		assert_memory_equal(sealed, wanted, sizeof wanted);
-		ASSERT_OK(cipher_unseal(cipher, opened, sealed, vectors[i].number, SECTOR, &err));
+		ASSERT_OK(cipher_unseal(
+			cipher, opened, sealed, vectors[i].number * UNIT_SECTORS, SECTOR, &err));
 		assert_memory_equal(opened, plain, SECTOR);
 	}
 	cipher_close(cipher);
@@ -64,6 +70,29 @@ static void a_run_is_its_sectors(void **state)
 	}
 	ASSERT_OK(cipher_unseal(cipher, run, run, 1ULL << 36, RUN, &err)); /* in place */
 	assert_memory_equal(run, plain, RUN);
+	cipher_close(cipher);
+}
+
+static void a_sector_within_a_unit_is_sealed_as_part_of_it(void **state)
+{
+	struct error err;
+	static uint8_t plain[CIPHER_UNIT_SIZE], whole[CIPHER_UNIT_SIZE], part[CIPHER_UNIT_SIZE];
+	struct cipher *cipher = open_standard();
+	(void)state;
+	scratch_fill(plain, sizeof plain, 5);
+	ASSERT_OK(cipher_seal(cipher, whole, plain, 16, sizeof plain, &err));
+	for (unsigned first = 0; first < UNIT_SECTORS; first++)
+		for (unsigned count = 1; first + count <= UNIT_SECTORS; count++) {
+			ASSERT_OK(cipher_seal(
+				cipher, part, plain + first * SECTOR, 16 + first, count * SECTOR, &err));
+			assert_memory_equal(part, whole + first * SECTOR, count * SECTOR);
+			ASSERT_OK(cipher_unseal(cipher, part, part, 16 + first, count * SECTOR, &err));
+			assert_memory_equal(part, plain + first * SECTOR, count * SECTOR);
+		}
+	/* two sectors of a unit that hold the same look different */
+	memcpy(plain + SECTOR, plain, SECTOR);
+	ASSERT_OK(cipher_seal(cipher, whole, plain, 16, sizeof plain, &err));
+	assert_memory_not_equal(whole, whole + SECTOR, SECTOR);
 	cipher_close(cipher);
 }
 
@@ -179,6 +208,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(seals_as_the_standard_says),
 		cmocka_unit_test(a_run_is_its_sectors),
+		cmocka_unit_test(a_sector_within_a_unit_is_sealed_as_part_of_it),
 		cmocka_unit_test(holes_stay_holes_and_written_zeros_do_not),
 		cmocka_unit_test(refuses_parts_of_sectors_and_weak_keys),
 		cmocka_unit_test(many_threads_share_a_cipher), TEST(a_volume_holds_nothing_plain) };
