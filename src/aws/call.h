@@ -19,6 +19,14 @@ struct amid;
 
 enum call_access { ACCESS_READ, ACCESS_WRITE, ACCESS_LIST, ACCESS_TAGGING, ACCESS_PERMISSIONS };
 
+struct call;
+/* What has to be taken back if the handler fails: see call_on_failure. */
+struct call_undo {
+	struct call_undo *next;
+	void (*undo)(struct call *call, void *what);
+	void *what;
+};
+
 struct call {
 	struct amid *amid;
 	struct arena *arena; /* everything read and written for this call; gone after the answer */
@@ -32,7 +40,18 @@ struct call {
 	const char *user_agent, *referer; /* as the client says; NULL: it does not */
 	bool secure;                      /* over TLS */
 	const char *host; /* the Host that the caller addressed, "127.0.0.1:4566"; NULL: it named none */
+	struct call_undo *undo; /* the newest first */
 };
+
+/*
+ * For the exception from the rule of one batch: what was committed before it (grants of keys) is taken back by `undo` when the handler fails, or is run again. A crash in between leaves it. `what` lives as long as the call.
+ */
+static inline void call_on_failure(struct call *call, void (*undo)(struct call *call, void *what), void *what)
+{
+	struct call_undo *entry = arena_alloc(call->arena, sizeof *entry);
+	*entry = (struct call_undo){ call->undo, undo, what };
+	call->undo = entry;
+}
 
 /* A row of the generated operation table of a service: the shapes, what .ops says of it, and the handler behind a typed cast. */
 struct operation {

@@ -75,6 +75,11 @@ static void encode_error(const struct service *service, const struct error *err,
 	json_encode_text(&response->body, error_aws_code(err->code));
 	buffer_append_text(&response->body, ",\"message\":");
 	json_encode_text(&response->body, err->message);
+	/* that of ValidationException is another protocol's */
+	if (error_reason(err->code) && err->code != ERROR_VALIDATION) {
+		buffer_append_text(&response->body, ",\"Reason\":");
+		json_encode_text(&response->body, error_reason(err->code));
+	}
 	buffer_append_char(&response->body, '}');
 }
 

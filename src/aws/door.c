@@ -29,6 +29,13 @@ static const struct http_limits default_limits = {
 	.request_seconds = 30,
 };
 
+static void undo_all(struct call *call)
+{
+	for (struct call_undo *entry = call->undo; entry; entry = entry->next)
+		entry->undo(call, entry->what);
+	call->undo = NULL;
+}
+
 /* A handler whose batch met a concurrent change is run again, from a clean result; what has changed may be what the caller's permission rested on, so that is asked again too. */
 static int run_handler(struct door_request *request, const void *input, void **output, struct error *err)
 {
@@ -41,6 +48,7 @@ static int run_handler(struct door_request *request, const void *input, void **o
 			return -1;
 		if (operation->handler(&request->call, input, *output, err) == 0)
 			return 0;
+		undo_all(&request->call);
 		if (err->code != ERROR_CONFLICT)
 			return -1;
 	}

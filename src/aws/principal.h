@@ -18,6 +18,13 @@ struct principal_tag {
 	bool transitive; /* handed on to the sessions that this one assumes */
 };
 
+/* The instance whose metadata service has given credentials out. */
+struct principal_instance {
+	const char *arn;
+	const char *vpc, *private_address;
+	const char *delivery; /* "1.0" or "2.0": the version of the metadata service */
+};
+
 /* Texts live as long as the call's arena. */
 struct principal {
 	enum principal_type type;
@@ -41,5 +48,6 @@ struct principal {
 	size_t session_policy_arn_count;
 	const struct principal_tag *session_tags;
 	size_t session_tag_count;
-	const char *source_identity; /* NULL: none */
+	const char *source_identity;               /* NULL: none */
+	const struct principal_instance *instance; /* NULL: the credentials are no instance's */
 };

@@ -5,6 +5,7 @@
 #include "base/arena.h"
 
 #include <assert.h>
+#include <openssl/crypto.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -31,6 +32,7 @@ struct deferred {
 struct arena {
 	struct chunk *newest;
 	struct deferred *deferred; /* in the arena itself */
+	bool wiped;
 };
 
 static void out_of_memory(size_t size)
@@ -82,9 +84,16 @@ void arena_destroy(struct arena *arena)
 		deferred->release(deferred->object);
 	for (struct chunk *chunk = arena->newest, *next; chunk; chunk = next) {
 		next = chunk->next;
+		if (arena->wiped)
+			OPENSSL_cleanse(chunk->data, chunk->used);
 		free(chunk);
 	}
 	free(arena);
+}
+
+void arena_wipe(struct arena *arena)
+{
+	arena->wiped = true;
 }
 
 static struct chunk *chunk_create(size_t size)

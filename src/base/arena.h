@@ -15,6 +15,8 @@ struct arena;
 struct arena *arena_create(void);
 /* Frees everything allocated from it. NULL is legal. */
 void arena_destroy(struct arena *arena);
+/* From now on the arena holds secrets: its memory is overwritten before it is given back. Whoever puts one into an arena says so. */
+void arena_wipe(struct arena *arena);
 /* Has `release(object)` called when the arena is destroyed, before its memory goes; the newest first. For counted objects that what lies in the arena refers to. */
 void arena_defer(struct arena *arena, void (*release)(void *object), void *object);
 /* Zeroed memory, aligned for any type. */

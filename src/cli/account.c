@@ -17,11 +17,13 @@
 
 static const char help[] =
 	"Usage: amid account create NAME [--email ADDRESS] [--organization] [--output FILE] [OPTION...]\n"
+	"       amid account key ACCOUNT [--revoke KEY] [--output FILE] [OPTION...]\n"
 	"       amid account list [--json] [OPTION...]\n\n"
-	"Makes an account on a running server, or lists all. The access key of the new account's root is told this once: it is printed in the form of\n"
+	"Makes an account on a running server, or lists all; `key` makes the root of one another key, in place of one that was lost, or takes one away. ACCOUNT is a number or a name. The access key of the new account's root is told this once: it is printed in the form of\n"
 	"AWS_SHARED_CREDENTIALS_FILE, or with --output appended to FILE (made with mode 0600) as profile NAME.\n\n"
 	"  --email ADDRESS  the account's address\n"
 	"  --organization   it joins the organization that the operator's account has made\n"
+	"  --revoke KEY     that key of the account's root is taken no longer\n"
 	"  --output FILE    where the credentials go; then only the account's number is printed\n"
 	"  --data DIR       the server's data folder: sign as the operator, with its root-credentials\n"
 	"  --endpoint URL   the server (default $AWS_ENDPOINT_URL, or http://127.0.0.1:4566)\n"
@@ -29,11 +31,14 @@ static const char help[] =
 	"Without --data the credentials in use (AWS_PROFILE, ...) must be the operator's root's.\n\n"
 	"Example: amid account create vendor --data /srv/amid --output ~/.aws/credentials\n";
 
+#define PATH "/_amid/accounts"
+
 enum { FILE_MAX = 1024 * 1024 };
 
 static const struct option options[] = {
 	{ "email", required_argument, NULL, 'm' },
 	{ "organization", no_argument, NULL, 'g' },
+	{ "revoke", required_argument, NULL, 'r' },
 	{ "output", required_argument, NULL, 'o' },
 	{ "data", required_argument, NULL, 'd' },
 	{ "endpoint", required_argument, NULL, 'e' },
@@ -43,7 +48,7 @@ static const struct option options[] = {
 };
 
 struct request {
-	const char *email, *output, *data, *endpoint;
+	const char *email, *revoke, *output, *data, *endpoint;
 	bool organization, raw;
 };
 
@@ -105,37 +110,37 @@ static int write_profile(int fd, const char *profile, json_t *account, struct ar
 	return 0;
 }
 
-static int ask_for_account(
-	const struct request *request, const char *name, json_t **answer, struct error *err)
+/* `asked` is given away; NULL: it could not be packed. */
+static int post(
+	const struct request *request, const char *path, json_t *asked, json_t **answer, struct error *err)
 {
-	json_t *asked = json_pack("{s:s, s:s*, s:b}", "name", name, "email", request->email, "organization",
-		request->organization);
-	char *body = json_dumps(asked, JSON_COMPACT);
+	char *body = asked ? json_dumps(asked, JSON_COMPACT) : NULL;
 	json_decref(asked);
 	if (!body)
-		return error_set(err, ERROR_INVALID, "the name is not UTF-8");
-	const struct client_rest rest = { .service = "ec2",
-		.method = "POST",
-		.path = "/_amid/accounts",
-		.body = body,
-		.body_size = strlen(body) };
+		return error_set(err, ERROR_INVALID, "a name is not UTF-8");
+	const struct client_rest rest = {
+		.service = "ec2", .method = "POST", .path = path, .body = body, .body_size = strlen(body)
+	};
 	int result = client_ask(request->endpoint, &rest, answer, err);
 	free(body);
 	return result;
 }
 
-static int create(const struct request *request, const char *name, struct arena *arena, struct error *err)
+/* What is asked for is a key, which goes into the profile `name`. */
+static int obtain_key(const struct request *request, const char *path, json_t *asked, const char *name,
+	struct arena *arena, struct error *err)
 {
 	int fd FILE_SCOPED = -1;
 	json_t *answer;
 	if (request->output) {
-		if (check_output(request->output, name, arena, err))
+		bool fits = check_output(request->output, name, arena, err) == 0;
+		fd = fits ? open_output(request->output, err) : -1;
+		if (fd < 0) {
+			json_decref(asked);
 			return -1;
-		fd = open_output(request->output, err);
-		if (fd < 0)
-			return -1;
+		}
 	}
-	if (ask_for_account(request, name, &answer, err))
+	if (post(request, path, asked, &answer, err))
 		return -1;
 	int result = write_profile(fd < 0 ? STDOUT_FILENO : fd, name, answer, arena, err);
 	if (result == 0 && fd >= 0)
@@ -144,12 +149,69 @@ static int create(const struct request *request, const char *name, struct arena 
 	return result;
 }
 
+static int create(const struct request *request, const char *name, struct arena *arena, struct error *err)
+{
+	json_t *asked = json_pack("{s:s, s:s*, s:b}", "name", name, "email", request->email, "organization",
+		request->organization);
+	return obtain_key(request, PATH, asked, name, arena, err);
+}
+
+static int ask_for_list(const struct request *request, json_t **answer, struct error *err)
+{
+	const struct client_rest rest = { .service = "ec2", .method = "GET", .path = PATH };
+	return client_ask(request->endpoint, &rest, answer, err);
+}
+
+/* By its number, or by its name if no other has that. */
+static int find_account(const struct request *request, const char *asked, struct arena *arena,
+	const char **id, const char **name, struct error *err)
+{
+	json_t *answer, *account;
+	size_t i, named = 0;
+	bool numbered = false;
+	if (ask_for_list(request, &answer, err))
+		return -1;
+	json_array_foreach(json_object_get(answer, "accounts"), i, account)
+	{
+		bool is_id = strcmp(text(account, "id"), asked) == 0;
+		bool is_name = strcmp(text(account, "name"), asked) == 0;
+		if (numbered || (!is_id && !is_name))
+			continue;
+		numbered = is_id;
+		named += is_name;
+		*id = arena_strdup(arena, text(account, "id"));
+		*name = arena_strdup(arena, text(account, "name"));
+	}
+	json_decref(answer);
+	if (numbered || named == 1)
+		return 0;
+	if (named)
+		return error_set(
+			err, ERROR_CONFLICT, "%zu accounts are named %s: say the number", named, asked);
+	return error_set(err, ERROR_NOT_FOUND, "there is no account %s", asked);
+}
+
+static int key(const struct request *request, const char *asked, struct arena *arena, struct error *err)
+{
+	const char *id = NULL, *name = NULL;
+	json_t *answer;
+	if (find_account(request, asked, arena, &id, &name, err))
+		return -1;
+	if (!request->revoke)
+		return obtain_key(request, PATH "/key", json_pack("{s:s}", "account", id), name, arena, err);
+	if (post(request, PATH "/key", json_pack("{s:s, s:s}", "account", id, "revoke", request->revoke),
+		    &answer, err))
+		return -1;
+	printf("%s\n", text(answer, "revoked"));
+	json_decref(answer);
+	return 0;
+}
+
 static int list(const struct request *request, struct error *err)
 {
-	const struct client_rest rest = { .service = "ec2", .method = "GET", .path = "/_amid/accounts" };
 	json_t *answer, *account;
 	size_t i;
-	if (client_ask(request->endpoint, &rest, &answer, err))
+	if (ask_for_list(request, &answer, err))
 		return -1;
 	if (request->raw) {
 		json_dumpf(answer, stdout, JSON_INDENT(2));
@@ -176,6 +238,9 @@ static int read_options(int argc, char **argv, struct request *request)
 			break;
 		case 'g':
 			request->organization = true;
+			break;
+		case 'r':
+			request->revoke = optarg;
 			break;
 		case 'o':
 			request->output = optarg;
@@ -207,11 +272,15 @@ int command_account(int argc, char **argv)
 	if (result >= 0)
 		return result;
 	const char *verb = optind < argc ? argv[optind] : "";
-	bool creates = strcmp(verb, "create") == 0, lists = strcmp(verb, "list") == 0;
-	if ((!creates && !lists) || argc - optind != (creates ? 2 : 1))
-		return options_fail("account", 2, "say create NAME or list; see amid account --help");
+	bool creates = strcmp(verb, "create") == 0, lists = strcmp(verb, "list") == 0,
+	     keys = strcmp(verb, "key") == 0;
+	if ((!creates && !keys && !lists) || argc - optind != (lists ? 1 : 2) || (request.revoke && !keys))
+		return options_fail(
+			"account", 2, "say create NAME, key ACCOUNT or list; see amid account --help");
 	if (request.data)
 		sign_as_operator(request.data, arena);
-	result = creates ? create(&request, argv[optind + 1], arena, &err) : list(&request, &err);
+	result = creates ? create(&request, argv[optind + 1], arena, &err)
+		: keys   ? key(&request, argv[optind + 1], arena, &err)
+			 : list(&request, &err);
 	return result ? options_fail("account", 1, err.message) : 0;
 }

@@ -97,7 +97,7 @@ static int configure(struct database *database, enum database_role role, struct 
 {
 	static const char *const settings[] = {
 		[DATABASE_WRITER] =
-			"PRAGMA cache_size=-8192; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
+			"PRAGMA cache_size=-8192; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA secure_delete=ON;",
 		[DATABASE_READER] = "PRAGMA cache_size=-512; PRAGMA query_only=ON;",
 		[DATABASE_CHECKPOINTER] = "PRAGMA cache_size=-64; PRAGMA synchronous=FULL;",
 	};

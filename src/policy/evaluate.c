@@ -210,7 +210,8 @@ static void weigh_allows(struct evaluation *evaluation)
 	bool has_account = principal_has_account(caller);
 	bool same_account = has_account &&
 		(!request->resource_account || strcmp(request->resource_account, caller->account) == 0);
-	bool enough = !has_account || (same_account && grade == GRADE_SELF);
+	bool named_suffices = same_account || set->resource_reaches_out;
+	bool enough = !has_account || (named_suffices && grade == GRADE_SELF);
 	if (enough && grade != GRADE_NONE) {
 		conclude(evaluation, POLICY_ALLOWED, &match);
 		return;
@@ -219,7 +220,7 @@ static void weigh_allows(struct evaluation *evaluation)
 		lack(evaluation, POLICY_SOURCE_RESOURCE);
 		return;
 	}
-	if (same_account && grade == GRADE_ISSUER) {
+	if (named_suffices && grade == GRADE_ISSUER) {
 		if (limits_allow(evaluation))
 			conclude(evaluation, POLICY_ALLOWED, &match);
 		return;

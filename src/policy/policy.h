@@ -87,6 +87,7 @@ struct policy_set {
 	struct policy_list identity;
 	struct policy_list resource; /* of the resource, usually one */
 	bool resource_decides_alone; /* KMS keys, role trust: identity policies count only where the resource policy hands over to the account (its root as Principal) */
+	bool resource_reaches_out; /* a KMS grant: whom the resource's policies name themselves needs no identity policy in another account either */
 	bool has_boundary, has_session;
 	struct policy_list boundary;
 	struct policy_list session;

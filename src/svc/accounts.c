@@ -55,9 +55,12 @@ static int seal_secret(struct amid *amid, struct access_key_record *key, const c
 	return 0;
 }
 
-static int put_root_key(struct amid *amid, struct meta_batch *batch, const struct account_made *made,
-	struct arena *arena, struct error *err)
+int accounts_put_root_key(struct amid *amid, struct meta_batch *batch, const char *account,
+	struct arena *arena, struct account_made *made, struct error *err)
 {
+	made->id = account;
+	made->access_key_id = random_key_id(arena);
+	made->secret = random_secret(arena);
 	struct access_key_record key = {
 		.record = { .account = made->id, .region = "", .id = made->access_key_id },
 		.principal_arn = arena_printf(arena, "arn:aws:iam::%s:root", made->id),
@@ -99,11 +102,7 @@ int accounts_plan(struct amid *amid, struct meta_batch *batch, const char *id,
 	if (plan->organization)
 		join(&account, plan->organization, arena);
 	meta_batch_put(batch, &record_account, &account);
-	if (!plan->root_key)
-		return 0;
-	made->access_key_id = random_key_id(arena);
-	made->secret = random_secret(arena);
-	return put_root_key(amid, batch, made, arena, err);
+	return plan->root_key ? accounts_put_root_key(amid, batch, made->id, arena, made, err) : 0;
 }
 
 static int write_credentials(struct amid *amid, const char *file, const struct account_made *made,
@@ -241,6 +240,27 @@ int accounts_prepare(struct amid *amid, bool *first_start, struct error *err)
 	return name_operator(amid, arena, err) || ensure_networks(amid, arena, err) ? -1 : 0;
 }
 
+/* Those of users that are gone: nobody's any more, and refused already. */
+static int drop_keys(struct amid *amid, const char *account, struct arena *arena, struct error *err)
+{
+	struct meta_query query = { .account = account };
+	struct meta_rows rows;
+	struct meta_batch *batch = meta_batch_create(amid->meta, arena);
+	if (meta_list(amid->meta, &record_access_key, &query, arena, &rows, err))
+		return -1;
+	for (size_t i = 0; i < rows.count; i++) {
+		const struct access_key_record *key = rows.items[i];
+		struct iam_user_record *user;
+		if (!key->principal_id || text_equal(key->principal_id, account))
+			continue;
+		if (meta_get(amid->meta, &record_iam_user, account, "", key->principal_id, arena, &user, err))
+			return -1;
+		if (!user)
+			meta_batch_delete(batch, &record_access_key, key);
+	}
+	return meta_commit(amid->meta, batch, err);
+}
+
 /* The records go first, in one transaction; each controller, woken for a thing that has no record any more, removes what is left of it. */
 int accounts_reset(struct amid *amid, const char *account, struct error *err)
 {
@@ -250,7 +270,7 @@ int accounts_reset(struct amid *amid, const char *account, struct error *err)
 	struct meta_rows instances, volumes;
 	if (meta_list(amid->meta, &record_instance, &query, arena, &instances, err) ||
 		meta_list(amid->meta, &record_volume, &query, arena, &volumes, err) ||
-		meta_forget_account(amid->meta, account, kept, err))
+		meta_forget_account(amid->meta, account, kept, err) || drop_keys(amid, account, arena, err))
 		return -1;
 	for (size_t i = 0; i < instances.count; i++)
 		work_enqueue(amid->work, "instance", ((struct record *)instances.items[i])->id);

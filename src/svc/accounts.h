@@ -38,11 +38,14 @@ struct account_made {
  */
 int accounts_plan(struct amid *amid, struct meta_batch *batch, const char *id,
 	const struct account_plan *plan, struct arena *arena, struct account_made *made, struct error *err);
+/* Puts another key of an account's root into the batch; fills in `made`. */
+int accounts_put_root_key(struct amid *amid, struct meta_batch *batch, const char *account,
+	struct arena *arena, struct account_made *made, struct error *err);
 /* The default networks of an account in all regions, where they are not there yet. */
 int accounts_make_networks(struct amid *amid, const char *account, struct error *err);
 /* The operator's account; *account NULL: there is none. */
 int accounts_find_operator(
 	struct amid *amid, struct arena *arena, struct account_record **account, struct error *err);
 
-/* Forgets everything of an account but itself and its keys, and gives it default networks again (POST /_amid/reset). */
+/* Forgets everything of an account but itself and the keys of its root, and gives it default networks again (POST /_amid/reset). */
 int accounts_reset(struct amid *amid, const char *account, struct error *err);

@@ -7,6 +7,7 @@
 #include "api/records.h"
 #include "base/log.h"
 #include "svc/accounts.h"
+#include "svc/root_keys.h"
 #include "base/banned.h"
 
 enum { NAME_MAX_SIZE = 50, EMAIL_MAX_SIZE = 64, TRIES = 8 };
@@ -31,13 +32,18 @@ static int list(struct call *call, json_t **result, struct error *err)
 	json_t *accounts = json_array();
 	for (size_t i = 0; i < rows.count; i++) {
 		const struct account_record *account = rows.items[i];
+		json_t *keys;
+		if (root_keys_list(call, account->record.id, &keys, err)) {
+			json_decref(accounts);
+			return -1;
+		}
 		json_array_append_new(accounts,
-			json_pack("{s:s, s:s?, s:s?, s:s?, s:s?, s:I, s:b, s:b}", "id", account->record.id,
-				"name", account->name, "email", account->email, "alias", account->alias,
-				"organization", account->organization, "created_ms",
+			json_pack("{s:s, s:s?, s:s?, s:s?, s:s?, s:I, s:b, s:b, s:o}", "id",
+				account->record.id, "name", account->name, "email", account->email, "alias",
+				account->alias, "organization", account->organization, "created_ms",
 				(json_int_t)account->created.ms, "suspended",
 				boolean_or(account->suspended, false), "operator",
-				boolean_or(account->is_operator, false)));
+				boolean_or(account->is_operator, false), "root_keys", keys));
 	}
 	*result = json_pack("{s:o}", "accounts", accounts);
 	return 0;
@@ -138,5 +144,7 @@ int accounts_answer(struct call *call, const struct http_request *http, json_t *
 		return -1;
 	if (strcmp(http->method, "GET") == 0)
 		return list(call, result, err);
+	if (strcmp(http->path, ACCOUNTS_KEY_PATH) == 0)
+		return root_keys_answer(call, http, result, err);
 	return create(call, owner, http, result, err);
 }

@@ -86,6 +86,7 @@ struct amid {
 	struct secret_scans *secret_scans; /* NULL: nothing is scanned (tests of handlers) */
 	struct work *work;
 	struct identity_cache *identities; /* NULL: look-ups read the records */
+	struct organization_cache *organizations; /* NULL: paths in organizations are read anew each time */
 	struct last_uses *last_uses;       /* NULL: nobody notes uses of keys */
 	struct upkeep *upkeep;
 	struct server_watch *server_watch; /* NULL with the dry driver */

@@ -247,6 +247,7 @@ static const struct extra_path {
 	{ PEER_PATH, false, true, WHO_EVERYBODY, peer_answer }, /* which asks for a signature of its own */
 	{ SHOW, true, false, WHO_LISTS, answer_show },
 	{ "/_amid/accounts", true, true, WHO_SIGNED, answer_accounts },
+	{ ACCOUNTS_KEY_PATH, false, true, WHO_SIGNED, answer_accounts },
 	{ "/_amid/du", false, true, WHO_LISTS, answer_du },
 	{ "/_amid/explain", false, true, WHO_SIGNED, answer_explain },
 	{ "/_amid/scrub", true, true, WHO_OPERATOR, answer_scrub },

@@ -95,10 +95,24 @@ static const struct principal_tag *copy_tags(
 	return copies;
 }
 
+static const struct principal_instance *copy_instance(
+	const struct principal_instance *instance, struct arena *arena)
+{
+	if (!instance)
+		return NULL;
+	struct principal_instance *made = arena_alloc(arena, sizeof *made);
+	*made = (struct principal_instance){ .arn = arena_strdup(arena, instance->arn),
+		.vpc = arena_strdup(arena, instance->vpc),
+		.private_address = arena_strdup(arena, instance->private_address),
+		.delivery = arena_strdup(arena, instance->delivery) };
+	return made;
+}
+
 /* Numbers, flags and counts are copied with the struct; each pointer in it is replaced by one to a copy. */
 static struct door_identity copy(const struct door_identity *identity, struct arena *arena)
 {
 	struct door_identity made = *identity;
+	arena_wipe(arena); /* the secret */
 	struct principal *principal = &made.principal;
 	const char **texts[] = { &made.secret, &principal->account, &principal->arn, &principal->id,
 		&principal->access_key_id, &principal->user_name, &principal->issuer_arn,
@@ -110,6 +124,7 @@ static struct door_identity copy(const struct door_identity *identity, struct ar
 	principal->session_policy_arns =
 		copy_texts(principal->session_policy_arns, principal->session_policy_arn_count, arena);
 	principal->session_tags = copy_tags(principal->session_tags, principal->session_tag_count, arena);
+	principal->instance = copy_instance(principal->instance, arena);
 	return made;
 }
 

@@ -8,8 +8,10 @@
  *	keys_open_data_key(amid, wrapped, "vol-1", grantee, plain, err)    Decrypt, by the grant: no caller. Each time the service needs the key
  *	keys_retire_grant(amid, grant, err)                                when it needs it no more
  *
- * `resource` is the value of the encryption context aws:ebs:id: the volume or snapshot that the data key was first made for. It must be the same each time. Everything is safe from every thread. Nothing but keys_open_data_key and
- * keys_make_data_key gives out key material; the caller cleanses `plain`.
+ *	keys_open_for_caller(call, wrapped, "snap-1", plain, err)          Decrypt, with the caller's rights: EBS direct reads
+ *
+ * `resource` is the value of the encryption context aws:ebs:id: the volume or snapshot that the data key was first made for. It must be the same each time. Everything is safe from every thread. Nothing but keys_open_data_key,
+ * keys_open_for_caller and keys_make_data_key gives out key material; the caller cleanses `plain`.
  */
 #pragma once
 
@@ -54,8 +56,11 @@ int keys_make_data_key(struct call *call, const char *key_arn, const char *resou
  */
 int keys_grant(struct call *call, const char *wrapped, const char *resource, const char *grantee,
 	char **grant, struct error *err);
-/* What keys_grant would say to this caller, without making the grant: for explanations. Errors are the same. */
-int keys_check_grant(
+/*
+ * Whether this caller may read the disk that was made under that key, as a launch or a copy does; nothing is made. It takes what keys_grant asks for, and of another account's key all that EBS documents: kms:DescribeKey,
+ * kms:Decrypt, kms:GenerateDataKeyWithoutPlaintext and kms:ReEncryptFrom as well. Errors as of keys_grant; the message names the first permission that is missing.
+ */
+int keys_check_source(
 	struct call *call, const char *wrapped, const char *resource, const char *grantee, struct error *err);
 /* Who opens the keys of an account's disk, as a grant names it: "arn:aws:sts::ACCOUNT:assumed-role/aws:ec2-infrastructure/ID". */
 char *keys_grantee(struct arena *arena, const char *account, const char *id);
@@ -64,6 +69,9 @@ char *keys_grantee(struct arena *arena, const char *account, const char *id);
  * ERROR_KMS_INVALID_CIPHERTEXT.
  */
 int keys_open_data_key(struct amid *amid, const char *wrapped, const char *resource, const char *grantee,
+	uint8_t plain[KEYS_DATA_KEY_SIZE], struct error *err);
+/* kms:Decrypt as the caller, through EC2: for a caller who is to see what the disk hides, now and only now. Errors are those of keys_make_data_key, and ERROR_KMS_INVALID_CIPHERTEXT. */
+int keys_open_for_caller(struct call *call, const char *wrapped, const char *resource,
 	uint8_t plain[KEYS_DATA_KEY_SIZE], struct error *err);
 /*
  * The same data key wrapped under another key, or for another resource: kms:ReEncryptFrom and kms:ReEncryptTo as the caller, through EC2.

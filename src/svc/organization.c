@@ -1,12 +1,13 @@
 /*
- * An account's place: its record names organization and unit, units name their parents, up to the root. All is read anew each time: one read for an account that is in no organization, else one for each level and policy. A
- * change between two reads may show a mixture of both states; the next call sees the newer one. Runs on the caller's thread.
+ * An account's place: its record names organization and unit, units name their parents, up to the root. What was read is kept until anything of the kind changes
+ * (organization_cache.h); without a cache all is read anew each time. A change between two reads may show a mixture of both states, which is not kept; the next call sees the newer one. Runs on the caller's thread.
  */
 #include "svc/organization.h"
 
 #include <string.h>
 
 #include "api/records.h"
+#include "svc/organization_cache.h"
 #include "base/banned.h"
 
 enum { DEPTH_MAX = 8 }; /* deeper trees cannot be made; a circle would be damage */
@@ -107,7 +108,7 @@ static int set_levels(const struct walk *walk, const struct account_record *acco
 	return set_level(walk, &levels[count + 1], "account", account->record.id, &account->policies, err);
 }
 
-int organizations_path(struct amid *amid, const char *account_id, struct arena *arena,
+static int read_path(struct amid *amid, const char *account_id, struct arena *arena,
 	struct organization_path *path, struct error *err)
 {
 	struct account_record *account;
@@ -130,4 +131,20 @@ int organizations_path(struct amid *amid, const char *account_id, struct arena *
 	path->governed = boolean_or(organization->policies_enabled, false) &&
 		strcmp(organization->record.account, account_id) != 0;
 	return collect_units(&walk, account->unit, err) || set_levels(&walk, account, err) ? -1 : 0;
+}
+
+int organizations_path(struct amid *amid, const char *account, struct arena *arena,
+	struct organization_path *path, struct error *err)
+{
+	struct organization_cache *cache = amid->organizations;
+	if (organization_cache_find(cache, account, arena, path))
+		return 0;
+	uint64_t generation = organization_cache_generation(cache);
+	struct arena *own = arena_create();
+	if (read_path(amid, account, own, path, err)) {
+		arena_destroy(own);
+		return -1;
+	}
+	organization_cache_keep(cache, generation, account, own, arena, path);
+	return 0;
 }

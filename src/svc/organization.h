@@ -26,7 +26,7 @@ struct organization_level {
 	size_t policy_count;
 };
 
-/* Texts lie in the arena. */
+/* Immutable; it stays as it is until the arena goes that it was asked for with. */
 struct organization_path {
 	const char *organization; /* "o-..."; NULL: the account is in none, and nothing else is set */
 	const char *organization_arn;

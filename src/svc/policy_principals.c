@@ -131,29 +131,44 @@ static bool is_at(const struct record_kind *kind, const void *record, const stru
 		: strcmp(role->name, parsed->name) == 0 && strcmp(role->path, parsed->path) == 0;
 }
 
-static int to_id(struct walk *walk, const char *text, const char **id)
+int policy_principal_id(
+	struct amid *amid, struct arena *arena, const char *arn, const char **id, struct error *err)
 {
 	struct parsed parsed;
-	struct account_record *account;
 	struct meta_rows rows = { 0 };
-	if (!parse(walk->arena, text, &parsed))
+	*id = NULL;
+	if (!parse(arena, arn, &parsed))
 		return 0;
 	struct meta_query query = { .account = parsed.account,
 		.region = "",
 		.index = "key",
-		.value = small_letters(walk->arena, parsed.name),
+		.value = small_letters(arena, parsed.name),
 		.limit = 1 };
+	if (meta_list(amid->meta, parsed.kind, &query, arena, &rows, err))
+		return -1;
+	if (rows.count && is_at(parsed.kind, rows.items[0], &parsed))
+		*id = ((struct record *)rows.items[0])->id;
+	return 0;
+}
+
+static int to_id(struct walk *walk, const char *text, const char **id)
+{
+	struct parsed parsed;
+	struct account_record *account;
+	const char *found;
+	if (!parse(walk->arena, text, &parsed))
+		return 0;
 	if (meta_get(walk->amid->meta, &record_account, "", "", parsed.account, walk->arena, &account,
 		    walk->err))
 		return -1;
 	if (!account)
 		return 0;
-	if (meta_list(walk->amid->meta, parsed.kind, &query, walk->arena, &rows, walk->err))
+	if (policy_principal_id(walk->amid, walk->arena, text, &found, walk->err))
 		return -1;
-	if (!rows.count || !is_at(parsed.kind, rows.items[0], &parsed))
+	if (!found)
 		return error_set(walk->err, ERROR_MALFORMED_POLICY_DOCUMENT,
 			"Invalid principal in policy: \"AWS\":\"%.300s\"", text);
-	*id = ((struct record *)rows.items[0])->id;
+	*id = found;
 	return 0;
 }
 

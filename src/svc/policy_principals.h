@@ -9,6 +9,9 @@
 
 struct amid;
 
+/* The unique id of a user or role by its ARN; NULL: nobody here has that ARN, or it is that of something else. */
+int policy_principal_id(
+	struct amid *amid, struct arena *arena, const char *arn, const char **id, struct error *err);
 /* *kept is the document, or one with ids in place of ARNs. ERROR_MALFORMED_POLICY_DOCUMENT: it names a user or role that is not there. The document compiles. */
 int policy_principals_keep(
 	struct amid *amid, struct arena *arena, const char *document, const char **kept, struct error *err);

@@ -66,6 +66,9 @@ char *seal_open(struct amid *amid, const char *purpose, const char *subject, con
 char *seal_derive_secret(struct amid *amid, const char *purpose, const char *subject, struct arena *arena)
 {
 	struct digest secret;
+	arena_wipe(arena);
 	derive(amid, "secret", purpose, subject, &secret);
-	return text_base64(arena, secret.bytes, SECRET_BYTES);
+	char *text = text_base64(arena, secret.bytes, SECRET_BYTES);
+	OPENSSL_cleanse(&secret, sizeof secret);
+	return text;
 }

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 
 #include "api/records.h"
@@ -172,6 +173,8 @@ int secrets_open(
 	struct arena *arena ARENA_SCOPED = arena_create();
 	struct root_key_record *record;
 	const char *path = key_path(config, arena);
+	(void)prctl(PR_SET_DUMPABLE,
+		0); /* from now on keys pass through this process: no core dumps, no debuggers but root's */
 	if (config->root_key && config->passphrase)
 		return error_set(err, ERROR_INVALID, "there can be one root key: a file or a passphrase");
 	if (meta_get(meta, &record_root_key, "", "", RECORD_ID, arena, &record, err))
@@ -211,6 +214,7 @@ int secret_seal(struct amid *amid, const char *purpose, const void *data, size_t
 	size_t total = 1 + size + AEAD_OVERHEAD;
 	uint8_t *bytes = arena_alloc(arena, total);
 	(void)err;
+	arena_wipe(arena); /* what is sealed lies there, mostly */
 	derive_key(amid, purpose, &key);
 	bytes[0] = VERSION;
 	aead_seal(key.bytes, purpose, strlen(purpose), data, size, bytes + 1);
@@ -226,6 +230,7 @@ int secret_open(struct amid *amid, const char *purpose, const char *sealed, stru
 	size_t total;
 	int opened = -1;
 	const uint8_t *bytes = text_unbase64(arena, sealed, &total);
+	arena_wipe(arena);
 	if (bytes && total >= 1 + AEAD_OVERHEAD && bytes[0] == VERSION) {
 		*size = total - 1 - AEAD_OVERHEAD;
 		*data = arena_alloc(arena, *size + 1);

@@ -27,11 +27,12 @@
 #include "svc/control/control.h"
 #include "svc/ebs/upload.h"
 #include "svc/extra.h"
-#include "svc/identity_cache.h"
 #include "svc/iam_policies.h"
+#include "svc/identity_cache.h"
 #include "svc/imds/imds.h"
 #include "svc/key_ring.h"
 #include "svc/last_use.h"
+#include "svc/organization_cache.h"
 #include "svc/scrub.h"
 #include "svc/peers.h"
 #include "svc/secret.h"
@@ -194,6 +195,7 @@ static int open_parts(struct server *server, struct error *err)
 		last_use_open(amid->meta, &amid->last_uses, err) || open_network(server, err))
 		return -1;
 	amid->identities = identity_cache_create();
+	amid->organizations = organization_cache_create();
 	amid->key_ring = key_ring_create();
 	char *state_folder = arena_printf(server->arena, "%s/compute", data);
 	char *machines = arena_printf(server->arena, "%s/m", amid->runtime_folder);
@@ -293,6 +295,7 @@ void server_close(struct server *server)
 	iam_policies_close(amid->iam_policies);
 	secrets_close(amid->secrets);
 	identity_cache_destroy(amid->identities);
+	organization_cache_destroy(amid->organizations);
 	if (amid->runtime_folder)
 		remove_empty_runtime_folder(amid->runtime_folder);
 	if (server->lock_fd >= 0)

@@ -110,6 +110,14 @@ int session_make(struct amid *amid, const struct principal *principal, int64_t s
 	set_texts(&session.policies, principal->session_policies, principal->session_policy_count);
 	set_texts(&session.policy_arns, principal->session_policy_arns, principal->session_policy_arn_count);
 	set_tags(&session, principal, arena);
+	struct record_session_instance instance;
+	if (principal->instance) {
+		instance = (struct record_session_instance){ .arn = principal->instance->arn,
+			.vpc = principal->instance->vpc,
+			.private_address = principal->instance->private_address,
+			.delivery = principal->instance->delivery };
+		session.instance = &instance;
+	}
 	json_encode(&text, record_session.shape, &session);
 	const char *id = make_key_id(arena, principal->account);
 	const char *token = seal_make(amid, PURPOSE, id, text.data, text.size, arena);
@@ -148,6 +156,18 @@ static const struct principal_tag *tags_of(const struct session_record *session,
 	return tags;
 }
 
+static const struct principal_instance *instance_of(const struct session_record *session, struct arena *arena)
+{
+	if (!session->instance)
+		return NULL;
+	struct principal_instance *instance = arena_alloc(arena, sizeof *instance);
+	*instance = (struct principal_instance){ .arn = session->instance->arn,
+		.vpc = session->instance->vpc,
+		.private_address = session->instance->private_address,
+		.delivery = session->instance->delivery };
+	return instance;
+}
+
 static struct principal principal_of(
 	const struct session_record *session, int type, const char *access_key_id, struct arena *arena)
 {
@@ -172,6 +192,7 @@ static struct principal principal_of(
 		.session_tags = tags_of(session, arena),
 		.session_tag_count = session->tags.count,
 		.source_identity = session->source_identity,
+		.instance = instance_of(session, arena),
 	};
 }
 

@@ -1,9 +1,11 @@
 """Many accounts: made by the operator, kept apart, told who they are."""
 
 import configparser
+import json
 import os
 import stat
 import subprocess
+import uuid
 
 import pytest
 from botocore.exceptions import ClientError
@@ -100,7 +102,7 @@ def test_accounts_are_the_operators_only(account, iam_server, tmp_path):
         (tmp_path / "root-credentials").write_text(
             f"[default]\naws_access_key_id = {key[0]}\naws_secret_access_key = {key[1]}\n", encoding="utf-8"
         )
-        for arguments in (["list"], ["create", "stolen"]):
+        for arguments in (["list"], ["create", "stolen"], ["key", "curious"]):
             refused = account(*arguments, data=tmp_path, check=False)
             assert refused.returncode == 1 and "AccessDenied" in refused.stderr
     assert "stolen" not in account("list").stdout
@@ -131,3 +133,42 @@ def test_root_key_still_works_after_a_restart(own_server, amid):
     assert own_server.client("sts", key=key).get_caller_identity()["Account"] == number
     with pytest.raises(ClientError, match="SignatureDoesNotMatch"):
         own_server.client("sts", key=(key[0], "wrong")).get_caller_identity()
+
+
+def test_root_gets_another_key_and_loses_one(account, iam_server, tmp_path):
+    path = tmp_path / "credentials"
+    number = account("create", "forgetful", "--output", path).stdout.strip()
+    lost = key_of(path, "forgetful")
+    refused = account("key", number, "--output", path, check=False)
+    assert refused.returncode == 1 and "profile [forgetful]" in refused.stderr
+    assert account("key", "forgetful", "--output", tmp_path / "second").stdout.strip() == number
+    second = key_of(tmp_path / "second", "forgetful")
+    for key in lost, second:
+        assert iam_server.client("sts", key=key).get_caller_identity()["Arn"] == f"arn:aws:iam::{number}:root"
+    refused = account("key", number, check=False)
+    assert refused.returncode == 1 and "LimitExceeded" in refused.stderr
+    assert lost[0] in refused.stderr and second[0] in refused.stderr
+    assert account("key", number, "--revoke", lost[0]).stdout.strip() == lost[0]
+    with pytest.raises(ClientError, match="InvalidClientTokenId"):
+        iam_server.client("sts", key=lost).get_caller_identity()
+    assert iam_server.client("sts", key=second).get_caller_identity()["Account"] == number
+    listed = json.loads(account("list", "--json").stdout)["accounts"]
+    assert [one["root_keys"] for one in listed if one["id"] == number] == [[second[0]]]
+    refused = account("key", number, "--revoke", lost[0], check=False)
+    assert refused.returncode == 1 and "NotFound" in refused.stderr
+
+
+def test_keys_of_others_are_not_the_operators_to_revoke_as_roots(account, iam_server):
+    own = iam_server.credentials()
+    iam = iam_server.client("iam")
+    name = f"user-{uuid.uuid4().hex[:8]}"
+    iam.create_user(UserName=name)
+    key = iam.create_access_key(UserName=name)["AccessKey"]["AccessKeyId"]
+    operator = iam_server.client("sts").get_caller_identity()["Account"]
+    for revoked, code in (key, "NotFound"), (own[0], "OperationNotPermitted"):
+        refused = account("key", operator, "--revoke", revoked, check=False)
+        assert refused.returncode == 1 and code in refused.stderr
+    refused = account("key", "none-such", check=False)
+    assert refused.returncode == 1 and "none-such" in refused.stderr
+    refused = account("create", "x", "--revoke", key, check=False)
+    assert refused.returncode == 2

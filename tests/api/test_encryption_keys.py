@@ -1,5 +1,6 @@
 """What KMS allows and refuses decides about disks: keys that are disabled, being deleted or not granted; other accounts."""
 
+import concurrent.futures
 import json
 
 import pytest
@@ -210,3 +211,40 @@ def test_caller_needs_rights_to_the_key_of_its_own_account(iam_server, owner):
     policy["Statement"][0]["Action"] = ["ec2:*", "kms:GenerateDataKeyWithoutPlaintext", "kms:CreateGrant"]
     iam.put_user_policy(UserName="disks", PolicyName="ec2", PolicyDocument=json.dumps(policy))
     assert shown_volume(ec2, volume_of(ec2, Encrypted=True, KmsKeyId=key))["State"] == "available"
+
+
+def test_to_read_blocks_one_must_be_allowed_to_decrypt(iam_server):
+    """... and nothing else: a right to make grants is none to see what is in a snapshot, and reading leaves no grant behind."""
+    iam, kms, root = (iam_server.client(name) for name in ("iam", "kms", "ebs"))
+    key = kms.create_key()["KeyMetadata"]["Arn"]
+    snapshot = write(root, BLOCKS, Encrypted=True, KmsKeyArn=key)
+    iam.create_user(UserName="blocks")
+    made = iam.create_access_key(UserName="blocks")["AccessKey"]
+    ebs = iam_server.client("ebs", key=(made["AccessKeyId"], made["SecretAccessKey"]))
+
+    def permit(*actions):
+        policy = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": actions, "Resource": "*"}]}
+        iam.put_user_policy(UserName="blocks", PolicyName="p", PolicyDocument=json.dumps(policy))
+
+    before = kms.list_grants(KeyId=key)["Grants"]
+    permit("ebs:*", "kms:CreateGrant")
+    block = ebs.list_snapshot_blocks(SnapshotId=snapshot)["Blocks"][0]
+    refused("AccessDeniedException", ebs.get_snapshot_block, SnapshotId=snapshot, **block)
+    permit("ebs:*", "kms:Decrypt")
+    assert read(ebs, snapshot) == BLOCKS
+    assert kms.list_grants(KeyId=key)["Grants"] == before
+
+
+def test_a_call_that_is_run_again_leaves_no_grant_behind(iam_server):
+    """Many at once ask for the same snapshot: one makes it, and only that one's grant stays."""
+    kms, ebs = iam_server.client("kms"), iam_server.client("ebs")
+    key = kms.create_key()["KeyMetadata"]["Arn"]
+
+    def begin(token):
+        return ebs.start_snapshot(VolumeSize=1, ClientToken=token, Encrypted=True, KmsKeyArn=key)["SnapshotId"]
+
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        made = {start.result() for start in [pool.submit(begin, f"{key}-{i}") for i in range(6) for _ in range(8)]}
+    assert len(made) == 6
+    grantees = [grant["GranteePrincipal"].split("/")[-1] for grant in kms.list_grants(KeyId=key)["Grants"]]
+    assert sorted(grantees) == sorted(made)

@@ -126,3 +126,14 @@ def test_reset_forgets_everything_of_the_account(server, ec2, world):
     )
     assert ec2.describe_instances()["Reservations"] == ec2.describe_key_pairs()["KeyPairs"] == []
     assert len(ec2.describe_subnets()["Subnets"]) == 3
+
+
+def test_reset_drops_the_keys_of_the_users_that_it_deletes(server):
+    iam = server.client("iam")
+    iam.create_user(UserName="gone")
+    key = iam.create_access_key(UserName="gone")["AccessKey"]
+    server.reset()
+    with pytest.raises(ClientError, match="NoSuchEntity"):
+        iam.list_access_keys(UserName="gone")
+    with pytest.raises(ClientError, match="AccessDenied|NoSuchEntity"):
+        iam.get_access_key_last_used(AccessKeyId=key["AccessKeyId"])

@@ -253,3 +253,15 @@ def test_a_change_of_any_policy_holds_with_the_next_call(iam_server):
     own.update_access_key(AccessKeyId=key["AccessKeyId"], Status="Inactive")
     with pytest.raises(own.exceptions.ClientError, match="InvalidClientTokenId"):
         own.get_user()
+
+
+def test_policies_for_looking_do_not_read_disks_or_secrets(iam):
+    """What AWS's policies for readers leave out: whoever may look at everything does not read what is on disks, or decrypt."""
+    reading = ["ebs:GetSnapshotBlock", "kms:Decrypt", "kms:GenerateDataKey", "kms:CreateGrant", "ec2:CreateSnapshot", "sts:AssumeRole"]
+    for name in ("ReadOnlyAccess", "job-function/ViewOnlyAccess", "SecurityAudit", "AmazonEC2ReadOnlyAccess"):
+        arn = f"arn:aws:iam::aws:policy/{name}"
+        version = iam.get_policy(PolicyArn=arn)["Policy"]["DefaultVersionId"]
+        document = json.dumps(iam.get_policy_version(PolicyArn=arn, VersionId=version)["PolicyVersion"]["Document"])
+        for action, expected in [(action, "implicitDeny") for action in reading] + [("ec2:DescribeImages", "allowed")]:
+            answer = iam.simulate_custom_policy(PolicyInputList=[document], ActionNames=[action])
+            assert answer["EvaluationResults"][0]["EvalDecision"] == expected, (name, action)

@@ -1,6 +1,9 @@
 """IAM's users, their access keys and groups, by stock clients."""
 
+import json
+
 import pytest
+from botocore.exceptions import ClientError
 
 ACCOUNT = "123456789012"
 ALLOW = '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"ec2:*","Resource":"*"}]}'
@@ -177,3 +180,31 @@ def test_what_a_restart_keeps(own_server):
     own_server.client("iam").create_user(UserName="ida", Path="/x/")
     own_server.restart()
     assert own_server.client("iam").get_user(UserName="ida")["User"]["Path"] == "/x/"
+
+
+def test_a_new_name_needs_the_permission_for_both(iam_server):
+    """Whoever may change users below one path does not move them out of it, or others' names over to them."""
+    iam = iam_server.client("iam")
+    iam.create_user(UserName="renamer")
+    iam.create_user(UserName="low", Path="/low/")
+    iam.create_group(GroupName="low", Path="/low/")
+    account = iam.get_user(UserName="renamer")["User"]["Arn"].split(":")[4]
+    statement = {
+        "Effect": "Allow",
+        "Action": ["iam:UpdateUser", "iam:UpdateGroup"],
+        "Resource": [f"arn:aws:iam::{account}:user/low/*", f"arn:aws:iam::{account}:group/low/*"],
+    }
+    document = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    iam.put_user_policy(UserName="renamer", PolicyName="p", PolicyDocument=document)
+    made = iam.create_access_key(UserName="renamer")["AccessKey"]
+    renamer = iam_server.client("iam", key=(made["AccessKeyId"], made["SecretAccessKey"]))
+    for call in (
+        lambda: renamer.update_user(UserName="low", NewPath="/admin/"),
+        lambda: renamer.update_user(UserName="low", NewPath="/", NewUserName="high"),
+        lambda: renamer.update_group(GroupName="low", NewPath="/admin/"),
+    ):
+        with pytest.raises(ClientError) as refused:
+            call()
+        assert refused.value.response["Error"]["Code"] == "AccessDenied"
+    renamer.update_user(UserName="low", NewUserName="lower")
+    renamer.update_group(GroupName="low", NewPath="/low/er/", NewGroupName="lower")

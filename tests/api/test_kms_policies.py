@@ -315,6 +315,19 @@ def test_a_grant_to_another_account(cast, owner, arn):
     assert code_of(owner.kms.create_grant, KeyId=arn, GranteePrincipal="somebody", Operations=["Decrypt"]) == "InvalidArnException"
 
 
+def test_a_grant_to_a_user_of_another_account_needs_no_policy_there(cast, owner, arn):
+    user = cast.user(cast.partner)
+    blob = owner.kms.encrypt(KeyId=arn, Plaintext=b"x")["CiphertextBlob"]
+    grant = owner.kms.create_grant(KeyId=arn, GranteePrincipal=user.arn, Operations=["Decrypt"])["GrantId"]
+    assert user.kms.decrypt(CiphertextBlob=blob)["Plaintext"] == b"x"
+    assert code_of(user.kms.describe_key, KeyId=arn) == "AccessDeniedException", "it is not among the operations"
+    owner.kms.revoke_grant(KeyId=arn, GrantId=grant)
+    assert code_of(user.kms.decrypt, CiphertextBlob=blob) == "AccessDeniedException"
+    denied = cast.user(cast.partner, {"Effect": "Deny", "Action": "kms:*", "Resource": "*"})
+    owner.kms.create_grant(KeyId=arn, GranteePrincipal=denied.arn, Operations=["Decrypt"])
+    assert code_of(denied.kms.decrypt, CiphertextBlob=blob) == "AccessDeniedException"
+
+
 def test_the_key_that_amid_manages_is_for_ec2_only(cast, owner):
     shown = owner.kms.describe_key(KeyId="alias/aws/ebs")["KeyMetadata"]
     assert shown["KeyManager"] == "AWS" and shown["KeyState"] == "Enabled"
@@ -376,3 +389,71 @@ def test_a_key_through_ec2_only(cast, owner, arn, wait_for):
     refused = partner.create_volume(**volume, KmsKeyId=arn)["VolumeId"]  # EBS asks KMS when it has answered
     wait_for(lambda: partner.describe_volumes(VolumeIds=[refused])["Volumes"][0]["State"] == "error", 60)
     assert len(owner.kms.list_grants(KeyId=arn)["Grants"]) == 1
+
+
+def remake(server, root, person):
+    """Somebody else who is given a user's name, when that is gone."""
+    iam, name = server.client("iam", key=root.key), person.arn.split("/")[-1]
+    iam.delete_access_key(UserName=name, AccessKeyId=person.key[0])
+    for policy in iam.list_user_policies(UserName=name)["PolicyNames"]:
+        iam.delete_user_policy(UserName=name, PolicyName=policy)
+    iam.delete_user(UserName=name)
+    arn = iam.create_user(UserName=name)["User"]["Arn"]
+    made = iam.create_access_key(UserName=name)["AccessKey"]
+    assert arn == person.arn
+    return Person(server, (made["AccessKeyId"], made["SecretAccessKey"]), arn)
+
+
+def test_a_user_made_again_has_not_the_keys_of_the_first(iam_server, cast, owner):
+    """Key policies and grants mean who was there, not who is called so."""
+    user = cast.user(owner)
+    policy = document(enables(owner), allow(["kms:Encrypt", "kms:DescribeKey"], Principal={"AWS": user.arn}))
+    key = owner.kms.create_key(Policy=policy)["KeyMetadata"]["Arn"]
+    other = owner.kms.create_key()["KeyMetadata"]["Arn"]
+    grant = owner.kms.create_grant(KeyId=other, GranteePrincipal=user.arn, RetiringPrincipal=user.arn, Operations=["Encrypt"])
+    shown = json.loads(owner.kms.get_key_policy(KeyId=key, PolicyName="default")["Policy"])
+    assert shown == json.loads(policy)
+    for each in key, other:
+        user.kms.encrypt(KeyId=each, Plaintext=b"x")
+    again = remake(iam_server, owner, user)
+    for each in key, other:
+        assert code_of(again.kms.encrypt, KeyId=each, Plaintext=b"x") == "AccessDeniedException"
+    assert code_of(again.kms.retire_grant, GrantToken=grant["GrantToken"]) == "AccessDeniedException"
+    gone = json.loads(owner.kms.get_key_policy(KeyId=key, PolicyName="default")["Policy"])
+    assert gone["Statement"][1]["Principal"]["AWS"].startswith("AIDA")
+    nobody = document(enables(owner), allow("kms:Encrypt", Principal={"AWS": f"arn:aws:iam::{owner.account}:user/not-there"}))
+    assert code_of(owner.kms.put_key_policy, KeyId=key, PolicyName="default", Policy=nobody) == "MalformedPolicyDocumentException"
+
+
+def test_who_may_retire_a_grant_may_be_denied_it(iam_server, cast, owner, arn):
+    """A Deny holds against the grant; and a federated user is not the one that it comes from."""
+    user, retirer = cast.user(owner), cast.user(owner, deny("kms:RetireGrant"))
+    guest = cast.user(owner, allow("sts:GetFederationToken"))
+    for retiring in retirer, guest:
+        made = owner.kms.create_grant(
+            KeyId=arn, GranteePrincipal=user.arn, Operations=["Decrypt"], RetiringPrincipal=retiring.arn
+        )
+        client = retiring.kms
+        if retiring is guest:
+            given = iam_server.client("sts", key=guest.key).get_federation_token(Name="guest")["Credentials"]
+            client = boto3.client(
+                "kms", "us-east-1", endpoint_url=iam_server.endpoint, aws_access_key_id=given["AccessKeyId"],
+                aws_secret_access_key=given["SecretAccessKey"], aws_session_token=given["SessionToken"],
+            )  # fmt: skip
+        assert code_of(client.retire_grant, GrantToken=made["GrantToken"]) == "AccessDeniedException"
+        assert made["GrantId"] in [grant["GrantId"] for grant in owner.kms.list_grants(KeyId=arn)["Grants"]]
+
+
+def test_tags_of_a_replica_need_their_permission(cast, owner):
+    user = cast.user(owner, allow(["kms:ReplicateKey", "kms:CreateKey"]))
+    key = owner.kms.create_key(MultiRegion=True)["KeyMetadata"]["Arn"]
+    tagged = {"KeyId": key, "ReplicaRegion": "us-west-2", "Tags": [{"TagKey": "team", "TagValue": "blue"}]}
+    assert code_of(user.kms.replicate_key, **tagged) == "AccessDeniedException"
+    del tagged["Tags"]
+    user.kms.replicate_key(**tagged)
+
+
+def test_an_encryption_context_has_a_limit(owner, arn):
+    owner.kms.encrypt(KeyId=arn, Plaintext=b"x", EncryptionContext={"a": "b" * 8191})
+    too_long = {"KeyId": arn, "Plaintext": b"x", "EncryptionContext": {"a": "b" * 8192}}
+    assert code_of(owner.kms.encrypt, **too_long) == "ValidationException"

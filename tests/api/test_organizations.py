@@ -1,10 +1,12 @@
 """Organizations, by stock clients: the tree, its accounts, service control policies."""
 
 import configparser
+import datetime
 import json
 import subprocess
 
 import boto3
+import botocore.awsrequest
 import pytest
 from botocore.exceptions import ClientError
 
@@ -272,3 +274,124 @@ def test_service_control_policy_governs_whoever_is_in_the_account(iam_server, ke
     with pytest.raises(ClientError, match="InvalidAMIID"):  # not refused: policies do not hold for it
         management.run_instances(ImageId="ami-00000000000000000", MinCount=1, MaxCount=1)
     refused("UnauthorizedOperation", ec2.run_instances, ImageId="ami-00000000000000000", MinCount=1, MaxCount=1)
+
+
+def moved(server, seconds):
+    request = botocore.awsrequest.AWSRequest(
+        "POST", f"{server.endpoint}/_amid/clock", data=json.dumps({"advance_ms": seconds * 1000}).encode()
+    )
+    assert server.send(request)[0] == 200
+
+
+def refused_for(reason, code, call, **parameters):
+    with pytest.raises(ClientError) as error:
+        call(**parameters)
+    assert error.value.response["Error"]["Code"] == code, error.value
+    assert error.value.response["Reason"] == reason
+
+
+def invited(orgs, account, **more):
+    return orgs.invite_account_to_organization(Target={"Type": "ACCOUNT", "Id": account}, **more)["Handshake"]
+
+
+def test_invited_account_joins_and_leaves(amid, iam_server, orgs, key, root, request):
+    orgs.enable_policy_type(RootId=root, PolicyType=SCP)
+    account, guest_key = made_account(amid, iam_server, f"guest of {request.node.name}"[:50])
+    guest = iam_server.client("organizations", key=guest_key)
+    handshake = invited(orgs, account, Notes="come in", Tags=[{"Key": "stage", "Value": "test"}])
+    assert (handshake["State"], handshake["Action"]) == ("REQUESTED", "INVITE")
+    assert handshake["ExpirationTimestamp"] - handshake["RequestedTimestamp"] == datetime.timedelta(days=15)
+    organization = orgs.describe_organization()["Organization"]
+    assert {"Type": "ORGANIZATION", "Id": organization["Id"]} in handshake["Parties"]
+    assert {"Type": "NOTES", "Value": "come in"} in handshake["Resources"]
+    refused("DuplicateHandshakeException", invited, orgs=orgs, account=account)
+    assert [one["Id"] for one in guest.list_handshakes_for_account()["Handshakes"]] == [handshake["Id"]]
+    assert guest.describe_handshake(HandshakeId=handshake["Id"])["Handshake"]["Arn"] == handshake["Arn"]
+    refused("HandshakeNotFoundException", orgs.accept_handshake, HandshakeId=handshake["Id"])
+    assert guest.accept_handshake(HandshakeId=handshake["Id"])["Handshake"]["State"] == "ACCEPTED"
+    refused("HandshakeAlreadyInStateException", guest.accept_handshake, HandshakeId=handshake["Id"])
+    refused("InvalidHandshakeTransitionException", guest.decline_handshake, HandshakeId=handshake["Id"])
+    shown = orgs.describe_account(AccountId=account)["Account"]
+    assert (shown["JoinedMethod"], shown["Status"]) == ("INVITED", "ACTIVE")
+    assert orgs.list_parents(ChildId=account)["Parents"][0]["Id"] == root
+    assert orgs.list_tags_for_resource(ResourceId=account)["Tags"] == [{"Key": "stage", "Value": "test"}]
+    assert len(orgs.list_policies_for_target(TargetId=account, Filter=SCP)["Policies"]) == 1
+    refused_for("ALREADY_IN_AN_ORGANIZATION", "HandshakeConstraintViolationException", invited, orgs=orgs,
+                account=account)
+    # the organization's policies hold for it from the next call on, and end with its membership
+    ec2 = iam_server.client("ec2", key=guest_key)
+    deny = DENY.replace("ec2:RunInstances", "ec2:DescribeRegions")
+    policy = orgs.create_policy(Name="deny", Description="", Type=SCP, Content=deny)["Policy"]["PolicySummary"]["Id"]
+    orgs.attach_policy(PolicyId=policy, TargetId=root)
+    refused("UnauthorizedOperation", ec2.describe_regions)
+    guest.leave_organization()
+    assert ec2.describe_regions()["Regions"]
+    refused("AWSOrganizationsNotInUseException", guest.describe_organization)
+    refused("AccountNotFoundException", orgs.describe_account, AccountId=account)
+    refused("AWSOrganizationsNotInUseException", guest.leave_organization)
+
+
+def test_member_is_removed_but_not_the_management_account(iam_server, orgs, key, request):
+    account = member(orgs, request)
+    orgs.remove_account_from_organization(AccountId=account)
+    refused("AccountNotFoundException", orgs.remove_account_from_organization, AccountId=account)
+    own = iam_server.client("sts", key=key).get_caller_identity()["Account"]
+    refused("MasterCannotLeaveOrganizationException", orgs.remove_account_from_organization, AccountId=own)
+    refused("MasterCannotLeaveOrganizationException", orgs.leave_organization)
+    orgs.delete_organization()
+
+
+def test_invitation_is_declined_or_canceled(amid, iam_server, orgs, request):
+    account, guest_key = made_account(amid, iam_server, f"guest of {request.node.name}"[:50], "--email",
+                                      "Guest@example.com")
+    guest = iam_server.client("organizations", key=guest_key)
+    stranger = iam_server.client("organizations", key=made_account(amid, iam_server, "stranger")[1])
+    first = invited(orgs, account)["Id"]
+    refused("HandshakeNotFoundException", stranger.describe_handshake, HandshakeId=first)
+    refused("HandshakeNotFoundException", stranger.accept_handshake, HandshakeId=first)
+    refused("HandshakeNotFoundException", guest.cancel_handshake, HandshakeId=first)
+    assert guest.decline_handshake(HandshakeId=first)["Handshake"]["State"] == "DECLINED"
+    refused("InvalidHandshakeTransitionException", guest.accept_handshake, HandshakeId=first)
+    second = orgs.invite_account_to_organization(Target={"Type": "EMAIL", "Id": "guest@example.com"})["Handshake"]["Id"]
+    assert orgs.cancel_handshake(HandshakeId=second)["Handshake"]["State"] == "CANCELED"
+    refused("InvalidHandshakeTransitionException", guest.accept_handshake, HandshakeId=second)
+    listed = orgs.list_handshakes_for_organization(Filter={"ActionType": "INVITE"})["Handshakes"]
+    assert {one["Id"]: one["State"] for one in listed} == {first: "DECLINED", second: "CANCELED"}
+    assert orgs.list_handshakes_for_organization(Filter={"ActionType": "APPROVE_ALL_FEATURES"})["Handshakes"] == []
+    pages = orgs.get_paginator("list_handshakes_for_organization").paginate(PaginationConfig={"PageSize": 1})
+    assert sorted(one["Id"] for page in pages for one in page["Handshakes"]) == sorted((first, second))
+    # a member of another organization cannot come
+    third = invited(orgs, account)["Id"]
+    guest.create_organization()
+    refused_for("ALREADY_IN_AN_ORGANIZATION", "HandshakeConstraintViolationException", guest.accept_handshake,
+                HandshakeId=third)
+    # and an invitation ends with the organization
+    orgs.delete_organization()
+    refused("HandshakeNotFoundException", guest.describe_handshake, HandshakeId=third)
+
+
+def test_wrong_targets_are_refused_with_a_reason(orgs, root):
+    for target, reason in (
+        ({"Type": "ACCOUNT", "Id": "000000000000"}, "INVALID_PATTERN_TARGET_ID"),
+        ({"Type": "EMAIL", "Id": "nobody@example.com"}, "INVALID_EMAIL_ADDRESS_TARGET"),
+        ({"Type": "ORGANIZATION", "Id": "o-aaaaaaaaaa"}, "INVALID_PARTY_TYPE_TARGET"),
+    ):
+        refused_for(reason, "InvalidInputException", orgs.invite_account_to_organization, Target=target)
+    orgs.enable_policy_type(RootId=root, PolicyType=SCP)
+    refused_for("MIN_POLICY_TYPE_ATTACHMENT_LIMIT_EXCEEDED", "ConstraintViolationException", orgs.detach_policy,
+                PolicyId="p-FullAWSAccess", TargetId=root)
+
+
+def test_unanswered_invitation_expires(amid, own_server):
+    orgs = own_server.client("organizations")
+    orgs.create_organization()
+    account, guest_key = made_account(amid, own_server, "guest")
+    guest = own_server.client("organizations", key=guest_key)
+    handshake = invited(orgs, account)["Id"]
+    moved(own_server, 15 * 24 * 3600 + 1)
+    assert guest.list_handshakes_for_account()["Handshakes"][0]["State"] == "EXPIRED"
+    refused("InvalidHandshakeTransitionException", guest.accept_handshake, HandshakeId=handshake)
+    moved(own_server, 30 * 24 * 3600)
+    assert orgs.list_handshakes_for_organization()["Handshakes"] == []
+    again = invited(orgs, account)["Id"]
+    assert guest.accept_handshake(HandshakeId=again)["Handshake"]["State"] == "ACCEPTED"

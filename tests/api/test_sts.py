@@ -316,3 +316,28 @@ def test_federated_user_may_what_policy_and_user_both_allow(iam_server, ours):
                 call()
             else:
                 refused(["UnauthorizedOperation"], call)
+
+
+def test_sessions_of_users_make_no_lasting_credentials(iam_server):
+    """Nothing of IAM, and of STS only what tells who one is and, of GetSessionToken's, AssumeRole: whatever policies say."""
+    iam, everything = iam_server.client("iam"), json.dumps(
+        {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
+    )
+    iam.create_user(UserName="sessions")
+    iam.put_user_policy(UserName="sessions", PolicyName="p", PolicyDocument=everything)
+    made = iam.create_access_key(UserName="sessions")["AccessKey"]
+    sts = iam_server.client("sts", key=(made["AccessKeyId"], made["SecretAccessKey"]))
+    trust = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"AWS": sts.get_caller_identity()["Arn"]}}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
+    role = iam.create_role(RoleName="of-sessions", AssumeRolePolicyDocument=document)["Role"]["Arn"]
+    session, guest = (
+        given["Credentials"] for given in (sts.get_session_token(), sts.get_federation_token(Name="gg", Policy=everything))
+    )
+    for credentials in session, guest:
+        refused(["AccessDenied"], client(iam_server, "iam", credentials).create_access_key, UserName="sessions")
+        refused(["AccessDenied"], client(iam_server, "iam", credentials).list_users)
+        refused(["AccessDenied"], client(iam_server, "sts", credentials).get_session_token)
+        assert client(iam_server, "sts", credentials).get_caller_identity()
+        assert client(iam_server, "ec2", credentials).describe_vpcs()["Vpcs"]
+    refused(["AccessDenied"], client(iam_server, "sts", guest).assume_role, RoleArn=role, RoleSessionName="x1")
+    assert client(iam_server, "sts", session).assume_role(RoleArn=role, RoleSessionName="x1")["Credentials"]

@@ -1,6 +1,6 @@
 /*
  * What asking for permission costs a call: authorize_call over real metadata, for root and for a user of twenty policies (each of four statements, some with conditions), of a call without resources and of a launch.
- * Prints a line for each: name, microseconds.
+ * Prints a line for each: name, microseconds. With AMID_BENCH_NO_CACHE in the environment places in organizations are read anew each time.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,10 +14,13 @@
 #include "svc/authorize/authorize.h"
 #include "svc/iam_policies.h"
 #include "svc/network.h"
+#include "svc/organization.h"
+#include "svc/organization_cache.h"
 
 enum { POLICIES = 20, CALLS = 20000 };
 
 #define ACCOUNT "111111111111"
+#define MANAGEMENT "222222222222"
 #define REGION "us-east-1"
 #define IMAGE "ami-0123456789abcdef0"
 
@@ -110,7 +113,50 @@ static void measure(struct amid *amid, const char *name, const struct principal 
 
 static void note_change(void *context, const struct meta_change *change)
 {
-	iam_policies_note(context, change);
+	struct amid *amid = context;
+	iam_policies_note(amid->iam_policies, change);
+	organization_cache_note_change(amid->organizations, change);
+}
+
+/* The account comes into an organization, below two units, with a policy of its own at each level. */
+static void put_organization(struct meta *meta)
+{
+	static const char *both[] = { ORGANIZATION_FULL_ACCESS, "p-bench" };
+	const struct record_string_list policies = { .items = both, .count = 2, .set = true };
+	const struct organization_record organization = { .record = { MANAGEMENT, "", "o-bench" },
+		.root = "r-bench",
+		.feature_set = "ALL",
+		.policies_enabled = some_boolean(true),
+		.root_policies = policies };
+	const struct organization_unit_record top = { .record = { MANAGEMENT, "", "ou-top" },
+		.organization = "o-bench",
+		.name = "top",
+		.policies = policies },
+					      below = { .record = { MANAGEMENT, "", "ou-below" },
+						      .organization = "o-bench",
+						      .name = "below",
+						      .parent = "ou-top",
+						      .policies = policies };
+	const struct organization_policy_record policy = {
+		.record = { MANAGEMENT, "", "p-bench" },
+		.organization = "o-bench",
+		.name = "bench",
+		.document =
+			"{\"Version\":\"2012-10-17\",\"Statement\":[{\"Effect\":\"Deny\",\"Action\":\"s3:*\",\"Resource\":\"*\"}]}"
+	};
+	struct arena *arena = arena_create();
+	struct account_record *account;
+	struct error err;
+	check(meta_get(meta, &record_account, "", "", ACCOUNT, arena, &account, &err), &err);
+	account->organization = "o-bench";
+	account->unit = "ou-below";
+	account->policies = policies;
+	put(meta, &record_organization, &organization);
+	put(meta, &record_organization_unit, &top);
+	put(meta, &record_organization_unit, &below);
+	put(meta, &record_organization_policy, &policy);
+	put(meta, &record_account, account);
+	arena_destroy(arena);
 }
 
 static void run(struct amid *amid)
@@ -132,6 +178,11 @@ static void run(struct amid *amid)
 	measure(amid, "DescribeRegions, user of 20 policies", &user, "DescribeRegions", &describe);
 	measure(amid, "RunInstances (7 resources), root", &root, "RunInstances", &launch);
 	measure(amid, "RunInstances (7 resources), user of 20 policies", &user, "RunInstances", &launch);
+	put_organization(amid->meta);
+	measure(amid, "DescribeRegions, root, below 4 levels of an organization", &root, "DescribeRegions",
+		&describe);
+	measure(amid, "DescribeRegions, user, below 4 levels of an organization", &user, "DescribeRegions",
+		&describe);
 }
 
 int main(void)
@@ -147,7 +198,9 @@ int main(void)
 		return 1;
 	check(meta_open(arena_printf(arena, "%s/meta.db", folder), &amid.meta, &err), &err);
 	amid.iam_policies = iam_policies_open();
-	meta_set_listener(amid.meta, note_change, amid.iam_policies);
+	if (!getenv("AMID_BENCH_NO_CACHE"))
+		amid.organizations = organization_cache_create();
+	meta_set_listener(amid.meta, note_change, &amid);
 	const struct account_record account = { .record = { .account = "", .region = "", .id = ACCOUNT },
 		.name = "bench" };
 	put(amid.meta, &record_account, &account);
@@ -157,6 +210,7 @@ int main(void)
 	run(&amid);
 	meta_close(amid.meta);
 	iam_policies_close(amid.iam_policies);
+	organization_cache_destroy(amid.organizations);
 	static const char *const files[] = { "meta.db", "meta.db-wal", "meta.db-shm", "meta.db-lock" };
 	for (size_t i = 0; i < sizeof files / sizeof *files; i++)
 		unlink(arena_printf(arena, "%s/%s", folder, files[i]));

@@ -123,14 +123,17 @@ class Cloud:
     def fsck(self):
         return subprocess.run([self.amid, 'fsck', '--data', self.data], capture_output=True, text=True)
 
-    def end(self):
-        """Ends every guest, so that nothing of the test stays behind."""
-        if self.process.poll() is not None:
-            self.start()
+    def end_guests(self):
         live = [Guest(self, instance['InstanceId']) for reservation in self.ec2.describe_instances()['Reservations']
                 for instance in reservation['Instances'] if instance['State']['Name'] not in ('terminated', 'shutting-down')]
         for guest in live:
             self.ec2.modify_instance_attribute(InstanceId=guest.id, DisableApiTermination={'Value': False})
         if live:
             self.terminate(*live)
+
+    def end(self):
+        """Ends every guest, so that nothing of the test stays behind."""
+        if self.process.poll() is not None:
+            self.start()
+        self.end_guests()
         self.stop()

@@ -19,12 +19,14 @@ static void make_caller(const struct principal *principal, struct policy_caller 
 		[PRINCIPAL_ROLE_SESSION] = POLICY_CALLER_ROLE_SESSION,
 		[PRINCIPAL_FEDERATED_USER] = POLICY_CALLER_FEDERATED_USER,
 		[PRINCIPAL_SERVICE] = POLICY_CALLER_SERVICE };
-	bool role = principal->type == PRINCIPAL_ROLE_SESSION;
+	/* whom a policy names by an id is meant with all sessions */
+	bool issued =
+		principal->type == PRINCIPAL_ROLE_SESSION || principal->type == PRINCIPAL_FEDERATED_USER;
 	*caller = (struct policy_caller){
 		.type = types[principal->type],
 		.account = principal->account,
 		.arn = principal->arn,
-		.id = role ? principal->issuer_id : principal->id,
+		.id = issued ? principal->issuer_id : principal->id,
 		.issuer_arn = principal->issuer_arn,
 		.service = principal->type == PRINCIPAL_SERVICE ? principal->id : NULL,
 	};
@@ -92,12 +94,35 @@ int targets_find(struct call *call, const void *input, struct target_list *list,
 	return targets_collect(list, row, err);
 }
 
+/*
+ * What sessions of users cannot do, whatever their policies say ("Compare AWS STS credentials" in the IAM User Guide): with credentials of GetFederationToken nothing of IAM, and of STS only to ask who one is; with those of
+ * GetSessionToken nothing of IAM unless with a second factor, and of STS AssumeRole besides. Otherwise credentials for an hour could make some that last.
+ */
+static int check_session(const struct call *call, struct error *err)
+{
+	const struct principal *caller = call->principal;
+	const char *operation = call->operation->shape->name;
+	bool federated = caller->type == PRINCIPAL_FEDERATED_USER;
+	bool iam = strcmp(call->service->name, "iam") == 0, sts = strcmp(call->service->name, "sts") == 0;
+	if (!(iam || sts) || !caller->temporary ||
+		(!federated && caller->type != PRINCIPAL_USER && caller->type != PRINCIPAL_ROOT))
+		return 0;
+	if (iam ? !federated && caller->mfa
+		: strcmp(operation, "GetCallerIdentity") == 0 ||
+				(!federated && strcmp(operation, "AssumeRole") == 0))
+		return 0;
+	return error_set(
+		err, ERROR_ACCESS_DENIED_QUERY, "Cannot call %s with session credentials", operation);
+}
+
 int authorize_call(struct call *call, const void *input, struct error *err)
 {
 	struct governing governing GOVERNING_SCOPED = { 0 };
 	struct target_list list;
 	if (passes_unknown(call))
 		return 0;
+	if (check_session(call, err))
+		return -1;
 	if (governing_collect(call->amid, call->principal, call->arena, &governing, err))
 		return -1;
 	if (governing.unrestricted)
@@ -126,6 +151,7 @@ static void add_resource_policies(
 {
 	governing->set.resource = asked->resource_policies;
 	governing->set.resource_decides_alone = asked->resource_decides_alone;
+	governing->set.resource_reaches_out = asked->resource_reaches_out;
 	governing_add_keys(governing, &asked->resource_policies, arena);
 }
 

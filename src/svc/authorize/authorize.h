@@ -15,7 +15,7 @@ struct authorize_request {
 	const char *resource;         /* ARN, or "*" */
 	const char *resource_account; /* NULL: the caller's */
 	struct policy_list resource_policies;
-	bool resource_decides_alone; /* see policy_set */
+	bool resource_decides_alone, resource_reaches_out; /* see policy_set */
 	const struct policy_context_key *
 		context; /* of the resource and the request; the keys of the caller and the connection (aws:...) are added */
 	size_t context_count;

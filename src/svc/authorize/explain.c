@@ -158,7 +158,7 @@ static int check_key_state(struct explanation *about, const char **why, struct e
 	return check_each_snapshot(about, check_key_of, why, err);
 }
 
-/* The launch asks for a grant of the key that the disk is read with: key policy, grants and IAM decide together. */
+/* What the launch asks of the key that the disk is read with: key policy, grants and IAM decide together. */
 static int check_grant_of(struct explanation *about, const struct snapshot_record *snapshot, const char *id,
 	const char **why, struct error *err)
 {
@@ -166,7 +166,7 @@ static int check_grant_of(struct explanation *about, const struct snapshot_recor
 	struct error refused;
 	if (!boolean_or(snapshot->encrypted, false) || !key || !key->wrapped)
 		return 0;
-	if (keys_check_grant(&about->launch, key->wrapped, key->id,
+	if (keys_check_source(&about->launch, key->wrapped, key->id,
 		    keys_grantee(about->launch.arena, about->launch.account, "any"), &refused) == 0)
 		return 0;
 	if (refused.code == ERROR_INTERNAL) {

@@ -158,8 +158,10 @@ int target_find_new_snapshot(struct target_list *list, struct error *err);
 int target_find_instance_volumes(struct target_list *list, struct error *err);
 int target_find_vpc(struct target_list *list, struct error *err);
 int target_find_detached(struct target_list *list, struct error *err);
+int target_find_associated(struct target_list *list, struct error *err);
 int target_find_associated_snapshots(struct target_list *list, struct error *err);
 int target_find_key_owner(struct target_list *list, struct error *err);
+int target_find_renamed(struct target_list *list, struct error *err);
 int target_find_instance_role(struct target_list *list, struct error *err);
 
 /* ---- values in requests and records (walk.c) ---- */

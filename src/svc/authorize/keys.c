@@ -162,6 +162,19 @@ READER(read_mfa_age)
 	return 0;
 }
 
+/* Where an instance's own credentials were given out. */
+READER(read_source_instance)
+{
+	const struct principal_instance *instance = asking->principal->instance;
+	if (instance)
+		add(asking, values,
+			strcmp(key->member, "vpc") == 0                ? instance->vpc
+				: strcmp(key->member, "address") == 0  ? instance->private_address
+				: strcmp(key->member, "delivery") == 0 ? instance->delivery
+								       : instance->arn);
+	return 0;
+}
+
 /* The caller's user or role; NULL: it has none. */
 static int read_entity(const struct asking *asking, const struct record_tag_list **tags, struct error *err)
 {
@@ -300,6 +313,10 @@ const struct key keys_global[] = {
 	{ "aws:TokenIssueTime", 0, read_token_time },
 	{ "aws:MultiFactorAuthPresent", 0, read_mfa },
 	{ "aws:MultiFactorAuthAge", 0, read_mfa_age },
+	{ "aws:Ec2InstanceSourceVpc", 0, read_source_instance, "vpc" },
+	{ "aws:Ec2InstanceSourcePrivateIPv4", 0, read_source_instance, "address" },
+	{ "ec2:SourceInstanceARN", 0, read_source_instance, "arn" },
+	{ "ec2:RoleDelivery", 0, read_source_instance, "delivery" },
 	{ "aws:ResourceAccount", 0, read_resource_account },
 	{ "aws:ResourceOrgID", 0, read_resource_organization },
 	{ "aws:ResourceOrgPaths", 0, read_resource_organization, "path" },

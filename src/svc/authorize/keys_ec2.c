@@ -123,10 +123,11 @@ READER(read_key_name)
 	return 0;
 }
 
-READER(read_instance_profile)
+/* The one that is asked for, of an instance that is there or to be made. */
+READER(read_new_profile)
 {
 	struct texts names = { 0 };
-	if (!asking->list || asking->target->id)
+	if (!asking->list)
 		return 0;
 	const struct shape *shape = asking->list->operation->shape->input;
 	walk_texts(shape, asking->list->input, "IamInstanceProfile.Arn", asking->arena, values);
@@ -135,6 +136,13 @@ READER(read_instance_profile)
 		add(asking, values,
 			target_make_arn(asking->call, RESOURCE_INSTANCE_PROFILE, NULL, NULL, names.items[0]));
 	return 0;
+}
+
+READER(read_profile)
+{
+	return asking->target->id
+		? read_member(asking, &(struct key){ .member = "profile.arn" }, name, values, err)
+		: read_new_profile(asking, key, name, values, err);
 }
 
 #define EVERYTHING_OF_EC2 \
@@ -158,7 +166,8 @@ const struct key keys_ec2[] = {
 	{ "ec2:EbsOptimized", ON(INSTANCE), read_flag, "ebs_optimized" },
 	{ "ec2:Tenancy", ON(INSTANCE) | ON(VPC), read_constant, "default" },
 	{ "ec2:InstanceMarketType", ON(INSTANCE), read_constant, "on-demand" },
-	{ "ec2:InstanceProfile", ON(INSTANCE), read_instance_profile },
+	{ "ec2:InstanceProfile", ON(INSTANCE), read_profile },
+	{ "ec2:NewInstanceProfile", ON(INSTANCE), read_new_profile },
 	{ "ec2:MetadataHttpTokens", ON(INSTANCE), read_member, "metadata.tokens" },
 	{ "ec2:MetadataHttpEndpoint", ON(INSTANCE), read_member, "metadata.endpoint" },
 	{ "ec2:MetadataHttpPutResponseHopLimit", ON(INSTANCE), read_member, "metadata.hop_limit" },

@@ -95,10 +95,10 @@ static const struct table_row rows[] = {
 	ROW(UntagUser, NAME(USER, "UserName")),
 	ROW(UpdateAccessKey, NAME_OR_SELF("UserName")),
 	ROW(UpdateAssumeRolePolicy, NAME(ROLE, "RoleName")),
-	ROW(UpdateGroup, NAME(GROUP, "GroupName")),
+	ROW(UpdateGroup, NAME(GROUP, "GroupName"), FIND(target_find_renamed)),
 	ROW(UpdateRole, NAME(ROLE, "RoleName")),
 	ROW(UpdateRoleDescription, NAME(ROLE, "RoleName")),
-	ROW(UpdateUser, NAME(USER, "UserName")),
+	ROW(UpdateUser, NAME(USER, "UserName"), FIND(target_find_renamed)),
 };
 
 const struct table table_iam = { "iam", "iam", rows, sizeof rows / sizeof *rows };

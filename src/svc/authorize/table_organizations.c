@@ -36,32 +36,53 @@ static int find_named(struct target_list *list, struct error *err)
 	return 0;
 }
 
+/* Both parties ask by the same ARN, the management account's. */
+static int find_handshake(struct target_list *list, struct error *err)
+{
+	struct call *call = list->call;
+	struct handshake_record *handshake = NULL;
+	const char *id = walk_text(list->operation->shape->input, list->input, "HandshakeId", call->arena);
+	if (id && meta_get_any(call->amid->meta, &record_handshake, "", id, call->arena, &handshake, err))
+		return -1;
+	target_add(list, RESOURCE_ANY, NULL, NULL)->arn =
+		arena_printf(call->arena, "arn:aws:organizations::%s:handshake/%s/invite/%s",
+			handshake ? handshake->record.account : call->account,
+			handshake ? handshake->organization : "*", id ? id : "*");
+	return 0;
+}
+
 #define NAMED FIND(find_named)
 
 static const struct table_row rows[] = {
+	ROW(AcceptHandshake, FIND(find_handshake)),
 	ROW(AttachPolicy, NAMED),
+	ROW(CancelHandshake, FIND(find_handshake)),
 	ROW(CloseAccount, NAMED),
 	ROW(CreateAccount, EVERY, TAGS_WITH("Tags", "organizations:TagResource")),
 	ROW(CreateOrganization, EVERY),
 	ROW(CreateOrganizationalUnit, NAMED),
 	ROW(CreatePolicy, EVERY, TAGS_WITH("Tags", "organizations:TagResource")),
+	ROW(DeclineHandshake, FIND(find_handshake)),
 	ROW(DeleteOrganization, EVERY),
 	ROW(DeleteOrganizationalUnit, NAMED),
 	ROW(DeletePolicy, NAMED),
 	ROW(DescribeAccount, NAMED),
 	ROW(DescribeCreateAccountStatus, EVERY),
+	ROW(DescribeHandshake, FIND(find_handshake)),
 	ROW(DescribeOrganization, EVERY),
 	ROW(DescribeOrganizationalUnit, NAMED),
 	ROW(DescribePolicy, NAMED),
 	ROW(DetachPolicy, NAMED),
 	ROW(DisablePolicyType, NAMED),
 	ROW(EnablePolicyType, NAMED),
-	ROW(InviteAccountToOrganization, EVERY),
+	ROW(InviteAccountToOrganization, EVERY, TAGS_WITH("Tags", "organizations:TagResource")),
 	ROW(LeaveOrganization, EVERY),
 	ROW(ListAccounts, EVERY),
 	ROW(ListAccountsForParent, NAMED),
 	ROW(ListChildren, NAMED),
 	ROW(ListCreateAccountStatus, EVERY),
+	ROW(ListHandshakesForAccount, EVERY),
+	ROW(ListHandshakesForOrganization, EVERY),
 	ROW(ListOrganizationalUnitsForParent, NAMED),
 	ROW(ListParents, NAMED),
 	ROW(ListPolicies, EVERY),

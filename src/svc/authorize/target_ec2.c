@@ -149,6 +149,21 @@ int target_find_detached(struct target_list *list, struct error *err)
 	return 0;
 }
 
+/* The instance that an association with an instance profile belongs to; of one that is not there, one that is not there either. */
+int target_find_associated(struct target_list *list, struct error *err)
+{
+	struct call *call = list->call;
+	const char *id = walk_text(list->operation->shape->input, list->input, "AssociationId", call->arena);
+	struct meta_query query = {
+		.account = call->account, .region = call->region, .index = "profile_association", .value = id
+	};
+	struct meta_rows rows = { 0 };
+	if (id && meta_list(call->amid->meta, &record_instance, &query, call->arena, &rows, err))
+		return -1;
+	target_add(list, RESOURCE_INSTANCE, rows.count ? ((struct record *)rows.items[0])->id : id, NULL);
+	return 0;
+}
+
 /* DeregisterImage with DeleteAssociatedSnapshots deletes these too. */
 int target_find_associated_snapshots(struct target_list *list, struct error *err)
 {
@@ -164,6 +179,30 @@ int target_find_associated_snapshots(struct target_list *list, struct error *err
 		if (image->block_devices.items[i].snapshot)
 			target_add(list, RESOURCE_SNAPSHOT, image->block_devices.items[i].snapshot, NULL)
 				->action = "ec2:DeleteSnapshot";
+	return 0;
+}
+
+/* UpdateUser, UpdateGroup: whoever gives a new name or path must be allowed to act on what it will be called. */
+int target_find_renamed(struct target_list *list, struct error *err)
+{
+	const struct shape *shape = list->operation->shape->input;
+	struct call *call = list->call;
+	const struct target *now = list->count ? &list->items[0] : NULL;
+	bool user = now && now->type == RESOURCE_USER;
+	const char *path = walk_text(shape, list->input, "NewPath", call->arena);
+	const char *name = walk_text(shape, list->input, user ? "NewUserName" : "NewGroupName", call->arena);
+	(void)err;
+	if (!now || (!path && !name))
+		return 0;
+	const struct record_kind *kind = resource_kinds[now->type].record;
+	if (!path)
+		path = now->record ? walk_text(kind->shape, now->record, "path", call->arena) : "/";
+	if (!name)
+		name = now->id;
+	enum resource_type type = now->type;
+	struct target *target = target_add(list, type, NULL, now->record);
+	target->arn = target_make_arn(call, type, NULL, NULL,
+		arena_printf(call->arena, "%s%s", path ? path + (*path == '/') : "", name));
 	return 0;
 }
 

@@ -13,6 +13,7 @@
 #include "svc/identity_cache.h"
 #include "svc/iam_policies.h"
 #include "svc/keys.h"
+#include "svc/organization_cache.h"
 #include "svc/peer_lease.h"
 #include "base/log.h"
 #include "base/text.h"
@@ -58,6 +59,7 @@ static void on_change(void *context, const struct meta_change *change)
 {
 	struct amid *amid = context;
 	identity_cache_note_change(amid->identities, change);
+	organization_cache_note_change(amid->organizations, change);
 	iam_policies_note(amid->iam_policies, change);
 	if (!change->deleted || strcmp(change->kind, "vpc") == 0)
 		enqueue(amid, change->kind, change->id);

@@ -432,6 +432,7 @@ static int commit_terminated(struct instance_view *view, struct error *err)
 	instance->state = "terminated";
 	instance->restart = NULL;
 	instance->launch_root = NULL;
+	instance->profile = NULL;
 	instance->private_address = instance->public_address = instance->network_key = NULL;
 	instance->terminated_at = some_timestamp(clock_now_ms());
 	meta_batch_put(batch, &record_instance, instance);

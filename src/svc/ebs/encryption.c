@@ -83,12 +83,17 @@ int ebs_open_upload(
 int ebs_open_snapshot(
 	struct call *call, const struct snapshot_record *snapshot, struct cipher **cipher, struct error *err)
 {
-	struct record_data_key *shared;
+	const struct record_data_key *data_key = snapshot->data_key;
 	*cipher = NULL;
 	if (!boolean_or(snapshot->encrypted, false))
 		return 0;
-	if (encryption_share_key(call, snapshot->data_key, snapshot->record.id, &shared, err) ||
-		data_key_open_cipher(call->amid, call->account, snapshot->record.id, shared, cipher, err))
-		return explain_refusal(snapshot->record.id, err);
-	return 0;
+	if (!data_key || !data_key->wrapped)
+		return error_set(err, ERROR_CORRUPT, "the record of %s has no data key", snapshot->record.id);
+	uint8_t *key = cipher_key_alloc();
+	int result = keys_open_for_caller(call, data_key->wrapped, data_key->id, key, err) ||
+			cipher_open(key, cipher, err)
+		? explain_refusal(snapshot->record.id, err)
+		: 0;
+	cipher_key_free(key);
+	return result;
 }

@@ -74,6 +74,17 @@ int encryption_share_key(struct call *call, const struct record_data_key *data_k
 	return 0;
 }
 
+int encryption_share_source(struct call *call, const struct snapshot_record *source, const char *disk,
+	struct record_data_key **shared, struct error *err)
+{
+	const struct record_data_key *key = source->data_key;
+	if (key && key->wrapped &&
+		keys_check_source(
+			call, key->wrapped, key->id, keys_grantee(call->arena, call->account, disk), err))
+		return -1;
+	return encryption_share_key(call, key, disk, shared, err);
+}
+
 int encryption_make_key(struct call *call, const char *kms_key, const char *disk,
 	struct record_data_key **data_key, struct error *err)
 {
@@ -99,7 +110,7 @@ static int share_source(
 	struct record_data_key *shared;
 	if (!boolean_or(source->encrypted, false))
 		return 0;
-	if (encryption_share_key(call, source->data_key, twin->record.id, &shared, err))
+	if (encryption_share_source(call, source, twin->record.id, &shared, err))
 		return -1;
 	if (twin->record.version == 0)
 		twin->source_key = shared;

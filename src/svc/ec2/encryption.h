@@ -48,6 +48,9 @@ int encryption_apply(struct call *call, const struct volume_origin *origin, stru
 /* A new data key for `disk` (an id, of the caller's account), granted to it. The refusals of KMS are errors here. */
 int encryption_make_key(struct call *call, const char *kms_key, const char *disk,
 	struct record_data_key **data_key, struct error *err);
+/* The data key of a snapshot, for a disk that is made of it by encrypting anew; a snapshot of another account, too. */
+int encryption_share_source(struct call *call, const struct snapshot_record *source, const char *disk,
+	struct record_data_key **shared, struct error *err);
 /* The same data key, granted to another disk. */
 int encryption_share_key(struct call *call, const struct record_data_key *data_key, const char *disk,
 	struct record_data_key **shared, struct error *err);

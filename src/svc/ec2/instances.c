@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "svc/instance_types.h"
+#include "svc/ec2/instance_profiles.h"
 #include "base/banned.h"
 
 int64_t instance_state_code(const char *state)
@@ -242,6 +243,7 @@ void instance_result(struct call *call, const struct instance_context *context,
 		.client_token = instance->client_token,
 		.ebs_optimized = some_boolean(boolean_or(instance->ebs_optimized, false)),
 		.ena_support = some_boolean(true),
+		.iam_instance_profile = instance_profile_result(call, instance->profile),
 		.hypervisor = "xen", /* what the API says for every type, Nitro included */
 		.network_interfaces = interfaces_result(call, context, instance),
 		.root_device_name = instance->root_device_name,

@@ -8,6 +8,7 @@
 #include "svc/ec2/block_devices.h"
 #include "svc/ec2/encryption.h"
 #include "svc/ec2/images.h"
+#include "svc/ec2/instance_profiles.h"
 #include "svc/ec2/instances.h"
 #include "svc/ec2/placement.h"
 #include "svc/ec2/snapshots.h"
@@ -20,8 +21,8 @@ static const char *const refused[] = { "KernelId", "RamdiskId", "ElasticGpuSpeci
 	"ElasticInferenceAccelerators", "LaunchTemplate", "InstanceMarketOptions", "CreditSpecification",
 	"CpuOptions", "CapacityReservationSpecification", "HibernationOptions", "LicenseSpecifications",
 	"EnclaveOptions", "PrivateDnsNameOptions", "MaintenanceOptions", "EnablePrimaryIpv6",
-	"NetworkPerformanceOptions", "Operator", "SecondaryInterfaces", "AdditionalInfo",
-	"IamInstanceProfile", "Ipv6AddressCount", "Ipv6Addresses", NULL };
+	"NetworkPerformanceOptions", "Operator", "SecondaryInterfaces", "AdditionalInfo", "Ipv6AddressCount",
+	"Ipv6Addresses", NULL };
 
 static const char *const taggable[] = { "instance", "volume", "network-interface", NULL };
 
@@ -32,6 +33,7 @@ struct launch {
 	struct image_record *image;
 	const struct instance_type *type;
 	struct key_pair_record *key;
+	struct instance_profile_record *profile; /* NULL: none */
 	struct placement placement;
 	struct block_device_list devices;
 	struct snapshot_record **snapshots; /* one a device, NULL: an empty volume */
@@ -219,6 +221,7 @@ static int prepare(struct launch *launch, struct error *err)
 	if (image_find_launchable(call, request->image_id, &launch->image, err))
 		return -1;
 	if (check_counts(launch, err) || choose_type(launch, err) || find_key(launch, err) ||
+		instance_profile_choose(call, request->iam_instance_profile, &launch->profile, err) ||
 		check_user_data(launch, err) || choose_metadata_options(launch, err) ||
 		prepare_devices(launch, err) || placement_choose(call, request, &launch->placement, err))
 		return -1;
@@ -347,6 +350,8 @@ static int commit_launch(struct launch *launch, struct idempotency *idempotency,
 		struct instance_record instance;
 		if (make_instance(launch, i, &instance, err))
 			return -1;
+		if (launch->profile)
+			instance.profile = instance_profile_associate(call, batch, launch->profile);
 		meta_batch_put(batch, &record_instance, &instance);
 		for (size_t j = 0; j < launch->devices.count; j++)
 			if (put_volume(launch, batch, &instance, j, err))

@@ -91,9 +91,9 @@ static int prepare_keys(struct call *call, const struct snapshot_record *source,
 	snapshot->root = NULL;
 	if (encryption_make_key(call, kms_key, snapshot->record.id, &snapshot->data_key, err))
 		return -1;
-	return sealed ? encryption_share_key(
-				call, source->data_key, snapshot->record.id, &snapshot->copy->source_key, err)
-		      : 0;
+	return sealed
+		? encryption_share_source(call, source, snapshot->record.id, &snapshot->copy->source_key, err)
+		: 0;
 }
 
 static int encrypt(struct call *call, const struct snapshot_record *source, struct shape_boolean encrypted,

@@ -36,6 +36,7 @@ struct imds {
 	struct http_server *server;
 	pthread_mutex_t lock; /* of places */
 	struct place *places;
+	struct imds_roles *roles;
 };
 
 static const char *const versions[] = { "1.0", "2007-01-19", "2007-03-01", "2007-08-29", "2007-10-10",
@@ -129,8 +130,30 @@ static void answer_versions(struct http_exchange *exchange)
 	exchange->response.content_type = "text/plain";
 }
 
+static void answer_failed(
+	struct http_exchange *exchange, const struct instance_record *instance, const struct error *err)
+{
+	log_warning("imds-failed", "instance=%s error=\"%s\"", instance->record.id, err->message);
+	refuse(exchange, 500, "Internal Server Error");
+}
+
+static void answer_credentials(struct imds *imds, struct http_exchange *exchange,
+	const struct instance_record *instance, const char *role)
+{
+	struct error err;
+	const char *document;
+	bool token = http_request_header(&exchange->request, "X-aws-ec2-metadata-token");
+	if (imds_role_credentials(imds->amid, imds->roles, instance, role, token ? "2.0" : "1.0",
+		    exchange->arena, &document, &err))
+		answer_failed(exchange, instance, &err);
+	else if (!document)
+		refuse(exchange, 404, "Not Found");
+	else
+		refuse(exchange, 200, document);
+}
+
 static void answer_path(
-	struct amid *amid, struct http_exchange *exchange, const struct instance_record *instance)
+	struct imds *imds, struct http_exchange *exchange, const struct instance_record *instance)
 {
 	struct imds_tree tree;
 	struct error err;
@@ -147,9 +170,10 @@ static void answer_path(
 		return;
 	}
 	const char *rest = strip_version(exchange, path);
-	if (imds_tree_build(amid, instance, exchange->arena, &tree, &err)) {
-		log_warning("imds-failed", "instance=%s error=\"%s\"", instance->record.id, err.message);
-		refuse(exchange, 500, "Internal Server Error");
+	if (rest && text_starts_with(rest, IMDS_CREDENTIALS)) {
+		answer_credentials(imds, exchange, instance, rest + strlen(IMDS_CREDENTIALS));
+	} else if (imds_tree_build(imds->amid, instance, exchange->arena, &tree, &err)) {
+		answer_failed(exchange, instance, &err);
 	} else if (!rest || !imds_tree_find(&tree, rest, exchange->arena, &data, &size)) {
 		refuse(exchange, 404, "Not Found");
 	} else if (strcmp(rest, "meta-data/public-keys") == 0) {
@@ -211,13 +235,14 @@ static void serve(void *context, struct http_exchange *exchange)
 	if (token ? !is_valid_token(amid, instance->record.id, token) : required)
 		refuse(exchange, 401, "Unauthorized");
 	else
-		answer_path(amid, exchange, instance);
+		answer_path(place->imds, exchange, instance);
 }
 
 int imds_open(struct amid *amid, struct imds **result, struct error *err)
 {
 	struct imds *imds = memory_alloc(sizeof *imds);
 	imds->amid = amid;
+	imds->roles = imds_roles_create();
 	pthread_mutex_init(&imds->lock, NULL);
 	struct http_server_config config = { .handle = serve,
 		.threads = false,
@@ -269,6 +294,7 @@ void imds_close(struct imds *imds)
 		free(place);
 	}
 	http_server_close(imds->server);
+	imds_roles_destroy(imds->roles);
 	pthread_mutex_destroy(&imds->lock);
 	free(imds);
 }

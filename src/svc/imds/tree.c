@@ -156,6 +156,22 @@ static void add_tags(struct builder *builder)
 			instance->tags.items[i].value);
 }
 
+/* The role's leaf is there for listings: what it holds is made when it is asked for (role.c). */
+static int add_role(struct builder *builder, struct error *err)
+{
+	const struct instance_record *instance = builder->instance;
+	const struct instance_profile_record *profile;
+	struct iam_role_record *role;
+	if (!instance->profile)
+		return 0;
+	if (imds_role_find(builder->amid, instance, builder->arena, &role, &profile, err))
+		return -1;
+	add(builder, "meta-data/iam/info", imds_role_info(instance, profile, builder->arena));
+	if (role)
+		add(builder, arena_printf(builder->arena, IMDS_CREDENTIALS "%s", role->name), "");
+	return 0;
+}
+
 static void add_user_data(struct builder *builder)
 {
 	size_t size;
@@ -210,7 +226,7 @@ int imds_tree_build(struct amid *amid, const struct instance_record *instance, s
 	add_tags(&builder);
 	add_identity(&builder);
 	add_user_data(&builder);
-	return add_interface(&builder, err) || add_devices(&builder, err) ? -1 : 0;
+	return add_role(&builder, err) || add_interface(&builder, err) || add_devices(&builder, err) ? -1 : 0;
 }
 
 static bool is_listed(const struct buffer *listing, const char *line, size_t size)

@@ -7,6 +7,7 @@
 #include <openssl/crypto.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "base/text.h"
 #include "svc/kms/crypt.h"
 #include "svc/kms/grants.h"
@@ -173,13 +174,38 @@ static int permit_grant(struct call *call, const char *wrapped, const struct kms
 		: 0;
 }
 
-int keys_check_grant(
+/* What the user guide of EBS asks of the users of another account's key, beside kms:CreateGrant. */
+static int permit_foreign(
+	struct call *call, const struct kms_key *key, const char *resource, struct error *err)
+{
+	struct kms_EncryptionContextType_entry entry;
+	struct kms_EncryptionContextType context = context_of(resource, &entry);
+	if (strcmp(key->record->record.account, call->account) == 0)
+		return 0;
+	return permit(call, key, "DescribeKey", NULL, err) || permit(call, key, "Decrypt", &context, err) ||
+			permit(call, key, "GenerateDataKeyWithoutPlaintext", &context, err) ||
+			permit(call, key, "ReEncryptFrom", &context, err)
+		? -1
+		: 0;
+}
+
+int keys_check_source(
 	struct call *call, const char *wrapped, const char *resource, const char *grantee, struct error *err)
 {
 	struct record_tag pair;
 	struct kms_grant_record wanted = disk_grant(call, resource, grantee, &pair);
 	struct kms_key key;
-	return permit_grant(call, wrapped, &wanted, &key, err);
+	return permit_grant(call, wrapped, &wanted, &key, err) || permit_foreign(call, &key, resource, err)
+		? -1
+		: 0;
+}
+
+static void take_back(struct call *call, void *grant)
+{
+	struct error err;
+	if (keys_retire_grant(call->amid, grant, &err))
+		log_warning(
+			"grant-not-retired", "grant=\"%s\" error=\"%s\"", (const char *)grant, err.message);
 }
 
 int keys_grant(struct call *call, const char *wrapped, const char *resource, const char *grantee,
@@ -188,10 +214,13 @@ int keys_grant(struct call *call, const char *wrapped, const char *resource, con
 	struct record_tag pair;
 	struct kms_grant_record made = disk_grant(call, resource, grantee, &pair);
 	struct kms_key key;
-	if (permit_grant(call, wrapped, &made, &key, err) || kms_grant_make(call, &key, &made, err))
+	bool is_new;
+	if (permit_grant(call, wrapped, &made, &key, err) || kms_grant_make(call, &key, &made, &is_new, err))
 		return -1;
 	*grant = arena_printf(
 		call->arena, "%s %s %s", made.record.account, made.record.region, made.record.id);
+	if (is_new)
+		call_on_failure(call, take_back, *grant);
 	return 0;
 }
 
@@ -253,6 +282,19 @@ int keys_open_data_key(struct amid *amid, const char *wrapped, const char *resou
 		return error_set(err, ERROR_ACCESS_DENIED, "%s has no grant to decrypt with %s for %s.",
 			grantee, key.arn, resource);
 	return unwrap(amid, &key, wrapped, &context, arena, plain, err);
+}
+
+int keys_open_for_caller(struct call *call, const char *wrapped, const char *resource,
+	uint8_t plain[KEYS_DATA_KEY_SIZE], struct error *err)
+{
+	struct kms_EncryptionContextType_entry entry;
+	struct kms_EncryptionContextType context = context_of(resource, &entry);
+	struct kms_key key;
+	return find_wrapping(call->amid, wrapped, call->arena, &key, err) ||
+			permit(call, &key, "Decrypt", &context, err) ||
+			unwrap(call->amid, &key, wrapped, &context, call->arena, plain, err)
+		? -1
+		: 0;
 }
 
 int keys_reencrypt(struct call *call, const char *wrapped, const char *resource, const char *new_key_arn,

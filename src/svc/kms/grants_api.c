@@ -10,6 +10,7 @@
 #include "svc/kms/grants.h"
 #include "svc/kms/grants_make.h"
 #include "svc/kms/permit.h"
+#include "svc/policy_principals.h"
 #include "base/banned.h"
 
 /* What a key of each usage can be granted, beyond what all can. */
@@ -67,6 +68,17 @@ static int take_principal(struct arena *arena, const char *text, const char **pr
 		    : error_set(err, ERROR_KMS_INVALID_ARN, "'%.256s' is not the ARN of a principal.", text);
 }
 
+/* The ids of those that are users or roles here. */
+static int take_ids(struct call *call, struct kms_grant_record *grant, struct error *err)
+{
+	return policy_principal_id(call->amid, call->arena, grant->grantee, &grant->grantee_id, err) ||
+			(grant->retiring &&
+				policy_principal_id(
+					call->amid, call->arena, grant->retiring, &grant->retiring_id, err))
+		? -1
+		: 0;
+}
+
 static struct record_tag_list take_pairs(struct arena *arena, const struct kms_EncryptionContextType *context)
 {
 	struct record_tag_list pairs = { .set = context->count > 0 };
@@ -112,8 +124,8 @@ static void choose_id(struct call *call, const struct kms_key *key, struct kms_g
 	grant->record.id = text_hex(digest.bytes, DIGEST_SIZE, id);
 }
 
-int kms_grant_make(
-	struct call *call, const struct kms_key *key, struct kms_grant_record *grant, struct error *err)
+int kms_grant_make(struct call *call, const struct kms_key *key, struct kms_grant_record *grant, bool *is_new,
+	struct error *err)
 {
 	struct meta *meta = call->amid->meta;
 	struct kms_grant_record *found;
@@ -125,6 +137,7 @@ int kms_grant_make(
 	if (meta_get(meta, &record_kms_grant, grant->record.account, grant->record.region, grant->record.id,
 		    call->arena, &found, err))
 		return -1;
+	*is_new = !found;
 	if (found)
 		return 0;
 	grant->created = some_timestamp(clock_now_ms());
@@ -133,6 +146,7 @@ int kms_grant_make(
 	meta_batch_put(batch, &record_kms_grant, grant);
 	if (meta_commit(meta, batch, err) == 0)
 		return 0;
+	*is_new = false;
 	return err->code == ERROR_DUPLICATE ? 0 : -1; /* the same one, made at the same time */
 }
 
@@ -146,10 +160,12 @@ int kms_create_grant(struct call *call, const struct kms_CreateGrantRequest *req
 		.action = "CreateGrant", .grantable = true, .tokens = &request->grant_tokens, .grant = &grant
 	};
 	char *token;
+	bool is_new;
 	if (kms_find_key(call, request->key_id, KMS_FOREIGN, &key, err) ||
 		take_principal(call->arena, request->grantee_principal, &grant.grantee, err) ||
 		(request->retiring_principal &&
-			take_principal(call->arena, request->retiring_principal, &grant.retiring, err)))
+			take_principal(call->arena, request->retiring_principal, &grant.retiring, err)) ||
+		take_ids(call, &grant, err))
 		return -1;
 	for (size_t i = 0; i < grant.operations.count; i++)
 		if (check_operation(key.record, grant.operations.items[i], err))
@@ -159,7 +175,7 @@ int kms_create_grant(struct call *call, const struct kms_CreateGrantRequest *req
 		return -1;
 	if (boolean_or(request->dry_run, false))
 		return kms_dry_run(err);
-	if (kms_grant_make(call, &key, &grant, err) || kms_make_token(call, &grant, &token, err))
+	if (kms_grant_make(call, &key, &grant, &is_new, err) || kms_make_token(call, &grant, &token, err))
 		return -1;
 	result->grant_id = grant.record.id;
 	result->grant_token = token;
@@ -305,23 +321,6 @@ int kms_revoke_grant(struct call *call, const struct kms_RevokeGrantRequest *req
 	return boolean_or(request->dry_run, false) ? kms_dry_run(err) : delete_grant(call, grant, err);
 }
 
-static bool is_caller(const struct call *call, const char *principal)
-{
-	const struct principal *caller = call->principal;
-	return principal &&
-		(strcmp(principal, caller->arn) == 0 || text_equal(principal, caller->issuer_arn));
-}
-
-/* The retiring principal may, the grantee if the grant says so, and whom the key's policy lets. */
-static int permit_retire(
-	struct call *call, const struct kms_grant_record *grant, const struct kms_key *key, struct error *err)
-{
-	if (is_caller(call, grant->retiring) ||
-		(is_caller(call, grant->grantee) && kms_grant_covers(grant, "RetireGrant", NULL)))
-		return 0;
-	return kms_permit_action(call, key, "RetireGrant", err);
-}
-
 int kms_retire_grant(struct call *call, const struct kms_RetireGrantRequest *request,
 	struct kms_RetireGrantResult *result, struct error *err)
 {
@@ -346,7 +345,8 @@ int kms_retire_grant(struct call *call, const struct kms_RetireGrantRequest *req
 		find_grant(call, &key, request->grant_id, &grant, err)) {
 		return -1;
 	}
-	if (permit_retire(call, grant, &key, err))
+	const struct kms_use use = { .action = "RetireGrant", .retired = grant };
+	if (kms_permit(call, &key, &use, err))
 		return -1;
 	return boolean_or(request->dry_run, false) ? kms_dry_run(err) : delete_grant(call, grant, err);
 }

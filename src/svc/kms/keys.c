@@ -123,7 +123,8 @@ int kms_create_key(struct call *call, const struct kms_CreateKeyRequest *request
 	if (!record.policy)
 		record.policy = kms_default_policy(call->arena, call->account);
 	else if (kms_check_policy(call, &key, record.policy,
-			 !boolean_or(request->bypass_policy_lockout_safety_check, false), err))
+			 !boolean_or(request->bypass_policy_lockout_safety_check, false), &record.policy,
+			 err))
 		return -1;
 	if (kms_material_make(call->amid, &record, NULL, call->arena, err) || kms_put_key(call, &record, err))
 		return -1;

@@ -102,6 +102,21 @@ static int commit_replica(
 	return meta_commit(call->amid->meta, batch, err);
 }
 
+/* Tags may be what lets somebody use the replica, so to set them is a permission of its own. */
+static int permit_tags(struct call *call, const struct kms_ReplicateKeyRequest *request, struct error *err)
+{
+	struct kms_conditions conditions = { 0 };
+	const char **keys = arena_alloc_array(call->arena, request->tags.count + 1, sizeof *keys);
+	for (size_t i = 0; i < request->tags.count; i++) {
+		keys[i] = request->tags.items[i].tag_key;
+		kms_condition(call->arena, &conditions,
+			arena_printf(call->arena, "aws:RequestTag/%s", keys[i]),
+			request->tags.items[i].tag_value);
+	}
+	kms_condition_list(call->arena, &conditions, "aws:TagKeys", keys, request->tags.count);
+	return kms_permit_plain(call, "TagResource", "*", &conditions, err);
+}
+
 int kms_replicate_key(struct call *call, const struct kms_ReplicateKeyRequest *request,
 	struct kms_ReplicateKeyResponse *result, struct error *err)
 {
@@ -109,7 +124,8 @@ int kms_replicate_key(struct call *call, const struct kms_ReplicateKeyRequest *r
 	struct kms_use use = { .action = "ReplicateKey" };
 	kms_condition(call->arena, &use.conditions, "kms:ReplicaRegion", request->replica_region);
 	if (kms_find_key(call, request->key_id, KMS_BY_ID, &key, err) || kms_permit(call, &key, &use, err) ||
-		kms_permit_plain(call, "CreateKey", "*", &use.conditions, err) || check_primary(&key, err) ||
+		kms_permit_plain(call, "CreateKey", "*", &use.conditions, err) ||
+		(request->tags.count && permit_tags(call, request, err)) || check_primary(&key, err) ||
 		kms_check_enabled(&key, err) || check_region(call, &key, request->replica_region, err))
 		return -1;
 	struct kms_key_record replica = *key.record;
@@ -124,12 +140,13 @@ int kms_replicate_key(struct call *call, const struct kms_ReplicateKeyRequest *r
 	if (kms_take_tags(call, &request->tags, &replica.tags, err) ||
 		(request->policy &&
 			kms_check_policy(call, &made, request->policy,
-				!boolean_or(request->bypass_policy_lockout_safety_check, false), err)) ||
+				!boolean_or(request->bypass_policy_lockout_safety_check, false),
+				&replica.policy, err)) ||
 		kms_material_copy(call->amid, key.record, &replica, call->arena, err) ||
 		commit_replica(call, key.record, &replica, err))
 		return -1;
 	result->replica_key_metadata = kms_metadata(call, &replica);
-	result->replica_policy = replica.policy;
+	result->replica_policy = request->policy ? request->policy : replica.policy;
 	result->replica_tags = (struct kms_TagList){ request->tags.items, request->tags.count, true };
 	return 0;
 }

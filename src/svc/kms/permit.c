@@ -8,6 +8,7 @@
 #include "shape/json.h"
 #include "svc/authorize/authorize.h"
 #include "svc/kms/grants.h"
+#include "svc/policy_principals.h"
 #include "base/banned.h"
 
 void kms_condition_list(struct arena *arena, struct kms_conditions *conditions, const char *name,
@@ -114,14 +115,13 @@ static int collect_conditions(struct call *call, const struct kms_key *key, cons
 	return add_key(call, key, conditions, err);
 }
 
-/* A grant as a statement. The form of the principal was checked when the grant was made. */
-static int compile_grant(
-	const struct kms_grant_record *grant, const char *action, struct policy **policy, struct error *err)
+/* What a grant lets somebody do, as a statement. The form of the principal was checked when the grant was made. */
+static int compile_grant(const char *principal, const char *action, struct policy **policy, struct error *err)
 {
 	struct buffer text BUFFER_SCOPED = { 0 };
 	buffer_append_text(&text,
 		"{\"Version\":\"2012-10-17\",\"Statement\":[{\"Effect\":\"Allow\",\"Principal\":{\"AWS\":");
-	json_encode_text(&text, grant->grantee);
+	json_encode_text(&text, principal);
 	buffer_printf(&text, "},\"Action\":\"kms:%s\",\"Resource\":\"*\"}]}", action);
 	return policy_compile(POLICY_RESOURCE, text.data, text.size, policy, err);
 }
@@ -137,6 +137,16 @@ static void release_policies(struct policy_list *list)
 {
 	for (size_t i = 0; i < list->count; i++)
 		policy_release(list->items[i].policy);
+}
+
+/* A user or role that was made again under its old name is another one: a grant's principal is known by its id too, if it was there when the grant was made. */
+static bool is_still(const struct call *call, const char *principal, const char *id)
+{
+	const struct principal *caller = call->principal;
+	if (!principal || !id)
+		return principal != NULL;
+	bool role = caller->type == PRINCIPAL_ROLE_SESSION || caller->type == PRINCIPAL_FEDERATED_USER;
+	return text_equal(id, role ? caller->issuer_id : caller->id);
 }
 
 /* The grants whose grantee the caller can be: itself, its role, its account. There may be very many others. */
@@ -156,9 +166,35 @@ static int find_grants(
 	return 0;
 }
 
-/* The key's policy, and each grant that could help. */
+/* The retiring principal may retire a grant, and the grantee if the grant says so; but a Deny that applies to them holds here too. */
+static void add_retiring(struct call *call, const struct kms_grant_record *grant, struct policy_list *list)
+{
+	const char *const principals[] = {
+		is_still(call, grant->retiring, grant->retiring_id) ? grant->retiring : NULL,
+		is_still(call, grant->grantee, grant->grantee_id) &&
+				kms_grant_covers(grant, "RetireGrant", NULL)
+			? grant->grantee
+			: NULL
+	};
+	for (size_t i = 0; i < sizeof principals / sizeof *principals; i++) {
+		struct policy *policy;
+		struct error ignored;
+		if (principals[i] && compile_grant(principals[i], "RetireGrant", &policy, &ignored) == 0)
+			add_policy(call->arena, list, policy,
+				arena_printf(call->arena, "grant/%s", grant->record.id));
+	}
+}
+
+/* Whether the grantee is the caller, or its role, and not just its account. */
+static bool names_caller(const struct kms_grant_record *grant, const struct principal *caller)
+{
+	return text_equal(grant->grantee, caller->arn) ||
+		(caller->issuer_arn && text_equal(grant->grantee, caller->issuer_arn));
+}
+
+/* The key's policy, and each grant that could help. *granted: one of them is the caller's own. */
 static int collect_policies(struct call *call, const struct kms_key *key, const struct kms_use *use,
-	struct policy_list *list, struct error *err)
+	struct policy_list *list, bool *granted, struct error *err)
 {
 	const char *document = key->record->policy;
 	struct policy *policy;
@@ -170,16 +206,34 @@ static int collect_policies(struct call *call, const struct kms_key *key, const 
 		return -1;
 	if (use->grantable && find_grants(call, key, &grants, err))
 		return -1;
+	if (use->retired)
+		add_retiring(call, use->retired, list);
 	for (size_t i = 0; i < grants.count; i++) {
 		const struct kms_grant_record *grant = grants.items[i];
 		struct error ignored;
-		if (kms_grant_covers(grant, use->action, use->context) &&
+		if (is_still(call, grant->grantee, grant->grantee_id) &&
+			kms_grant_covers(grant, use->action, use->context) &&
 			(!use->grant || kms_grant_includes(grant, use->grant)) &&
-			compile_grant(grant, use->action, &policy, &ignored) == 0)
+			compile_grant(grant->grantee, use->action, &policy, &ignored) == 0) {
 			add_policy(call->arena, list, policy,
 				arena_printf(call->arena, "grant/%s", grant->record.id));
+			*granted |= names_caller(grant, call->principal);
+		}
 	}
 	return 0;
+}
+
+/* As much as KMS takes; it is among what is compared with conditions and constraints. */
+static int check_context_size(const struct kms_EncryptionContextType *context, struct error *err)
+{
+	enum { CONTEXT_MAX = 8192 };
+	size_t size = 0;
+	for (size_t i = 0; context && i < context->count; i++)
+		size += strlen(context->items[i].key) + strlen(context->items[i].value);
+	if (size <= CONTEXT_MAX)
+		return 0;
+	return error_set(err, ERROR_VALIDATION, "An encryption context can have %d bytes; this one has %zu.",
+		CONTEXT_MAX, size);
 }
 
 int kms_permit(struct call *call, const struct kms_key *key, const struct kms_use *use, struct error *err)
@@ -192,7 +246,10 @@ int kms_permit(struct call *call, const struct kms_key *key, const struct kms_us
 		.resource_decides_alone = true,
 	};
 	int result = -1;
-	if (collect_policies(call, key, use, &request.resource_policies, err) == 0 &&
+	if (check_context_size(use->context, err))
+		return -1;
+	if (collect_policies(
+		    call, key, use, &request.resource_policies, &request.resource_reaches_out, err) == 0 &&
 		collect_conditions(call, key, use, &conditions, err) == 0) {
 		request.context = conditions.items;
 		request.context_count = conditions.count;
@@ -249,20 +306,36 @@ static int check_lockout(
 		"The new key policy will not allow you to update the key policy in the future.");
 }
 
-int kms_check_policy(
-	struct call *call, const struct kms_key *key, const char *document, bool safe, struct error *err)
+static int compile_policy(const char *document, struct policy **policy, struct error *err)
+{
+	if (policy_compile(POLICY_RESOURCE, document, strlen(document), policy, err) == 0)
+		return 0;
+	if (err->code == ERROR_MALFORMED_POLICY_DOCUMENT)
+		err->code = ERROR_KMS_MALFORMED_POLICY;
+	return -1;
+}
+
+int kms_check_policy(struct call *call, const struct kms_key *key, const char *document, bool safe,
+	const char **kept, struct error *err)
 {
 	enum { POLICY_MAX = 32 * 1024 };
 	struct policy *policy;
 	if (strlen(document) > POLICY_MAX)
 		return error_set(
 			err, ERROR_KMS_LIMIT_EXCEEDED, "A key policy can have %d bytes.", POLICY_MAX);
-	if (policy_compile(POLICY_RESOURCE, document, strlen(document), &policy, err)) {
+	if (compile_policy(document, &policy, err))
+		return -1;
+	policy_release(policy);
+	if (policy_principals_keep(call->amid, call->arena, document, kept, err)) {
 		if (err->code == ERROR_MALFORMED_POLICY_DOCUMENT)
 			err->code = ERROR_KMS_MALFORMED_POLICY;
 		return -1;
 	}
-	int result = safe ? check_lockout(call, key, policy, err) : 0;
+	if (!safe)
+		return 0;
+	if (compile_policy(*kept, &policy, err))
+		return -1;
+	int result = check_lockout(call, key, policy, err);
 	policy_release(policy);
 	return result;
 }

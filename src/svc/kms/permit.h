@@ -26,10 +26,11 @@ struct kms_use {
 	const struct kms_EncryptionContextType *context; /* NULL: not an operation that has one */
 	const struct kms_GrantTokenList *tokens;         /* NULL: none */
 	const struct kms_grant_record *grant;            /* CreateGrant: what is asked for; else NULL */
-	struct kms_conditions conditions;                /* further ones */
+	const struct kms_grant_record *retired; /* RetireGrant: which; its principals may; else NULL */
+	struct kms_conditions conditions;       /* further ones */
 };
 
-/* -1: ERROR_ACCESS_DENIED, InvalidGrantTokenException. */
+/* -1: ERROR_ACCESS_DENIED, InvalidGrantTokenException; ValidationException: a context that is too large. */
 int kms_permit(struct call *call, const struct kms_key *key, const struct kms_use *use, struct error *err);
 /* The same for what has neither encryption context nor grants: kms_permit_action(call, &key, "EnableKey", err). */
 int kms_permit_action(struct call *call, const struct kms_key *key, const char *action, struct error *err);
@@ -37,7 +38,8 @@ int kms_permit_action(struct call *call, const struct kms_key *key, const char *
 int kms_permit_plain(struct call *call, const char *action, const char *resource,
 	const struct kms_conditions *conditions, struct error *err);
 /*
- * Whether a document is a key policy (MalformedPolicyDocumentException) and, if `safe`, the caller could change it again under it.
+ * Whether a document is a key policy (MalformedPolicyDocumentException) and, if `safe`, the caller could change it again under it. *kept is what goes into the key's record: the document with the ids of users and roles in place of
+ * their ARNs, see svc/policy_principals.h.
  */
-int kms_check_policy(
-	struct call *call, const struct kms_key *key, const char *document, bool safe, struct error *err);
+int kms_check_policy(struct call *call, const struct kms_key *key, const char *document, bool safe,
+	const char **kept, struct error *err);

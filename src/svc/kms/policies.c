@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "svc/kms/permit.h"
+#include "svc/policy_principals.h"
 #include "base/banned.h"
 
 static int check_name(const char *name, struct error *err)
@@ -16,9 +17,9 @@ int kms_get_key_policy(struct call *call, const struct kms_GetKeyPolicyRequest *
 {
 	struct kms_key key;
 	if (kms_find_key(call, request->key_id, KMS_BY_ID, &key, err) ||
-		kms_permit_action(call, &key, "GetKeyPolicy", err) || check_name(request->policy_name, err))
+		kms_permit_action(call, &key, "GetKeyPolicy", err) || check_name(request->policy_name, err) ||
+		policy_principals_show(call->amid, call->arena, key.record->policy, &result->policy, err))
 		return -1;
-	result->policy = key.record->policy;
 	result->policy_name = "default";
 	return 0;
 }
@@ -34,9 +35,8 @@ int kms_put_key_policy(struct call *call, const struct kms_PutKeyPolicyRequest *
 		bypass ? "true" : "false");
 	if (kms_find_key(call, request->key_id, KMS_BY_ID, &key, err) || kms_permit(call, &key, &use, err) ||
 		kms_check_customer(&key, err) || check_name(request->policy_name, err) ||
-		kms_check_policy(call, &key, request->policy, !bypass, err))
+		kms_check_policy(call, &key, request->policy, !bypass, &key.record->policy, err))
 		return -1;
-	key.record->policy = request->policy;
 	return kms_put_key(call, key.record, err);
 }
 

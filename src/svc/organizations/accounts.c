@@ -44,7 +44,7 @@ static int check_role_name(const char *name, struct error *err)
 	static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_+=,.@-";
 	return name[0] && name[strspn(name, allowed)] == '\0'
 		? 0
-		: error_set(err, ERROR_ORG_INVALID_INPUT, "The role name %.64s is invalid.", name);
+		: error_set(err, ERROR_ORG_ROLE_NAME, "The role name %.64s is invalid.", name);
 }
 
 /* Whoever the management account lets assume it may do everything in the new one. */
@@ -283,7 +283,7 @@ int organizations_close_account(struct call *call, const struct organizations_Cl
 		find(call, organization, request->account_id, &node, err))
 		return -1;
 	if (strcmp(node.id, organization->record.account) == 0)
-		return error_set(err, ERROR_ORG_CONSTRAINT, "You can't close the management account.");
+		return error_set(err, ERROR_ORG_CLOSE_MASTER, "You can't close the management account.");
 	if (boolean_or(node.account->suspended, false))
 		return error_set(err, ERROR_ORG_ACCOUNT_CLOSED,
 			"You attempted to close an account that is already closed: %s", node.id);

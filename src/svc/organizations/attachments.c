@@ -46,7 +46,7 @@ int organizations_attach_policy(struct call *call, const struct organizations_At
 		return error_set(err, ERROR_ORG_POLICY_ATTACHED,
 			"The policy %.130s is already attached to %.100s.", request->policy_id, node.id);
 	if (node.policies->count >= ATTACHED_MAX)
-		return error_set(err, ERROR_ORG_CONSTRAINT,
+		return error_set(err, ERROR_ORG_ATTACHED_MAX,
 			"You have exceeded the number of policies attached to %.100s: %d", node.id,
 			ATTACHED_MAX);
 	org_add(node.policies, request->policy_id, call->arena);
@@ -67,7 +67,7 @@ int organizations_detach_policy(struct call *call, const struct organizations_De
 		return error_set(err, ERROR_ORG_POLICY_NOT_ATTACHED,
 			"The policy %.130s isn't attached to %.100s.", request->policy_id, node.id);
 	if (node.policies->count == 1)
-		return error_set(err, ERROR_ORG_CONSTRAINT,
+		return error_set(err, ERROR_ORG_ATTACHED_MIN,
 			"You can't remove the last policy of a type from %.100s: attach another one first.",
 			node.id);
 	org_remove(node.policies, request->policy_id);

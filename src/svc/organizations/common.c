@@ -209,7 +209,7 @@ int org_page_open(struct call *call, struct shape_integer max_results, const cha
 	struct page *page, struct error *err)
 {
 	static const struct page_rules rules = {
-		.min = 1, .max = PAGE, .fallback = PAGE, .bad_token = ERROR_ORG_INVALID_INPUT
+		.min = 1, .max = PAGE, .fallback = PAGE, .bad_token = ERROR_ORG_NEXT_TOKEN
 	};
 	return page_open(call, call->amid->token_key, &rules, max_results, next_token, page, err);
 }
@@ -226,7 +226,7 @@ int org_tags_merge(struct call *call, const struct organizations_Tags *added, st
 		const struct organizations_Tag *tag = &added->items[i];
 		size_t at = 0;
 		if (strncasecmp(tag->key, "aws:", 4) == 0)
-			return error_set(err, ERROR_ORG_INVALID_INPUT,
+			return error_set(err, ERROR_ORG_SYSTEM_TAG,
 				"Tag keys that begin with aws: are reserved: %.128s", tag->key);
 		while (at < count && strcmp(items[at].key, tag->key) != 0)
 			at++;
@@ -234,7 +234,7 @@ int org_tags_merge(struct call *call, const struct organizations_Tags *added, st
 		count += at == count;
 	}
 	if (count > TAGS_MAX)
-		return error_set(err, ERROR_ORG_CONSTRAINT,
+		return error_set(err, ERROR_ORG_TAGS_MAX,
 			"You have exceeded the number of tags allowed on a resource: %d", TAGS_MAX);
 	*tags = (struct record_tag_list){ .items = items, .count = count, .set = count > 0 };
 	return 0;
@@ -257,7 +257,10 @@ struct organizations_Account *org_show_account(struct call *call, struct organiz
 		.status = suspended ? "SUSPENDED" : "ACTIVE",
 		.state = suspended ? "CLOSED" : "ACTIVE",
 		.paths = { .items = paths, .count = 1, .set = true },
-		.joined_method = strcmp(node.id, organization->record.account) == 0 ? "INVITED" : "CREATED",
+		.joined_method = strcmp(node.id, organization->record.account) == 0 ||
+				boolean_or(account->invited, false)
+			? "INVITED"
+			: "CREATED",
 		.joined_timestamp = account->joined };
 	return shown;
 }

@@ -68,7 +68,7 @@ char *org_random_id(struct arena *arena, const char *prefix, unsigned count);
 int org_page_open(struct call *call, struct shape_integer max_results, const char *next_token,
 	struct page *page, struct error *err);
 
-/* Tags as records have them; `old` NULL: none so far. ERROR_ORG_INVALID_INPUT, ERROR_ORG_CONSTRAINT. */
+/* Tags as records have them; `old` NULL: none so far. ERROR_ORG_SYSTEM_TAG, ERROR_ORG_TAGS_MAX. */
 int org_tags_merge(struct call *call, const struct organizations_Tags *added, struct record_tag_list *tags,
 	struct error *err);
 

@@ -94,7 +94,7 @@ static int delete_parts(struct call *call, struct meta_batch *batch,
 	const struct organization_record *organization, struct error *err)
 {
 	static const struct record_kind *const kinds[] = { &record_organization_unit,
-		&record_organization_policy, &record_account_request };
+		&record_organization_policy, &record_account_request, &record_handshake };
 	struct meta_query query = { .index = "organization", .value = organization->record.id };
 	for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) {
 		struct meta_rows rows;

@@ -84,7 +84,7 @@ static int check_content(const char *content, struct error *err)
 {
 	struct policy *policy;
 	if (strlen(content) > CONTENT_MAX)
-		return error_set(err, ERROR_ORG_CONSTRAINT,
+		return error_set(err, ERROR_ORG_POLICY_SIZE,
 			"You have exceeded the allowed size of a policy: %d bytes.", CONTENT_MAX);
 	if (policy_compile(POLICY_ORGANIZATION, content, strlen(content), &policy, err)) {
 		if (err->code == ERROR_MALFORMED_POLICY_DOCUMENT)
@@ -111,7 +111,7 @@ static int check_name(struct call *call, const struct organization_record *organ
 		return error_set(err, ERROR_ORG_POLICY_DUPLICATE,
 			"A policy with the same name already exists: %.128s", name);
 	if (!id && rows.count >= POLICIES_MAX)
-		return error_set(err, ERROR_ORG_CONSTRAINT, "You have exceeded the number of policies: %d",
+		return error_set(err, ERROR_ORG_POLICY_COUNT, "You have exceeded the number of policies: %d",
 			POLICIES_MAX);
 	return 0;
 }
@@ -153,7 +153,7 @@ static int find_own(struct call *call, const char *id, struct organization_recor
 		org_policy_find(call, *organization, id, policy, err))
 		return -1;
 	return is_of_aws(*policy)
-		? error_set(err, ERROR_ORG_INVALID_INPUT,
+		? error_set(err, ERROR_ORG_IMMUTABLE_POLICY,
 			  "You specified a policy that is managed by AWS and can't be changed.")
 		: 0;
 }

@@ -62,7 +62,7 @@ static int check_depth(struct call *call, struct organization_record *organizati
 		return -1;
 	return depth < DEPTH_MAX
 		? 0
-		: error_set(err, ERROR_ORG_CONSTRAINT,
+		: error_set(err, ERROR_ORG_UNIT_DEPTH,
 			  "You have exceeded the allowed depth of organizational units: %d", DEPTH_MAX);
 }
 

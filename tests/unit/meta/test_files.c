@@ -50,6 +50,30 @@ static void a_clean_close_leaves_one_file(void **state)
 	assert_string_equal(thing_get(s, "t-1")->name, "a");
 }
 
+/* Sealed keys and secrets are among what is deleted. */
+static void what_was_deleted_is_overwritten(void **state)
+{
+	struct scratch *s = *state;
+	static const char *const markers[] = { "deleted-for-good", "replaced-by-another" };
+	char *data;
+	size_t size;
+	thing_put(s, thing_create(s, "t-1", markers[0], NULL));
+	thing_put(s, thing_create(s, "t-2", markers[1], NULL));
+	close_store(s); /* both are in the file now, not in its log only */
+	assert_int_equal(open_store(s), 0);
+	struct meta_batch *batch = meta_batch_create(s->meta, s->arena);
+	meta_batch_delete(batch, &record_thing, thing_get(s, "t-1"));
+	assert_done(meta_commit(s->meta, batch, &s->err), s->err);
+	struct thing_record *changed = thing_get(s, "t-2");
+	changed->name = "x";
+	thing_put(s, changed);
+	close_store(s);
+	assert_int_equal(file_read(s->path, 1 << 20, s->arena, &data, &size, &s->err), 0);
+	for (size_t i = 0; i < sizeof markers / sizeof *markers; i++)
+		assert_null(memmem(data, size, markers[i], strlen(markers[i])));
+	assert_int_equal(open_store(s), 0);
+}
+
 static void the_folder_may_be_a_symbolic_link(void **state)
 {
 	struct scratch *s = *state;
@@ -281,6 +305,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		SCRATCH_TEST(the_files_are_for_their_owner_only),
 		SCRATCH_TEST(a_clean_close_leaves_one_file),
+		SCRATCH_TEST(what_was_deleted_is_overwritten),
 		SCRATCH_TEST(the_folder_may_be_a_symbolic_link),
 		SCRATCH_TEST(a_second_process_is_refused),
 		SCRATCH_TEST(files_that_are_not_ours_are_refused_untouched),

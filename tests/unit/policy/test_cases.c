@@ -113,6 +113,7 @@ static void make_set(struct situation *situation, const struct lookup *lookup)
 	set->resource = add_list(situation, trust ? POLICY_TRUST : POLICY_RESOURCE,
 		find(lookup, "resource-policy"), "resource");
 	set->resource_decides_alone = trust || json_is_true(find(lookup, "alone"));
+	set->resource_reaches_out = json_is_true(find(lookup, "reaches-out"));
 	set->has_boundary =
 		json_is_array(find(lookup, "boundary")) || json_is_object(find(lookup, "boundary"));
 	set->has_session = json_is_array(find(lookup, "session")) || json_is_object(find(lookup, "session"));

@@ -60,7 +60,7 @@ static void a_data_key_is_opened_by_its_grant_only(void **state)
 	assert_string_equal(keys_wrapped_arn(s->arena, wrapped), arn);
 	assert_ok(open_wrapped(s, wrapped, opened));
 	assert_memory_equal(plain, opened, sizeof plain);
-	assert_int_equal(keys_check_grant(&s->call, wrapped, RESOURCE, grantee_of(s), &s->err), 0);
+	assert_int_equal(keys_check_source(&s->call, wrapped, RESOURCE, grantee_of(s), &s->err), 0);
 	assert_int_equal(keys_grant(&s->call, wrapped, RESOURCE, grantee_of(s), &again, &s->err), 0);
 	assert_string_equal(grant, again);
 	/* another resource, another grantee: no */
@@ -113,7 +113,7 @@ static void the_reason_is_told_when_a_key_is_not_usable(void **state)
 				 &disabled, &s->err),
 		0);
 	assert_error(open_wrapped(s, wrapped, opened), ERROR_KMS_DISABLED);
-	assert_int_equal(keys_check_grant(&s->call, wrapped, RESOURCE, grantee_of(s), &s->err), -1);
+	assert_int_equal(keys_check_source(&s->call, wrapped, RESOURCE, grantee_of(s), &s->err), -1);
 	assert_error(s->err.code, ERROR_KMS_DISABLED);
 	assert_int_equal(keys_make_data_key(&s->call, arn, RESOURCE, NULL, &wrapped, &s->err), -1);
 	assert_error(s->err.code, ERROR_KMS_DISABLED);

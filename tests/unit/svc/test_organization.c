@@ -2,6 +2,7 @@
 #include "identity.h"
 
 #include "svc/organization.h"
+#include "svc/organization_cache.h"
 
 #define ORGANIZATION "o-aaaaaaaaaa"
 #define ROOT "r-aaaa"
@@ -122,6 +123,42 @@ static void missing_part_is_an_error(void **state)
 	assert_int_equal(s->err.code, ERROR_CORRUPT);
 }
 
+static void note_change(void *context, const struct meta_change *change)
+{
+	organization_cache_note_change(context, change);
+}
+
+/* Each kind of record that a path rests on: the next look sees the change, and who has an earlier path keeps it. */
+static void kept_path_is_forgotten_with_every_change(void **state)
+{
+	struct scene *s = *state;
+	s->amid.organizations = organization_cache_create();
+	meta_set_listener(s->meta, note_change, s->amid.organizations);
+	struct organization_path first = path_of(s, THEIRS), again = path_of(s, THEIRS);
+	assert_ptr_equal(first.levels, again.levels);
+	put_user(s, THEIRS, "AIDASOMEBODY", "somebody");
+	assert_ptr_equal(first.levels, path_of(s, THEIRS).levels);
+	CHANGE(s, organization_policy, OURS, "p-deny", document = "{}");
+	assert_string_equal(path_of(s, THEIRS).levels[1].policies[1].document, "{}");
+	CHANGE(s, organization_unit, OURS, TOP, policies.count = 1);
+	assert_int_equal(path_of(s, THEIRS).levels[1].policy_count, 1);
+	CHANGE(s, account, "", THEIRS, unit = NULL);
+	assert_int_equal(path_of(s, THEIRS).level_count, 2);
+	CHANGE(s, organization, OURS, ORGANIZATION, policies_enabled = some_boolean(false));
+	assert_false(path_of(s, THEIRS).governed);
+	assert_string_equal(first.levels[1].policies[1].document, DENY);
+	/* one that was read before a change and comes after it is not kept */
+	uint64_t before = organization_cache_generation(s->amid.organizations);
+	CHANGE(s, account, "", THEIRS, unit = TOP);
+	organization_cache_keep(s->amid.organizations, before, THEIRS, arena_create(), s->arena, &first);
+	assert_int_equal(path_of(s, THEIRS).level_count, 3);
+	DELETE(s, organization, OURS, ORGANIZATION);
+	assert_null(path_of(s, THEIRS).organization);
+	meta_set_listener(s->meta, NULL, NULL);
+	organization_cache_destroy(s->amid.organizations);
+	s->amid.organizations = NULL;
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, scene_teardown)
 
 int main(void)
@@ -132,6 +169,7 @@ int main(void)
 		TEST(nobody_is_governed_while_policies_are_off),
 		TEST(account_of_none_has_none),
 		TEST(missing_part_is_an_error),
+		TEST(kept_path_is_forgotten_with_every_change),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,6 @@
 /* Secrets at rest: what is sealed opens, for its purpose only; a wrong, missing or readable root key is refused, and nothing is changed by the attempt. */
 #include <fcntl.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -233,6 +234,35 @@ static void aead_is_aes_256_gcm(void **state)
 	assert_int_equal(aead_open(key, context, sizeof context, sealed, 27, plain), -1);
 }
 
+/* Where a secret was opened, nothing of it is left when the call is over. */
+static void memory_with_secrets_is_overwritten(void **state)
+{
+	struct scene *s = *state;
+	struct arena *arena = arena_create();
+	char secret[] = "a-secret-that-is-not-to-be-found", seen[sizeof secret] = "";
+	char *sealed;
+	void *opened;
+	size_t size;
+	int memory = open("/proc/self/mem", O_RDONLY | O_CLOEXEC);
+	assert_true(memory >= 0);
+	assert_int_equal(secret_seal(&s->amid, "p", secret, sizeof secret, s->arena, &sealed, &s->err), 0);
+	assert_int_equal(secret_open(&s->amid, "p", sealed, arena, &opened, &size, &s->err), 0);
+	off_t at = (off_t)(uintptr_t)opened;
+	assert_int_equal(pread(memory, seen, sizeof seen, at), sizeof seen);
+	assert_memory_equal(seen, secret, sizeof secret);
+	arena_destroy(arena);
+	memset(seen, 0, sizeof seen);
+	(void)!pread(memory, seen, sizeof seen, at); /* what cannot be read any more is gone, too */
+	assert_memory_not_equal(seen, secret, sizeof secret);
+	close(memory);
+}
+
+static void a_process_with_keys_is_not_dumped(void **state)
+{
+	(void)state;
+	assert_int_equal(prctl(PR_GET_DUMPABLE), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -242,6 +272,8 @@ int main(void)
 		SCENE_TEST(a_first_start_that_was_cut_short_goes_on_with_its_key),
 		SCENE_TEST(a_passphrase_makes_the_root_key),
 		SCENE_TEST(access_keys_of_earlier_versions_are_sealed_at_the_next_start),
+		SCENE_TEST(memory_with_secrets_is_overwritten),
+		SCENE_TEST(a_process_with_keys_is_not_dumped),
 		cmocka_unit_test(aead_is_aes_256_gcm),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
