@@ -10,6 +10,7 @@
 #include "base/text.h"
 #include "cli/commands.h"
 #include "cli/options.h"
+#include "svc/peers.h"
 #include "svc/server.h"
 #include "base/banned.h"
 
@@ -27,6 +28,8 @@ static const char help[] =
 	"  --reserve SIZE      what stores and guests leave free on the disk: bytes (20G) or percent (5%) (default 2%, at most 1 GiB)\n"
 	"  --compress-after H  blocks of snapshots that no volume stands on are compressed when they were not read for so many hours,\n"
 	"                      but what boots of an image have read; 0: never (default 1)\n"
+	"  --peer REGION=URL   a region of another amid, to copy from; may be repeated. The other one must have the same key\n"
+	"  --peer-key FILE     32 bytes, 0600: key of the peers that follow (the first one: also of those before it), and of what they ask here\n"
 	"  --root-key FILE     32 bytes that everything secret in DATA is sealed under (default DATA/root-key, made at the first start)\n"
 	"  --root-key-passphrase-file FILE  the root key is made of the passphrase in the first line of FILE instead\n"
 	"  --tls-cert FILE --tls-key FILE   PEM files: serve HTTPS\n"
@@ -47,6 +50,8 @@ static const struct option options[] = {
 	{ "tls-key", required_argument, NULL, 'K' },
 	{ "root-key", required_argument, NULL, 'k' },
 	{ "root-key-passphrase-file", required_argument, NULL, 'p' },
+	{ "peer", required_argument, NULL, 'P' },
+	{ "peer-key", required_argument, NULL, 'Q' },
 	{ "scrub-rate", required_argument, NULL, 's' },
 	{ "verbose", no_argument, NULL, 'v' },
 	{ "help", no_argument, NULL, 'h' },
@@ -77,8 +82,51 @@ static int read_hours(const char *text, int64_t *ms)
 	return 0;
 }
 
+/* --peer and --peer-key, in the order given. */
+struct peer_options {
+	struct amid_peer_config items[PEERS_MAX];
+	size_t count;
+	const char *first_key, *key;
+};
+
+/* Fills the next item. What the URL is like is for the server to say. */
+static int read_peer(struct peer_options *peers, char *text)
+{
+	char *equals = strchr(text, '=');
+	if (equals)
+		*equals = '\0';
+	if (peers->count == PEERS_MAX || !equals || !is_region_name(text))
+		return 1 + wrong_use("--peer", text);
+	peers->items[peers->count++] =
+		(struct amid_peer_config){ .region = text, .url = equals + 1, .key = peers->key };
+	return 0;
+}
+
+/* A key alone lets others ask. */
+static int read_peer_key(struct peer_options *peers, const char *path)
+{
+	if (peers->count == PEERS_MAX)
+		return 1 + wrong_use("--peer-key", path);
+	peers->key = path;
+	if (!peers->first_key)
+		peers->first_key = path;
+	peers->items[peers->count++] = (struct amid_peer_config){ .key = path };
+	return 0;
+}
+
+static int finish_peers(struct peer_options *peers, struct amid_config *config)
+{
+	for (size_t i = 0; i < peers->count; i++)
+		if (!peers->items[i].key && !(peers->items[i].key = peers->first_key))
+			return -1;
+	config->peers = peers->items;
+	config->peer_count = peers->count;
+	return 0;
+}
+
 /* 0, or an exit status + 1 to end with. */
-static int read_option(int option, struct amid_config *config, const char **regions)
+static int read_option(
+	int option, struct amid_config *config, const char **regions, struct peer_options *peers)
 {
 	int64_t rate;
 	switch (option) {
@@ -126,6 +174,10 @@ static int read_option(int option, struct amid_config *config, const char **regi
 			return 1 + wrong_use("--scrub-rate", optarg);
 		config->scrub_rate_mib = (unsigned)rate;
 		return 0;
+	case 'P':
+		return read_peer(peers, optarg);
+	case 'Q':
+		return read_peer_key(peers, optarg);
 	case 'v':
 		log_set_level(LOG_DEBUG);
 		return 0;
@@ -187,9 +239,10 @@ int command_serve(int argc, char **argv)
 		.compute = &compute_driver_qemu,
 		.compress_after_ms = COMPRESS_AFTER_MS,
 		.scrub_rate_mib = 8 };
+	struct peer_options peers = { .count = 0 };
 	struct error err;
 	for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
-		int end = read_option(option, &config, &regions);
+		int end = read_option(option, &config, &regions, &peers);
 		if (end)
 			return end - 1;
 	}
@@ -200,6 +253,8 @@ int command_serve(int argc, char **argv)
 	if (config.root_key && config.root_key_passphrase)
 		return options_fail(
 			"serve", 2, "--root-key and --root-key-passphrase-file exclude each other");
+	if (finish_peers(&peers, &config))
+		return options_fail("serve", 2, "--peer needs a --peer-key");
 	size_t count;
 	config.regions = (const char *const *)text_split(arena, regions, ',', &count);
 	for (size_t i = 0; i < count; i++)

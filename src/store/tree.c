@@ -1,7 +1,7 @@
 /*
  * Reading trees. Owns a small cache of decoded pages, one slot for each residue of (level, index): walks touch a page 1,024 times in a row, and random readers keep their own cache
  * of what they found. A page is read and verified when it is first needed, and shared by reference, so the cache's lock is held only to look. The leaves that a comparison looks at are hashed by the first comparison in this process
- * only; nobody else is given one that was not.
+ * only; nobody else is given one that was not. Pages of a tree that is elsewhere (tree_open_from) are hashed as they come.
  * Any thread.
  */
 #include "store/tree_internal.h"
@@ -24,16 +24,31 @@ struct cache_slot {
 };
 
 struct tree {
-	struct store *store;
+	struct store *store; /* NULL: it is elsewhere */
+	struct tree_source source;
 	struct digest digest;
 	struct root root;
 	pthread_mutex_t lock; /* the cache */
 	struct cache_slot cache[CACHE_SLOTS];
 };
 
-int tree_open(struct store *store, const struct digest *digest, struct tree **tree_out, struct error *err)
+static struct tree *tree_create(const struct digest *digest, const struct root *root)
+{
+	struct tree *tree = memory_alloc(sizeof *tree);
+	*tree = (struct tree){ .digest = *digest, .root = *root };
+	pthread_mutex_init(&tree->lock, NULL);
+	return tree;
+}
+
+static int fail_root(const struct digest *digest, struct error *err)
 {
 	char hex[2 * DIGEST_SIZE + 1];
+	return error_set(err, ERROR_CORRUPT, "object %s is not the root of a tree",
+		text_hex(digest, sizeof *digest, hex));
+}
+
+int tree_open(struct store *store, const struct digest *digest, struct tree **tree, struct error *err)
+{
 	struct root root;
 	size_t size;
 	if (store_stat(store, digest, &size, err))
@@ -42,15 +57,42 @@ int tree_open(struct store *store, const struct digest *digest, struct tree **tr
 	uint8_t *buffer = memory_alloc(size > PAGE_LIMIT ? STORE_BLOCK_SIZE : PAGE_LIMIT);
 	int failed = store_get(store, digest, buffer, &size, err);
 	if (!failed && root_decode(buffer, size, &root))
-		failed = error_set(err, ERROR_CORRUPT, "object %s is not the root of a tree",
-			text_hex(digest, sizeof *digest, hex));
+		failed = fail_root(digest, err);
 	free(buffer);
 	if (failed)
 		return -1;
-	struct tree *tree = memory_alloc(sizeof *tree);
-	*tree = (struct tree){ .store = store, .digest = *digest, .root = root };
-	pthread_mutex_init(&tree->lock, NULL);
-	*tree_out = tree;
+	*tree = tree_create(digest, &root);
+	(*tree)->store = store;
+	return 0;
+}
+
+/* Whoever gives it may have made it up. */
+static int read_from(const struct tree_source *source, unsigned level, uint64_t index,
+	const struct digest *digest, void *data, size_t room, size_t *size, struct error *err)
+{
+	struct digest found;
+	char hex[2 * DIGEST_SIZE + 1];
+	if (source->read_page(source->context, level, index, digest, data, room, size, err))
+		return -1;
+	digest_sha256(data, *size, &found);
+	if (digest_equal(&found, digest))
+		return 0;
+	return error_set(err, ERROR_CORRUPT, "the page of level %u at %" PRIu64 " that came is not object %s",
+		level, index, text_hex(digest, sizeof *digest, hex));
+}
+
+int tree_open_from(
+	const struct tree_source *source, const struct digest *digest, struct tree **tree, struct error *err)
+{
+	uint8_t buffer[ROOT_SIZE];
+	struct root root;
+	size_t size;
+	if (read_from(source, 0, 0, digest, buffer, sizeof buffer, &size, err))
+		return -1;
+	if (root_decode(buffer, size, &root))
+		return fail_root(digest, err);
+	*tree = tree_create(digest, &root);
+	(*tree)->source = *source;
 	return 0;
 }
 
@@ -130,18 +172,21 @@ static void cache_enter(struct tree *tree, unsigned level, uint64_t index, struc
 	tree_put_page(old);
 }
 
-static int read_page(struct tree *tree, unsigned level, const struct digest *digest, bool verified,
-	struct tree_page **page_out, struct error *err)
+static int read_page(struct tree *tree, unsigned level, uint64_t index, const struct digest *digest,
+	bool verified, struct tree_page **page_out, struct error *err)
 {
 	char hex[2 * DIGEST_SIZE + 1];
 	uint8_t buffer[PAGE_LIMIT];
-	size_t size;
-	if (verified && store_stat(tree->store, digest, &size, err))
+	size_t size = 0;
+	if (tree->store && verified && store_stat(tree->store, digest, &size, err))
 		return -1;
 	struct tree_page *page = new_page();
 	int failed = 0;
 	bool fits = !verified || size <= sizeof buffer;
-	if (!verified) {
+	if (!tree->store) {
+		failed = read_from(&tree->source, level, index, digest, buffer, sizeof buffer, &size, err);
+		fits = true;
+	} else if (!verified) {
 		failed = store_get_again(
 			tree->store, digest, buffer, sizeof buffer, &size, &page->verified, err);
 		fits = !failed || err->code != ERROR_INVALID;
@@ -199,7 +244,7 @@ static int get_page(struct tree *tree, unsigned level, uint64_t index, bool veri
 		return -1;
 	if (digest_is_zero(&digest))
 		return 0;
-	if (read_page(tree, level, &digest, verified, page, err))
+	if (read_page(tree, level, index, &digest, verified, page, err))
 		return -1;
 	cache_enter(tree, level, index, *page);
 	return 0;

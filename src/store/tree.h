@@ -13,11 +13,24 @@ struct tree_builder;
 
 /* Opens a tree by its root digest. Pages are read, and verified, when they are first needed. Safe from every thread. */
 int tree_open(struct store *store, const struct digest *root, struct tree **tree, struct error *err);
+/* Where the pages of a tree lie that is in no store of this process. */
+struct tree_source {
+	/* Reads the page of a level (from 1; 0: the root) at an index, at most `room` bytes, which should have that digest: the tree makes sure. */
+	int (*read_page)(void *context, unsigned level, uint64_t index, const struct digest *digest,
+		void *data, size_t room, size_t *size, struct error *err);
+	void *context;
+};
+/* The same of such a tree; ERROR_CORRUPT if what the source gives is not what was asked for. *source is copied, its context must live as long as the tree. Such a tree is no base of a builder. */
+int tree_open_from(
+	const struct tree_source *source, const struct digest *root, struct tree **tree, struct error *err);
 void tree_close(struct tree *tree);                 /* NULL is legal */
 uint64_t tree_size(const struct tree *tree);        /* bytes of the disk */
 uint64_t tree_block_count(const struct tree *tree); /* ceil(size / STORE_BLOCK_SIZE) */
 /* The digest of one block; the zero digest if the block is all zeros. `index` < tree_block_count. */
 int tree_lookup(struct tree *tree, uint64_t index, struct digest *block, struct error *err);
+/* The digest of the page of a level at an index (level 0: of a block); zero if there is none, or if the level is above the tree's own. */
+int tree_get_digest(
+	struct tree *tree, unsigned level, uint64_t index, struct digest *digest, struct error *err);
 /*
  * The next block at or after *index that is not all zeros: sets *index and *block, *found. Walks pages, so an empty 16 TiB disk costs nothing.
  */

@@ -18,8 +18,5 @@ struct tree_page {
 int tree_get_page(
 	struct tree *tree, unsigned level, uint64_t index, struct tree_page **page, struct error *err);
 void tree_put_page(struct tree_page *page); /* NULL is legal */
-/* The digest of the page of a level at an index (level 0: of a block); zero if there is none, or if the level is above the tree's own. */
-int tree_get_digest(
-	struct tree *tree, unsigned level, uint64_t index, struct digest *digest, struct error *err);
 const struct root *tree_root(const struct tree *tree);
 struct store *tree_store(const struct tree *tree);

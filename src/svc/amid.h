@@ -18,6 +18,13 @@
 struct identity_cache;
 struct last_uses;
 
+/* A region of another amid, or (region and url NULL) only the key of one that asks here. */
+struct amid_peer_config {
+	const char *region;
+	const char *url; /* "https://host:port" */
+	const char *key; /* a file of 32 bytes, which both have */
+};
+
 /* What the operator chose. Texts live as long as the process. */
 struct amid_config {
 	const char *data;                      /* absolute path of the data folder */
@@ -34,7 +41,9 @@ struct amid_config {
 		reserve; /* what is left free on the disk, as space_parse_reserve takes it; NULL: the default */
 	const char *root_key;            /* a file; NULL: DATA/root-key, or ... */
 	const char *root_key_passphrase; /* ... a file with a passphrase, if that is not NULL */
-	int64_t compress_after_ms;       /* cold blocks are compressed after so long; 0: never */
+	const struct amid_peer_config *peers;
+	size_t peer_count;
+	int64_t compress_after_ms; /* cold blocks are compressed after so long; 0: never */
 };
 
 /* A region has a store of its own; nothing is shared between regions but the accounts. */
@@ -61,6 +70,7 @@ struct amid {
 	struct meta *meta;
 	struct iam_policies *iam_policies; /* compiled policies of principals: src/svc/iam_policies.h */
 	struct secrets *secrets;   /* what sealed things in the metadata are opened with: src/svc/secret.h */
+	struct peers *peers;       /* amids that have other regions: src/svc/peers.h; NULL: none */
 	struct key_ring *key_ring; /* data keys of encrypted disks in use: src/svc/key_ring.h */
 	struct amid_region *regions;
 	unsigned region_count;

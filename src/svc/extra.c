@@ -15,6 +15,7 @@
 #include "svc/authorize/explain.h"
 #include "base/text.h"
 #include "svc/control/control.h"
+#include "svc/peer_answer.h"
 #include "svc/show.h"
 #include "svc/du.h"
 #include "svc/scrub_answer.h"
@@ -243,6 +244,7 @@ static const struct extra_path {
 } paths[] = {
 	{ "/_amid/health", true, false, WHO_EVERYBODY, answer_health },
 	{ "/_amid/status", true, false, WHO_OPERATOR, answer_status },
+	{ PEER_PATH, false, true, WHO_EVERYBODY, peer_answer }, /* which asks for a signature of its own */
 	{ SHOW, true, false, WHO_LISTS, answer_show },
 	{ "/_amid/accounts", true, true, WHO_SIGNED, answer_accounts },
 	{ ACCOUNTS_KEY_PATH, false, true, WHO_SIGNED, answer_accounts },

@@ -4,6 +4,7 @@
  *	POST /_amid/explain  why somebody may not launch an image: authorize/explain.h
  *	GET  /_amid/status   regions with the bytes and objects of their stores, and what runs
  *	GET  /_amid/show/ID  a snapshot or image that the caller may see: show.h
+ *	POST /_amid/peer/... for other amids only: peer_answer.h
  *	GET  /_amid/accounts all accounts, POST: a new one; for the operator's root only: accounts_answer.h
  *	POST /_amid/du       what images and snapshots take: see du.h
  *	GET  /_amid/scrub    how far verification is in each region, and what is damaged; /_amid/scrub/wait: the same, once no pass that was asked for is under way, or after 5 s

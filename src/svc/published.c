@@ -26,6 +26,7 @@ static const struct place {
 } places[] = {
 	{ &record_snapshot, "root", false },
 	{ &record_snapshot, "copied_root", true },
+	{ &record_peer_lease, "root", false },
 	{ &record_twin, "source_root", false },
 	{ &record_twin, "root", false },
 	{ &record_root_replacement, "base", false },
@@ -40,6 +41,8 @@ static const char *root_in(const struct place *place, const void *record)
 		const struct snapshot_record *snapshot = record;
 		return !place->elsewhere ? snapshot->root : snapshot->copy ? snapshot->copy->root : NULL;
 	}
+	if (place->kind == &record_peer_lease)
+		return ((const struct peer_lease_record *)record)->root;
 	if (place->kind == &record_twin) {
 		const struct twin_record *twin = record;
 		return strcmp(place->index, "root") == 0 ? twin->root : twin->source_root;

@@ -1,5 +1,5 @@
 /*
- * Which trees of a region's store somebody needs: the roots of snapshots, also of those in the recycle bin; what copies in other regions are still to bring; the bases of root volumes that are to be replaced, of volumes, as their
+ * Which trees of a region's store somebody needs: the roots of snapshots, also of those in the recycle bin; what copies in other regions are still to bring, and what other amids are copying; the bases of root volumes that are to be replaced, of volumes, as their
  * records and as their manifests have them, and of what instances were launched with.
  */
 #pragma once

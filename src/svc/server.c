@@ -34,6 +34,7 @@
 #include "svc/last_use.h"
 #include "svc/organization_cache.h"
 #include "svc/scrub.h"
+#include "svc/peers.h"
 #include "svc/secret.h"
 #include "svc/secret_scans.h"
 #include "base/banned.h"
@@ -186,7 +187,8 @@ static int open_parts(struct server *server, struct error *err)
 	pthread_mutex_init(&amid->network_lock, NULL);
 	for (unsigned i = 0; i < AMID_OFFLINE_LOCKS; i++)
 		pthread_mutex_init(&amid->offline_locks[i], NULL);
-	if (lock_data(server, err) || load_token_key(server, err) || make_runtime_folder(server, err) ||
+	if (peers_open(amid->config, &amid->peers, err) || lock_data(server, err) ||
+		load_token_key(server, err) || make_runtime_folder(server, err) ||
 		meta_open(arena_printf(server->arena, "%s/meta.db", data), &amid->meta, err) ||
 		open_secrets(amid, err) || open_regions(server, err) ||
 		accounts_prepare(amid, &server->first_start, err) ||
@@ -270,6 +272,7 @@ void server_close(struct server *server)
 	if (!server)
 		return;
 	struct amid *amid = &server->amid;
+	peers_stop(amid->peers);
 	scrub_stop(amid->scrubber); /* whoever waits for it would keep the door open */
 	secret_scans_stop(amid->secret_scans);
 	door_close(server->door);
@@ -287,6 +290,7 @@ void server_close(struct server *server)
 		store_close(amid->regions[i].store);
 	last_use_close(amid->last_uses);
 	meta_close(amid->meta);
+	peers_close(amid->peers);
 	key_ring_destroy(amid->key_ring);
 	iam_policies_close(amid->iam_policies);
 	secrets_close(amid->secrets);

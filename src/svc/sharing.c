@@ -34,6 +34,17 @@ int sharing_open(struct amid *amid, const char *account, const char *region, str
 	return 0;
 }
 
+int sharing_open_claimed(struct amid *amid, const char *account, const char *region,
+	const struct organization_path *claimed, struct arena *arena, struct sharing **sharing,
+	struct error *err)
+{
+	if (sharing_open(amid, account, region, arena, sharing, err))
+		return -1;
+	if (!(*sharing)->organization.organization_arn)
+		(*sharing)->organization = *claimed;
+	return 0;
+}
+
 static bool is_in_unit(const struct sharing *sharing, const char *arn)
 {
 	for (size_t i = 0; arn && i < sharing->organization.unit_count; i++)

@@ -9,6 +9,7 @@
 #include "api/records.h"
 #include "svc/amid.h"
 
+struct organization_path;
 struct sharing;
 
 /* How an account comes to a thing. SHARING_NONE is false: for that account, it does not exist. */
@@ -23,6 +24,11 @@ enum sharing_way {
 
 int sharing_open(struct amid *amid, const char *account, const char *region, struct arena *arena,
 	struct sharing **sharing, struct error *err);
+
+/* The same for an account of another amid, which says how that stands in an organization there; that counts if it is in none here. */
+int sharing_open_claimed(struct amid *amid, const char *account, const char *region,
+	const struct organization_path *claimed, struct arena *arena, struct sharing **sharing,
+	struct error *err);
 
 /* Launch permission alone: what the image's owner has decided. Nothing in the recycle bin is anybody's. */
 enum sharing_way sharing_image_way(const struct sharing *sharing, const struct image_record *image);

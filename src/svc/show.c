@@ -134,6 +134,8 @@ static int fill_snapshot(
 	set_text(object, "lock", snapshot_lock_state(snapshot));
 	set_text(object, "source", snapshot->source_snapshot);
 	set_text(object, "source_region", snapshot->source_region);
+	set_number(object, "travelled_blocks", snapshot->travelled_blocks);
+	set_number(object, "travelled_bytes", snapshot->travelled_bytes);
 	if (set_secrets(call, snapshot, object, err))
 		return -1;
 	return set_parents(call, snapshot, object, err) || set_consistency(call, snapshot, object, err) ? -1

@@ -41,17 +41,18 @@ STOP_SECONDS = 60
 class Server:
     """A running `amid serve`. `restart` and `kill` are for tests of what survives."""
 
-    def __init__(self, data, auth="any"):
+    def __init__(self, data, auth="any", options=(), regions=REGIONS, port=0):
         self.data, self.auth, self.log_path = pathlib.Path(data), auth, pathlib.Path(data).with_suffix(".log")
+        self.options, self.regions, self.port = options, regions, port
         self.process = None
         self.start()
 
     def start(self):
-        command = [BUILD / "amid", "serve", "--data", self.data, "--listen", "127.0.0.1:0", "--auth", self.auth]
+        command = [BUILD / "amid", "serve", "--data", self.data, "--listen", f"127.0.0.1:{self.port}"]
         environment = dict(os.environ, ASAN_OPTIONS="detect_leaks=1", UBSAN_OPTIONS="print_stacktrace=1")
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
-                [*command, "--compute", "dry", "--region", REGIONS],
+                [*command, "--auth", self.auth, "--compute", "dry", "--region", self.regions, *self.options],
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,

@@ -119,7 +119,7 @@ static int do_step(struct copy *copy, struct error *err)
 {
 	struct copy_blocks *blocks;
 	struct copy_blocks_step step;
-	if (copy_blocks_open(copy->from, copy->to, &copy->wanted,
+	if (copy_blocks_open(&(struct copy_source){ .store = copy->from }, copy->to, &copy->wanted,
 		    copy->record.steps ? &copy->record.root : NULL, &blocks, err))
 		return -1;
 	int failed = copy_blocks_step(blocks, STEP_BLOCKS, &step, err) || publish(copy, &step, err);

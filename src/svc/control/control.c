@@ -14,6 +14,7 @@
 #include "svc/iam_policies.h"
 #include "svc/keys.h"
 #include "svc/organization_cache.h"
+#include "svc/peer_lease.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "base/banned.h"
@@ -40,6 +41,7 @@ static const struct work_kind kinds[] = {
 	{ "collect", control_collect },
 	{ "upkeep", control_upkeep },
 	{ "warm", control_warm },
+	{ "peer_lease", peer_lease_control },
 	{ "kms_key", keys_control },
 	{ "client_tokens", sweep_client_tokens },
 	{ NULL, NULL },
@@ -117,7 +119,7 @@ static int scan_folder(
 int control_look_again(struct amid *amid, struct error *err)
 {
 	const struct record_kind *scanned[] = { &record_instance, &record_volume, &record_image, &record_twin,
-		&record_kms_key };
+		&record_kms_key, &record_peer_lease };
 	for (size_t i = 0; i < sizeof scanned / sizeof *scanned; i++)
 		if (scan(amid, scanned[i], (struct meta_query){ 0 }, err))
 			return -1;

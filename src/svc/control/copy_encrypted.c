@@ -43,6 +43,11 @@ static int note_progress(struct snapshot_view *view, const struct recode_step *s
 	copy->blocks = some_integer(total);
 	copy->copied = some_integer(integer_or(copy->copied, 0) + (int64_t)step->blocks);
 	copy->next = some_integer((int64_t)step->next);
+	if (strcmp(copy->region, snapshot->record.region) != 0) {
+		int64_t blocks = integer_or(snapshot->travelled_blocks, 0) + (int64_t)step->blocks;
+		snapshot->travelled_blocks = some_integer(blocks);
+		snapshot->travelled_bytes = some_integer(blocks * STORE_BLOCK_SIZE);
+	}
 	return 0;
 }
 

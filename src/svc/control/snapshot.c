@@ -59,7 +59,7 @@ int control_snapshot(void *context, const char *id, int64_t *again_ms, struct er
 	if (snapshot->recycled)
 		return empty_bin(&view, again_ms, err);
 	if (snapshot->copy)
-		return snapshot_copy_step(&view, err);
+		return snapshot_copy_step(&view, again_ms, err);
 	if (snapshot_is_tiering(snapshot))
 		return snapshot_tier_step(&view, again_ms, err);
 	if (snapshot->tier && snapshot->tier->restore_expires.set) {

@@ -31,8 +31,8 @@ int snapshot_tier_step(struct snapshot_view *view, int64_t *again_ms, struct err
 int snapshot_tier_expire(struct snapshot_view *view, bool *ended, int64_t *again_ms, struct error *err);
 /* fast_restore.c: brings unsettled fast restores nearer to where they should be. */
 int snapshot_fast_restore_step(struct snapshot_view *view, int64_t *again_ms, struct error *err);
-/* copy.c: brings some more blocks of a copy, or completes it. */
-int snapshot_copy_step(struct snapshot_view *view, struct error *err);
+/* copy.c: brings some more blocks of a copy, or completes it. *again_ms: others are being brought. */
+int snapshot_copy_step(struct snapshot_view *view, int64_t *again_ms, struct error *err);
 /* The copy is over, one way or the other: its record asks for nothing more, nor has it grants any more. */
 void snapshot_copy_end(struct snapshot_view *view);
 /* copy_encrypted.c: the same for a copy that is encrypted anew; what fails is for snapshot_copy_step. */

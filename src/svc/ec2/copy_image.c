@@ -12,6 +12,7 @@
 #include "svc/ec2/images.h"
 #include "svc/ec2/snapshot_copy.h"
 #include "svc/ec2/snapshots.h"
+#include "svc/peer_ask.h"
 #include "base/banned.h"
 
 static const char *const taggable[] = { "image", "snapshot", NULL };
@@ -20,34 +21,58 @@ struct image_copying {
 	struct call *call;
 	const struct ec2_CopyImageRequest *request;
 	struct image_record *source;
-	struct sharing *view; /* the caller's, of the source's region */
+	const struct peer *peer; /* that has the source; NULL: it is in this amid */
+	struct peer_image there; /* what the peer has told */
+	struct sharing *view;    /* the caller's, of the source's region; NULL with a peer */
 	struct snapshot_record *
-		*snapshots; /* of the source's devices; NULL: none, or that of an earlier device */
+		*snapshots;  /* of the source's devices; NULL: none, or that of an earlier device */
+	const char **leases; /* of these, from a peer */
 	size_t snapshot_count;
 	struct record_tag_list image_tags, snapshot_tags;
 };
 
-static int check_request(struct call *call, const struct ec2_CopyImageRequest *request, struct error *err)
+static int check_request(struct image_copying *copying, struct error *err)
 {
+	struct call *call = copying->call;
+	const struct ec2_CopyImageRequest *request = copying->request;
 	static const char *const refused[] = { "DestinationOutpostArn",
 		"SnapshotCopyCompletionDurationMinutes", "DestinationAvailabilityZone",
 		"DestinationAvailabilityZoneId", NULL };
 	if (ec2_refuse_members(call, request, refused, err))
 		return -1;
-	if (!amid_find_region(call->amid, request->source_region))
-		return error_set(err, ERROR_INVALID_PARAMETER_VALUE,
-			"Value (%.64s) for parameter sourceRegion is invalid. There is no such region.",
-			request->source_region);
+	if (snapshot_copy_check_region(call, request->source_region, &copying->peer, err))
+		return -1;
 	return image_check_name(request->name, err);
+}
+
+/* Whether the caller may see it is the peer's to say. */
+static int ask_peer(struct image_copying *copying, struct error *err)
+{
+	struct call *call = copying->call;
+	const char *id = copying->request->source_image_id;
+	if (ec2_check_id(id, "ami", ERROR_AMI_ID_MALFORMED, err))
+		return -1;
+	if (peer_ask_image(call->amid, copying->peer, call->account, id, call->arena, &copying->there, err))
+		return snapshot_copy_word_error(err);
+	copying->source = &copying->there.image;
+	return 0;
+}
+
+static int find_here(struct image_copying *copying, struct error *err)
+{
+	struct call *call = copying->call;
+	const struct ec2_CopyImageRequest *request = copying->request;
+	return image_view_open(call, request->source_region, &copying->view, err) ||
+			image_find_visible(
+				call, request->source_region, request->source_image_id, &copying->source, err)
+		? -1
+		: 0;
 }
 
 static int find_source(struct image_copying *copying, struct error *err)
 {
 	struct call *call = copying->call;
-	const struct ec2_CopyImageRequest *request = copying->request;
-	if (image_view_open(call, request->source_region, &copying->view, err) ||
-		image_find_visible(
-			call, request->source_region, request->source_image_id, &copying->source, err))
+	if (copying->peer ? ask_peer(copying, err) : find_here(copying, err))
 		return -1;
 	const struct image_record *source = copying->source;
 	if (strcmp(source->state, "available") != 0)
@@ -76,6 +101,15 @@ static int find_snapshot(
 	return snapshot_check_usable(*snapshot, err);
 }
 
+/* It was told with the image, with all of them. */
+static struct peer_snapshot *find_told(struct image_copying *copying, const char *id)
+{
+	struct peer_snapshot *told = copying->there.snapshots;
+	while (strcmp(told->snapshot.record.id, id) != 0)
+		told++;
+	return told;
+}
+
 /* The first device of the source that has the snapshot of a device. */
 static size_t first_alike(const struct image_copying *copying, size_t index)
 {
@@ -91,12 +125,18 @@ static int find_snapshots(struct image_copying *copying, struct error *err)
 	const struct record_image_block_device_list *devices = &copying->source->block_devices;
 	copying->snapshots =
 		arena_alloc_array(copying->call->arena, devices->count + 1, sizeof *copying->snapshots);
+	copying->leases =
+		arena_alloc_array(copying->call->arena, devices->count + 1, sizeof *copying->leases);
 	for (size_t i = 0; i < devices->count; i++) {
 		const char *id = devices->items[i].snapshot;
 		if (!id || first_alike(copying, i) < i)
 			continue;
-		if (find_snapshot(copying, id, &copying->snapshots[i], err))
+		if (copying->peer) {
+			copying->snapshots[i] = &find_told(copying, id)->snapshot;
+			copying->leases[i] = find_told(copying, id)->lease;
+		} else if (find_snapshot(copying, id, &copying->snapshots[i], err)) {
 			return -1;
+		}
 		copying->snapshot_count++;
 	}
 	return snapshot_copy_check_limit(copying->call, copying->snapshot_count, err);
@@ -179,8 +219,8 @@ static int put_snapshots(const struct image_copying *copying, struct image_recor
 			.image = image->record.id,
 			.tags = copying->snapshot_tags,
 		};
-		if (snapshot_copy_put(call, source, copying->request->encrypted, copying->request->kms_key_id,
-			    batch, &snapshot, err))
+		if (snapshot_copy_put(call, source, copying->leases[i], copying->request->encrypted,
+			    copying->request->kms_key_id, batch, &snapshot, err))
 			return -1;
 		devices[i].snapshot = snapshot.record.id;
 		devices[i].encrypted = some_boolean(boolean_or(snapshot.encrypted, false));
@@ -200,15 +240,15 @@ int ec2_copy_image(struct call *call, const struct ec2_CopyImageRequest *request
 		result->image_id = idempotency.resource_ids[0];
 		return 0;
 	}
-	if (check_request(call, request, err) || find_source(&copying, err) ||
-		find_snapshots(&copying, err) || choose_tags(&copying, err))
+	if (check_request(&copying, err) || find_source(&copying, err) || find_snapshots(&copying, err) ||
+		choose_tags(&copying, err))
 		return -1;
 	struct image_record image = make_image(&copying);
 	struct meta_batch *batch = meta_batch_create(call->amid->meta, call->arena);
 	if (put_snapshots(&copying, &image, batch, err))
 		return -1;
-	meta_batch_expect(
-		batch, &record_image, copying.source); /* it is still shared when the copy is promised */
+	if (!copying.peer) /* it is still shared when the copy is promised */
+		meta_batch_expect(batch, &record_image, copying.source);
 	meta_batch_put(batch, &record_image, &image);
 	idempotency_record(&idempotency, batch, &image.record.id, 1);
 	if (idempotency_commit(&idempotency, batch, err))

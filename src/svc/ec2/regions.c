@@ -1,10 +1,11 @@
 /*
- * DescribeRegions, DescribeAvailabilityZones: the regions that this amid serves, and their three zones each. Both are made from the configuration, nothing is
+ * DescribeRegions, DescribeAvailabilityZones: the regions that this amid serves, and its peers', and the three zones of each of its own. Both are made from the configuration, nothing is
  * stored. The endpoint of every region is the address at which the caller has reached amid: the
- * region is in the request's signature. Runs on the thread of the call.
+ * region is in the request's signature; those of peers have their own. Runs on the thread of the call.
  */
 #include "svc/ec2/describe.h"
 #include "svc/ec2/places.h"
+#include "svc/peers.h"
 #include "base/banned.h"
 
 enum { ZONES = 3 };
@@ -76,25 +77,34 @@ static const struct describe_kind zones = {
 
 static const struct describe_page no_pages;
 
+static void add_region(struct call *call, const struct ec2_RegionNameStringList *names, const char *name,
+	const char *endpoint, struct ec2_DescribeRegionsResult *result)
+{
+	if (!describe_wants(names->items, names->count, name))
+		return;
+	struct ec2_Region *region = ARENA_APPEND(call->arena, result->regions.items, result->regions.count);
+	region->region_name = name;
+	region->endpoint = endpoint;
+	region->opt_in_status = "opt-in-not-required";
+}
+
 int ec2_describe_regions(struct call *call, const struct ec2_DescribeRegionsRequest *request,
 	struct ec2_DescribeRegionsResult *result, struct error *err)
 {
 	const struct amid *amid = call->amid;
+	const struct peer *peer;
 	const struct ec2_RegionNameStringList *names = &request->region_names;
 
 	for (size_t i = 0; i < names->count; i++)
-		if (!amid_find_region(call->amid, names->items[i]))
+		if (!amid_find_region(call->amid, names->items[i]) &&
+			!peers_find(amid->peers, names->items[i]))
 			return error_set(err, ERROR_INVALID_PARAMETER_VALUE, "Invalid region names: [%.64s]",
 				names->items[i]);
-	for (unsigned i = 0; i < amid->region_count; i++) {
-		if (!describe_wants(names->items, names->count, amid->regions[i].name))
-			continue;
-		struct ec2_Region *region =
-			ARENA_APPEND(call->arena, result->regions.items, result->regions.count);
-		region->region_name = amid->regions[i].name;
-		region->endpoint = text_or(call->host, amid->config->listen);
-		region->opt_in_status = "opt-in-not-required";
-	}
+	for (unsigned i = 0; i < amid->region_count; i++)
+		add_region(call, names, amid->regions[i].name, text_or(call->host, amid->config->listen),
+			result);
+	for (size_t i = 0; (peer = peers_item(amid->peers, i)); i++)
+		add_region(call, names, peer->region, peer->host, result);
 	return describe_finish(call, &regions, &request->filters, &no_pages, &result->regions, err);
 }
 

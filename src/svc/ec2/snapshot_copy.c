@@ -1,6 +1,6 @@
 /*
  * CopySnapshot: within a region the new snapshot has the tree of its source at once; from another one its controller (../control/copy.c) brings the blocks that this region lacks. The record names the tree that is to come, so
- * it no longer matters what becomes of the source.
+ * it no longer matters what becomes of the source. The source in a region of a peer is found by asking that.
  */
 #include "svc/ec2/snapshot_copy.h"
 
@@ -9,21 +9,38 @@
 #include "svc/ec2/encryption.h"
 #include "svc/ec2/snapshots.h"
 #include "svc/key_ring.h"
+#include "svc/peer_ask.h"
 #include "base/banned.h"
 
 enum { COPIES_MAX = 20 /* under way, for an account and a region, as AWS has it */ };
 
-static int check_request(struct call *call, const struct ec2_CopySnapshotRequest *request, struct error *err)
+int snapshot_copy_check_region(
+	struct call *call, const char *region, const struct peer **peer, struct error *err)
+{
+	*peer = NULL;
+	if (amid_find_region(call->amid, region) || (*peer = peers_find(call->amid->peers, region)))
+		return 0;
+	return error_set(err, ERROR_INVALID_PARAMETER_VALUE,
+		"Value (%.64s) for parameter sourceRegion is invalid. There is no such region.", region);
+}
+
+int snapshot_copy_word_error(struct error *err)
+{
+	if (err->code == ERROR_ACCESS_DENIED || err->code == ERROR_CORRUPT || err->code == ERROR_NOT_FOUND)
+		err->code = ERROR_UNAVAILABLE;
+	return -1;
+}
+
+static int check_request(struct call *call, const struct ec2_CopySnapshotRequest *request,
+	const struct peer **peer, struct error *err)
 {
 	/* PresignedUrl is how other regions of AWS are told who asks; here the call itself does */
 	static const char *const refused[] = { "DestinationOutpostArn", "CompletionDurationMinutes",
 		"DestinationAvailabilityZone", NULL };
 	if (ec2_refuse_members(call, request, refused, err))
 		return -1;
-	if (!amid_find_region(call->amid, request->source_region))
-		return error_set(err, ERROR_INVALID_PARAMETER_VALUE,
-			"Value (%.64s) for parameter sourceRegion is invalid. There is no such region.",
-			request->source_region);
+	if (snapshot_copy_check_region(call, request->source_region, peer, err))
+		return -1;
 	if (request->destination_region && strcmp(request->destination_region, call->region) != 0)
 		return error_set(err, ERROR_INVALID_PARAMETER_VALUE,
 			"Value (%.64s) for parameter destinationRegion is invalid. The request was sent to %s.",
@@ -104,12 +121,13 @@ static int encrypt(struct call *call, const struct snapshot_record *source, stru
 	return 0;
 }
 
-int snapshot_copy_put(struct call *call, const struct snapshot_record *source, struct shape_boolean encrypted,
-	const char *kms_key_id, struct meta_batch *batch, struct snapshot_record *snapshot, struct error *err)
+int snapshot_copy_put(struct call *call, const struct snapshot_record *source, const char *lease,
+	struct shape_boolean encrypted, const char *kms_key_id, struct meta_batch *batch,
+	struct snapshot_record *snapshot, struct error *err)
 {
 	const char *region = source->record.region;
 	struct record_snapshot_copy *copy = arena_alloc(call->arena, sizeof *copy);
-	*copy = (struct record_snapshot_copy){ .region = region, .root = source->root };
+	*copy = (struct record_snapshot_copy){ .region = region, .root = source->root, .lease = lease };
 	snapshot->record = (struct record){
 		.account = call->account, .region = call->region, .id = text_random_id(call->arena, "snap")
 	};
@@ -124,8 +142,31 @@ int snapshot_copy_put(struct call *call, const struct snapshot_record *source, s
 	if (encrypt(call, source, encrypted, kms_key_id, snapshot, err))
 		return -1;
 	snapshot_set_attended(snapshot);
-	meta_batch_expect(batch, &record_snapshot, source); /* it keeps its blocks until this one does */
+	if (!lease) /* it keeps its blocks until this one does */
+		meta_batch_expect(batch, &record_snapshot, source);
 	meta_batch_put(batch, &record_snapshot, snapshot);
+	return 0;
+}
+
+static int find_source(struct call *call, const struct ec2_CopySnapshotRequest *request,
+	const struct peer *peer, const struct snapshot_record **source, const char **lease, struct error *err)
+{
+	struct snapshot_record *found;
+	const char *id = request->source_snapshot_id;
+	*lease = NULL;
+	if (!peer) {
+		if (snapshot_find_visible(call, request->source_region, id, &found, err))
+			return -1;
+		*source = found;
+		return snapshot_check_usable(found, err);
+	}
+	struct peer_snapshot *described = arena_alloc(call->arena, sizeof *described);
+	if (ec2_check_id(id, "snap", ERROR_SNAPSHOT_ID_MALFORMED, err))
+		return -1;
+	if (peer_ask_snapshot(call->amid, peer, call->account, id, call->arena, described, err))
+		return snapshot_copy_word_error(err);
+	*source = &described->snapshot;
+	*lease = described->lease;
 	return 0;
 }
 
@@ -133,17 +174,19 @@ int ec2_copy_snapshot(struct call *call, const struct ec2_CopySnapshotRequest *r
 	struct ec2_CopySnapshotResult *result, struct error *err)
 {
 	static const char *const taggable[] = { "snapshot", NULL };
-	struct snapshot_record *source;
+	const struct snapshot_record *source = NULL;
+	const struct peer *peer;
+	const char *lease = NULL;
 	struct snapshot_record snapshot = { .description = request->description };
-	if (check_request(call, request, err) ||
-		snapshot_find_visible(
-			call, request->source_region, request->source_snapshot_id, &source, err) ||
-		snapshot_check_usable(source, err) || snapshot_copy_check_limit(call, 1, err) ||
+	if (check_request(call, request, &peer, err) ||
+		find_source(call, request, peer, &source, &lease, err) ||
+		snapshot_copy_check_limit(call, 1, err) ||
 		ec2_tags_from_specifications(
 			call, &request->tag_specifications, "snapshot", taggable, &snapshot.tags, err))
 		return -1;
 	struct meta_batch *batch = meta_batch_create(call->amid->meta, call->arena);
-	if (snapshot_copy_put(call, source, request->encrypted, request->kms_key_id, batch, &snapshot, err) ||
+	if (snapshot_copy_put(
+		    call, source, lease, request->encrypted, request->kms_key_id, batch, &snapshot, err) ||
 		meta_commit(call->amid->meta, batch, err))
 		return -1;
 	result->snapshot_id = snapshot.record.id;

@@ -84,18 +84,23 @@ static void every_recorded_root_is_looked_for(void **state)
 	struct snapshot_record elsewhere = {
 		.record = HEAD("snap-2", "us-west-2"), .state = "pending", .copy = &copy
 	};
+	struct peer_lease_record lease = { .record = HEAD("lease-1", "us-east-1"),
+		.peer = "0123456789abcdef",
+		.root = ROOT("ff") ROOT("ff") };
+	scene_put(s, &record_peer_lease, &lease);
 	scene_put(s, &record_snapshot, &snapshot);
 	scene_put(s, &record_volume, &volume);
 	scene_put(s, &record_root_replacement, &replacement);
 	scene_put(s, &record_instance, &instance);
 	scene_put(s, &record_snapshot, &elsewhere);
 	assert_int_equal(check(s, &found), 0);
-	assert_int_equal(found.count, 5);
+	assert_int_equal(found.count, 6);
 	assert_missing(&found, "snap-1", ROOT("aa"));
 	assert_missing(&found, "vol-1", ROOT("bb"));
 	assert_missing(&found, "replacevol-1", ROOT("cc"));
 	assert_missing(&found, "i-1", ROOT("dd"));
 	assert_missing(&found, "snap-2", ROOT("ee"));
+	assert_missing(&found, "lease-1", ROOT("ff"));
 }
 
 static int tear_down(void **state)

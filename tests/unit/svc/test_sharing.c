@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "svc/allowed_images.h"
+#include "svc/organization.h"
 #include "svc/public_access.h"
 #include "svc/sharing.h"
 
@@ -242,10 +243,40 @@ static void test_new_accounts_block_public_images_older_ones_and_the_platform_do
 	}
 }
 
+static enum sharing_way claimed_way(
+	struct scene *s, const char *account, const char *organization, const char *unit)
+{
+	const struct organization_path claimed = {
+		.organization_arn = organization, .unit_arns = &unit, .unit_count = unit ? 1 : 0
+	};
+	struct record_launch_permission permissions[] = { { .organization = ORGANIZATION },
+		{ .unit = INNER } };
+	struct image_record image = { .record = { .account = OWNER, .region = "us-east-1", .id = "ami-1" },
+		.launch_permissions = { permissions, 2, true } };
+	struct sharing *view;
+	if (sharing_open_claimed(&s->amid, account, "us-east-1", &claimed, s->arena, &view, &s->err))
+		fail_msg("%s", s->err.message);
+	return sharing_image_way(view, &image);
+}
+
+/* An account of a peer. */
+static void test_a_claimed_organization_counts_for_who_is_in_none_here(void **state)
+{
+	struct scene *s = *state;
+	put_accounts(s);
+	assert_int_equal(claimed_way(s, "555555555555", NULL, NULL), SHARING_NONE);
+	assert_int_equal(claimed_way(s, "555555555555", ORGANIZATION, NULL), SHARING_ORGANIZATION);
+	assert_int_equal(claimed_way(s, "555555555555", OTHER_ORGANIZATION, INNER), SHARING_UNIT);
+	assert_int_equal(claimed_way(s, "555555555555", OTHER_ORGANIZATION, OTHER_UNIT), SHARING_NONE);
+	assert_int_equal(claimed_way(s, MEMBER, OTHER_ORGANIZATION, INNER), SHARING_ORGANIZATION);
+	assert_int_equal(claimed_way(s, STRANGER, NULL, NULL), SHARING_NONE);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		SCENE_TEST(test_each_permission_opens_an_image_for_those_it_names),
+		SCENE_TEST(test_a_claimed_organization_counts_for_who_is_in_none_here),
 		SCENE_TEST(test_recycled_things_are_nobodys),
 		SCENE_TEST(test_blocked_public_snapshots_are_seen_by_those_named_only),
 		SCENE_TEST(test_snapshots_of_public_platform_images_are_everybodys),
