@@ -12,4 +12,5 @@ int command_status(int argc, char **argv);
 int command_du(int argc, char **argv);
 int command_explain(int argc, char **argv);
 int command_scrub(int argc, char **argv);
+int command_rekey(int argc, char **argv);
 int command_fsck(int argc, char **argv);
