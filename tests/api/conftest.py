@@ -41,7 +41,8 @@ STOP_SECONDS = 60
 class Server:
     """A running `amid serve`. `restart` and `kill` are for tests of what survives."""
 
-    def __init__(self, data, auth="any"):
+    def __init__(self, data, auth="any", options=()):
+        self.options = options
         self.data, self.auth, self.log_path = pathlib.Path(data), auth, pathlib.Path(data).with_suffix(".log")
         self.process = None
         self.start()
@@ -51,7 +52,7 @@ class Server:
         environment = dict(os.environ, ASAN_OPTIONS="detect_leaks=1", UBSAN_OPTIONS="print_stacktrace=1")
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
-                [*command, "--compute", "dry", "--region", REGIONS],
+                [*command, "--compute", "dry", "--region", REGIONS, *self.options],
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,
