@@ -114,22 +114,37 @@ int secrets_open(
 	return 0;
 }
 
+/* Whether `from` would read the root key `root` from the new record as well: the same key, passphrase, or key of a token. 1: it would; -1: it cannot be told. */
+static int is_same_source(const struct secrets_config *from, const char *kdf,
+	const struct root_key_record *record, const uint8_t root[KEY_SIZE], struct error *err)
+{
+	uint8_t again[KEY_SIZE] = { 0 };
+	if (strcmp(kdf, record->kdf) != 0)
+		return 0;
+	if (root_key_read(from, record, again, err))
+		return -1;
+	int same = CRYPTO_memcmp(again, root, KEY_SIZE) == 0;
+	OPENSSL_cleanse(again, sizeof again);
+	return same;
+}
+
 /* The master key stays as it is, and so does all that is sealed under it; the record's version keeps two changes from crossing. */
 static int change_root(const struct secrets_config *from, const struct secrets_config *to, struct meta *meta,
 	struct root_key_record *record, struct secrets *secrets, struct error *err)
 {
 	struct arena *arena ARENA_SCOPED = arena_create();
-	uint8_t root[2][KEY_SIZE] = { 0 };
-	int result = open_master(from, record, secrets, arena, root[0], err) ||
-			root_key_choose(to, false, arena, record, root[1], err)
+	uint8_t root[KEY_SIZE] = { 0 };
+	const char *kdf = record->kdf;
+	int result = open_master(from, record, secrets, arena, root, err) ||
+			root_key_choose(to, false, arena, record, root, err)
 		? -1
-		: 0;
-	if (result == 0 && CRYPTO_memcmp(root[0], root[1], KEY_SIZE) == 0)
+		: is_same_source(from, kdf, record, root, err);
+	if (result > 0)
 		result =
 			error_set(err, ERROR_INVALID, "%s is the root key already", root_key_name(to, arena));
 	if (result == 0) {
 		record->created = some_timestamp(clock_now_ms());
-		seal_master(secrets, root[1], arena, record);
+		seal_master(secrets, root, arena, record);
 		result = put_record(meta, record, err);
 	}
 	OPENSSL_cleanse(root, sizeof root);

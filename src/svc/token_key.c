@@ -77,9 +77,9 @@ static int check_parts(struct token *token, struct error *err)
 	if (p11_kit_uri_get_pin_value(token->uri))
 		return error_set(err, ERROR_INVALID,
 			"a PKCS#11 URI with pin-value is refused: everybody on this host can read a command line. Put the PIN into a file (0600), and that into pin-source=file:/PATH");
-	if (p11_kit_uri_any_unrecognized(token->uri))
+	if (p11_kit_uri_any_unrecognized(token->uri) || p11_kit_uri_get_module_name(token->uri))
 		return error_set(err, ERROR_INVALID,
-			"the PKCS#11 URI has an attribute that is not known; it looks like %s", example);
+			"the PKCS#11 URI has an attribute that is not taken; it looks like %s", example);
 	if (!token->path || token->path[0] != '/')
 		return error_set(err, ERROR_INVALID,
 			"the PKCS#11 URI has no module-path, an absolute one; it looks like %s", example);
@@ -141,13 +141,21 @@ static int load_module(struct token *token, struct error *err)
 	}
 	CK_RV code = p11_kit_module_initialize(token->module);
 	token->initialized = code == CKR_OK;
-	return code == CKR_OK ? 0
-			      : error_set(err, ERROR_UNAVAILABLE, "the PKCS#11 module %s does not start: %s",
-					token->path, p11_kit_strerror(code));
+	CK_INFO info;
+	if (code == CKR_OK)
+		code = token->module->C_GetInfo(&info);
+	if (code != CKR_OK)
+		return error_set(err, ERROR_UNAVAILABLE, "the PKCS#11 module %s does not start: %s",
+			token->path, p11_kit_strerror(code));
+	return p11_kit_uri_match_module_info(token->uri, &info)
+		? 0
+		: error_set(err, ERROR_NOT_FOUND,
+			  "the PKCS#11 module %s is not what library-... of the URI says", token->path);
 }
 
 static int find_token(struct token *token, struct error *err)
 {
+	const CK_SLOT_ID wanted = p11_kit_uri_get_slot_id(token->uri), any = (CK_SLOT_ID)-1;
 	CK_SLOT_ID slots[SLOTS_MAX];
 	CK_ULONG count = SLOTS_MAX, found = 0;
 	CK_RV code = token->module->C_GetSlotList(CK_TRUE, slots, &count);
@@ -155,7 +163,11 @@ static int find_token(struct token *token, struct error *err)
 		return failed(err, token, "cannot list the slots", code);
 	for (CK_ULONG i = 0; i < count; i++) {
 		CK_TOKEN_INFO info;
-		if (token->module->C_GetTokenInfo(slots[i], &info) != CKR_OK ||
+		CK_SLOT_INFO slot;
+		if ((wanted != any && wanted != slots[i]) ||
+			token->module->C_GetSlotInfo(slots[i], &slot) != CKR_OK ||
+			!p11_kit_uri_match_slot_info(token->uri, &slot) ||
+			token->module->C_GetTokenInfo(slots[i], &info) != CKR_OK ||
 			!p11_kit_uri_match_token_info(token->uri, &info))
 			continue;
 		token->slot = slots[i];

@@ -178,7 +178,7 @@ def test_what_is_missing_on_a_token_is_named_and_nothing_is_changed(token, start
         (f"pkcs11:object=o?module-path={MODULE}&pin-source=/p", "names no token"),
         (f"pkcs11:token=t?module-path={MODULE}&pin-source=/p", "names no object that is a secret key"),
         (f"pkcs11:token=t;object=o;type=private?module-path={MODULE}&pin-source=/p", "names no object that is a secret key"),
-        (f"pkcs11:token=t;object=o;x=y?module-path={MODULE}&pin-source=/p", "not known"),
+        (f"pkcs11:token=t;object=o;x=y?module-path={MODULE}&pin-source=/p", "not taken"),
         ("file:/p", "no PKCS#11 URI"),
     ],
 )
@@ -219,6 +219,8 @@ def test_rekey_goes_from_file_to_passphrase_to_token_and_back(token, start):
         server.start()
         assert decrypts(server, blob)
         server.stop()
+        done = run("rekey", "--data", data, *other, f"--new{other[0][1:]}", other[1])
+        assert done.returncode == 1 and "is the root key already" in done.stderr
     # the token still has its key, and what lay under it is gone from the record
     rekey(data, *kinds[3], "--new-root-key-pkcs11", token.uri())
     assert opens(data, *kinds[2]) and not opens(data, *kinds[3])

@@ -38,6 +38,19 @@ static CK_RV get_slot_list(CK_BBOOL with_token, CK_SLOT_ID *slots, CK_ULONG *cou
 	return CKR_OK;
 }
 
+static CK_RV get_info(CK_INFO *info)
+{
+	memset(info, ' ', sizeof *info);
+	return CKR_OK;
+}
+
+static CK_RV get_slot_info(CK_SLOT_ID slot, CK_SLOT_INFO *info)
+{
+	(void)slot;
+	memset(info, ' ', sizeof *info);
+	return CKR_OK;
+}
+
 static CK_RV get_token_info(CK_SLOT_ID slot, CK_TOKEN_INFO *info)
 {
 	(void)slot;
@@ -148,6 +161,8 @@ CK_RV C_GetFunctionList(CK_FUNCTION_LIST **list)
 		.C_Finalize = finalize,
 		.C_GetFunctionList = C_GetFunctionList,
 		.C_GetSlotList = get_slot_list,
+		.C_GetInfo = get_info,
+		.C_GetSlotInfo = get_slot_info,
 		.C_GetTokenInfo = get_token_info,
 		.C_GetMechanismInfo = get_mechanism_info,
 		.C_OpenSession = open_session,

@@ -86,6 +86,23 @@ static void what_is_sealed_opens(void **state)
 	assert_int_equal(s->fake->logins, 2);
 }
 
+static void every_attribute_of_the_uri_has_to_fit(void **state)
+{
+	struct token_scene *s = *state;
+	static const char *const others[] = { "slot-id=8", "slot-description=x", "serial=x",
+		"library-manufacturer=x" };
+	const char *rest = strchr(s->uri, ':') + 1, *uri = s->uri;
+	for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+		s->uri = arena_printf(s->arena, "pkcs11:%s;%s", others[i], rest);
+		assert_refused(
+			s, i < 3 ? "there is no token fake" : "is not what library-... of the URI says", 0);
+	}
+	s->uri = arena_printf(s->arena, "pkcs11:slot-id=7;%s", rest);
+	assert_int_equal(token_key_seal(s->uri, s->secret, s->sealed, &s->err), 0);
+	s->uri = arena_printf(s->arena, "%s&module-name=x", uri);
+	assert_refused(s, "not taken", 0);
+}
+
 static void a_wrong_pin_is_tried_once(void **state)
 {
 	struct token_scene *s = *state;
@@ -129,6 +146,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TOKEN_TEST(what_is_sealed_opens),
+		TOKEN_TEST(every_attribute_of_the_uri_has_to_fit),
 		TOKEN_TEST(a_wrong_pin_is_tried_once),
 		TOKEN_TEST(a_pin_is_not_tried_when_the_token_would_lock),
 		TOKEN_TEST(a_token_that_cannot_do_it_is_refused_before_its_pin_is_used),
