@@ -173,35 +173,37 @@ static void a_passphrase_makes_the_root_key(void **state)
 static void another_root_key_opens_what_was_sealed_and_the_old_one_nothing(void **state)
 {
 	struct scene *s = *state;
-	struct secrets_config file = { .data = s->folder };
+	struct secrets_config old = { .data = s->folder };
+	struct secrets_config new = { .data = s->folder, .root_key = in_folder(s, "new") };
 	struct secrets_config phrase = { .data = s->folder, .passphrase = in_folder(s, "phrase") };
-	struct root_key_record *record;
 	char *sealed = seal(s, "x", "secret");
 	write_file(s, "phrase", "correct horse\n", 0600);
-	assert_int_equal(secrets_change_root(&phrase, &file, s->meta, &s->err), -1);
-	assert_int_equal(secrets_change_root(&file, &file, s->meta, &s->err), -1);
+	assert_int_equal(secrets_change_root(&phrase, &old, s->meta, &s->err), -1);
+	assert_int_equal(secrets_change_root(&old, &old, s->meta, &s->err), -1);
 	assert_non_null(strstr(s->err.message, "already"));
+	assert_int_equal(secrets_change_root(&old, &new, s->meta, &s->err), -1); /* missing: never made */
+	assert_int_not_equal(access(new.root_key, F_OK), 0);
 	assert_ok(reopen(s, NULL, NULL));
-	assert_int_equal(secrets_change_root(&file, &phrase, s->meta, &s->err), 0);
+	write_file(s, "new", "0123456789abcdef0123456789abcdef", 0600);
+	assert_int_equal(secrets_change_root(&old, &new, s->meta, &s->err), 0);
 	assert_error(reopen(s, NULL, NULL), ERROR_INVALID);
-	assert_ok(reopen(s, NULL, phrase.passphrase));
+	assert_ok(reopen(s, new.root_key, NULL));
 	assert_string_equal(open_sealed(s, "x", sealed), "secret");
-	/* back to a file, which is never made */
-	unlink(in_folder(s, "root-key"));
-	assert_int_equal(secrets_change_root(&phrase, &file, s->meta, &s->err), -1);
+	assert_int_equal(secrets_change_root(&old, &new, s->meta, &s->err), -1);
+	/* DATA/root-key is not made either when it is the new one */
+	assert_int_equal(rename(in_folder(s, "root-key"), in_folder(s, "right")), 0);
+	assert_int_equal(secrets_change_root(&new, &old, s->meta, &s->err), -1);
 	assert_int_not_equal(access(in_folder(s, "root-key"), F_OK), 0);
-	write_file(s, "root-key", "0123456789abcdef0123456789abcdef", 0600);
-	assert_int_equal(secrets_change_root(&phrase, &file, s->meta, &s->err), 0);
+	assert_int_equal(rename(in_folder(s, "right"), in_folder(s, "root-key")), 0);
+	assert_int_equal(secrets_change_root(&new, &old, s->meta, &s->err), 0);
 	assert_ok(reopen(s, NULL, NULL));
 	assert_string_equal(open_sealed(s, "x", sealed), "secret");
-	assert_int_equal(
-		meta_get(s->meta, &record_root_key, "", "", "master", s->arena, &record, &s->err), 0);
-	assert_null(record->salt); /* nothing of the passphrase is left */
 	/* a folder that never started has nothing to change */
 	forget_root_key(s);
-	assert_int_equal(secrets_change_root(&file, &phrase, s->meta, &s->err), -1);
+	assert_int_equal(secrets_change_root(&old, &new, s->meta, &s->err), -1);
 	assert_error(s->err.code, ERROR_NOT_FOUND);
 	unlink(in_folder(s, "phrase"));
+	unlink(new.root_key);
 }
 
 /* As 0.1 had them, secret and all. */
