@@ -87,6 +87,19 @@ int file_read(
 	return 0;
 }
 
+int file_read_private(
+	const char *path, size_t limit, struct arena *arena, char **data, size_t *size, struct error *err)
+{
+	struct stat found;
+	if (stat(path, &found))
+		return error_set_errno(err, errno, "cannot read %s", path);
+	if (found.st_mode & 077)
+		return error_set(err, ERROR_INVALID,
+			"others may read %s (mode %03o): make it 0600, and think about who has read it", path,
+			(unsigned)found.st_mode & 0777);
+	return file_read(path, limit, arena, data, size, err);
+}
+
 int file_sync_folder(const char *path, struct error *err)
 {
 	if (disk_sync_folder(path))

@@ -24,6 +24,9 @@ int file_write_full(int fd, const void *data, size_t size);
 /* The whole file into the arena, NUL-terminated behind *size. Fails with ERROR_INVALID if it is larger than `limit` bytes. */
 int file_read(
 	const char *path, size_t limit, struct arena *arena, char **data, size_t *size, struct error *err);
+/* The same for a file with a secret: fails with ERROR_INVALID if others than its owner may read or write it. */
+int file_read_private(
+	const char *path, size_t limit, struct arena *arena, char **data, size_t *size, struct error *err);
 /* Replaces (or makes) the file durably: temporary file beside it, fsync, rename, fsync of the folder. */
 int file_replace(const char *path, const void *data, size_t size, mode_t mode, struct error *err);
 /* Makes a folder and its missing parents, durably, mode as given for those made. An existing folder is fine. */

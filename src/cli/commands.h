@@ -13,4 +13,5 @@ int command_du(int argc, char **argv);
 int command_explain(int argc, char **argv);
 int command_scrub(int argc, char **argv);
 int command_secrets(int argc, char **argv);
+int command_rekey(int argc, char **argv);
 int command_fsck(int argc, char **argv);

@@ -22,6 +22,7 @@ static const struct command commands[] = {
 	{ "explain", command_explain, "why somebody may not launch an image" },
 	{ "scrub", command_scrub, "verify a running server's data; tell what is damaged" },
 	{ "secrets", command_secrets, "find keys and credentials in what is shared" },
+	{ "rekey", command_rekey, "give a data folder that no server uses another root key" },
 	{ "fsck", command_fsck, "check a data folder that no server uses" },
 };
 

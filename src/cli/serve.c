@@ -11,6 +11,7 @@
 #include "cli/commands.h"
 #include "cli/options.h"
 #include "svc/peers.h"
+#include "svc/root_key.h"
 #include "svc/server.h"
 #include "base/banned.h"
 
@@ -32,6 +33,10 @@ static const char help[] =
 	"  --peer-key FILE     32 bytes, 0600: key of the peers that follow (the first one: also of those before it), and of what they ask here\n"
 	"  --root-key FILE     32 bytes that everything secret in DATA is sealed under (default DATA/root-key, made at the first start)\n"
 	"  --root-key-passphrase-file FILE  the root key is made of the passphrase in the first line of FILE instead\n"
+	"  --root-key-pkcs11 URI            ... or kept under an AES key that stays on a PKCS#11 token (RFC 7512):\n"
+	"                      pkcs11:token=TOKEN;object=KEY?module-path=/PATH/MODULE.so&pin-source=file:/PATH, a file (0600) with the PIN. The key is made with\n"
+	"                      pkcs11-tool --module MODULE --token-label TOKEN --login --keygen --key-type AES:32 --label KEY --sensitive\n"
+	"                      (amid rekey changes the root key of a data folder)\n"
 	"  --tls-cert FILE --tls-key FILE   PEM files: serve HTTPS\n"
 	"  --scrub-rate MIB    how fast stored data is verified in the background, MiB a second; 0: not at all (default 8)\n"
 	"  --verbose           log more\n\n"
@@ -52,6 +57,7 @@ static const struct option options[] = {
 	{ "root-key-passphrase-file", required_argument, NULL, 'p' },
 	{ "peer", required_argument, NULL, 'P' },
 	{ "peer-key", required_argument, NULL, 'Q' },
+	{ "root-key-pkcs11", required_argument, NULL, 't' },
 	{ "scrub-rate", required_argument, NULL, 's' },
 	{ "verbose", no_argument, NULL, 'v' },
 	{ "help", no_argument, NULL, 'h' },
@@ -169,6 +175,9 @@ static int read_option(
 	case 'p':
 		config->root_key_passphrase = optarg;
 		return 0;
+	case 't':
+		config->root_key_pkcs11 = optarg;
+		return 0;
 	case 's':
 		if (text_parse_int64(optarg, &rate) || rate < 0 || rate > SCRUB_RATE_MAX)
 			return 1 + wrong_use("--scrub-rate", optarg);
@@ -250,9 +259,10 @@ int command_serve(int argc, char **argv)
 		return wrong_use("an argument", argv[optind]);
 	if (!config.tls_certificate != !config.tls_key)
 		return options_fail("serve", 2, "--tls-cert and --tls-key go together");
-	if (config.root_key && config.root_key_passphrase)
-		return options_fail(
-			"serve", 2, "--root-key and --root-key-passphrase-file exclude each other");
+	struct secrets_config root = { config.data, config.root_key, config.root_key_passphrase,
+		config.root_key_pkcs11 };
+	if (root_key_check(&root, &err))
+		return options_fail("serve", 2, err.message);
 	if (finish_peers(&peers, &config))
 		return options_fail("serve", 2, "--peer needs a --peer-key");
 	size_t count;

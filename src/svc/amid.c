@@ -1,9 +1,25 @@
 /* Paths and look-ups in struct amid. It is set up in server.c. */
 #include "svc/amid.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
 
 #include "base/banned.h"
+
+int amid_lock_offline(const char *data, struct error *err)
+{
+	struct arena *arena ARENA_SCOPED = arena_create();
+	int lock = open(arena_printf(arena, "%s/lock", data), O_RDWR | O_CLOEXEC);
+	if (lock < 0)
+		return error_set_errno(err, errno, "there is no data of amid in %s", data);
+	if (flock(lock, LOCK_EX | LOCK_NB) == 0)
+		return lock;
+	close(lock);
+	return error_set(err, ERROR_CONFLICT, "a server uses the data folder %s: stop it first", data);
+}
 
 struct amid_region *amid_find_region(struct amid *amid, const char *name)
 {

@@ -40,7 +40,8 @@ struct amid_config {
 	const char *
 		reserve; /* what is left free on the disk, as space_parse_reserve takes it; NULL: the default */
 	const char *root_key;            /* a file; NULL: DATA/root-key, or ... */
-	const char *root_key_passphrase; /* ... a file with a passphrase, if that is not NULL */
+	const char *root_key_passphrase; /* ... a file with a passphrase, or ... */
+	const char *root_key_pkcs11;     /* ... a URI of a token's key, if that is not NULL */
 	const struct amid_peer_config *peers;
 	size_t peer_count;
 	int64_t compress_after_ms; /* cold blocks are compressed after so long; 0: never */
@@ -99,6 +100,8 @@ struct amid {
 #define ACCOUNT_PLATFORM "137112412989"
 #define ALIAS_PLATFORM "amazon"
 
+/* The lock of a data folder, for what is done while no server uses it: a descriptor, held until it is closed. -1: ERROR_CONFLICT if a server has it, ERROR_NOT_FOUND if there is no data in it. */
+int amid_lock_offline(const char *data, struct error *err);
 /* NULL if amid does not serve that region. */
 struct amid_region *amid_find_region(struct amid *amid, const char *name);
 /* Whether `zone` is one of the region's Availability Zones (REGIONa, REGIONb, REGIONc). */

@@ -243,14 +243,9 @@ int check_data(const char *data, check_report *report, void *context, uint64_t *
 	struct check check = {
 		.data = data, .report = report, .context = context, .faults = faults, .arena = arena
 	};
-	int lock FILE_SCOPED = open(arena_printf(arena, "%s/lock", data), O_RDWR | O_CLOEXEC);
+	int lock FILE_SCOPED = amid_lock_offline(data, err);
 	*faults = 0;
-	if (lock < 0)
-		return error_set_errno(err, errno, "there is no data of amid in %s", data);
-	if (flock(lock, LOCK_EX | LOCK_NB))
-		return error_set(
-			err, ERROR_CONFLICT, "a server uses the data folder %s: stop it first", data);
-	if (meta_open(arena_printf(arena, "%s/meta.db", data), &check.meta, err))
+	if (lock < 0 || meta_open(arena_printf(arena, "%s/meta.db", data), &check.meta, err))
 		return -1;
 	uint64_t meta_faults = 0;
 	int result = meta_check(check.meta, report, context, &meta_faults, err) || check_regions(&check, err)

@@ -5,35 +5,24 @@
 #include "svc/secret.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <openssl/crypto.h>
-#include <openssl/evp.h>
 #include <stdbool.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/stat.h>
 
 #include "api/records.h"
 #include "base/aead.h"
 #include "base/clock.h"
 #include "base/digest.h"
-#include "base/file.h"
 #include "base/text.h"
 #include "svc/amid.h"
+#include "svc/root_key.h"
 #include "base/banned.h"
 
 enum {
 	KEY_SIZE = AEAD_KEY_SIZE,
 	VERSION = 1,
-	SALT_SIZE = 16,
-	PASSPHRASE_MAX = 4096,
-	/* scrypt: 128 MiB, about half a second */
-	SCRYPT_N = 1 << 17,
-	SCRYPT_R = 8,
-	SCRYPT_P = 1,
-	SCRYPT_N_MAX = 1 << 22,
 };
 
 #define RECORD_ID "master"
@@ -43,128 +32,65 @@ struct secrets {
 	uint8_t master[KEY_SIZE];
 };
 
-/* A secret file is the operator's alone. */
-static int read_private(
-	const char *path, size_t limit, struct arena *arena, char **data, size_t *size, struct error *err)
+/* Puts the master key under the root key `root`. */
+static void seal_master(const struct secrets *secrets, const uint8_t root[KEY_SIZE], struct arena *arena,
+	struct root_key_record *record)
 {
-	struct stat found;
-	if (stat(path, &found))
-		return error_set_errno(err, errno, "cannot read the root key %s", path);
-	if (found.st_mode & 077)
-		return error_set(err, ERROR_INVALID,
-			"others may read %s (mode %03o): make it 0600, and think about who has read it", path,
-			(unsigned)found.st_mode & 0777);
-	return file_read(path, limit, arena, data, size, err);
-}
-
-/* The key in a file; `make`: it may be made if it is missing. */
-static int read_key_file(const char *path, bool make, uint8_t key[KEY_SIZE], struct error *err)
-{
-	struct arena *arena ARENA_SCOPED = arena_create();
-	char *data = NULL;
-	size_t size;
-	if (make && access(path, F_OK) && errno == ENOENT) {
-		text_random_bytes(key, KEY_SIZE);
-		return file_replace(path, key, KEY_SIZE, 0600, err);
-	}
-	if (read_private(path, KEY_SIZE, arena, &data, &size, err))
-		return -1;
-	if (size == KEY_SIZE)
-		memcpy(key, data, KEY_SIZE);
-	OPENSSL_cleanse(data, size);
-	return size == KEY_SIZE ? 0
-				: error_set(err, ERROR_INVALID, "%s is no root key: it has %zu bytes, not %d",
-					  path, size, KEY_SIZE);
-}
-
-static int stretch(
-	const char *path, const struct root_key_record *record, uint8_t key[KEY_SIZE], struct error *err)
-{
-	struct arena *arena ARENA_SCOPED = arena_create();
-	char *text = NULL;
-	size_t size, salt_size;
-	uint64_t cost = (uint64_t)record->cost.value;
-	const uint8_t *salt = record->salt ? text_unbase64(arena, record->salt, &salt_size) : NULL;
-	if (!salt || salt_size != SALT_SIZE || record->cost.value < 2 || cost > SCRYPT_N_MAX)
-		return error_set(err, ERROR_CORRUPT, "the record of the root key has no salt or cost");
-	if (read_private(path, PASSPHRASE_MAX, arena, &text, &size, err))
-		return -1;
-	size_t length = strcspn(text, "\r\n");
-	int result = 0;
-	if (!length)
-		result = error_set(err, ERROR_INVALID, "the first line of %s is empty", path);
-	else if (EVP_PBE_scrypt(text, length, salt, SALT_SIZE, cost, SCRYPT_R, SCRYPT_P,
-			 cost * SCRYPT_R * 256, key, KEY_SIZE) != 1)
-		result = error_set(err, ERROR_INTERNAL, "scrypt failed: not enough memory?");
-	OPENSSL_cleanse(text, size);
-	return result;
-}
-
-/* What the root key is read from, for the operator. */
-static const char *key_path(const struct secrets_config *config, struct arena *arena)
-{
-	if (config->passphrase)
-		return config->passphrase;
-	return config->root_key ? config->root_key : arena_printf(arena, "%s/root-key", config->data);
-}
-
-static int read_root_key(const struct secrets_config *config, const char *path,
-	const struct root_key_record *record, uint8_t key[KEY_SIZE], struct error *err)
-{
-	if (config->passphrase && strcmp(record->kdf, "scrypt") != 0)
-		return error_set(err, ERROR_INVALID,
-			"the data folder's root key is a file, not the passphrase in %s", path);
-	if (!config->passphrase && strcmp(record->kdf, "none") != 0)
-		return error_set(err, ERROR_INVALID,
-			"the data folder's root key is made of a passphrase (--root-key-passphrase-file), not in %s",
-			path);
-	if (config->passphrase)
-		return stretch(path, record, key, err);
-	bool first = record->record.version == 0;
-	return read_key_file(path, first && !config->root_key, key, err);
-}
-
-/* The key's file is durable before the first thing is sealed with it. */
-static int make_master(const struct secrets_config *config, const char *path, struct meta *meta,
-	struct secrets *secrets, struct arena *arena, struct error *err)
-{
-	uint8_t root[KEY_SIZE], salt[SALT_SIZE], sealed[1 + KEY_SIZE + AEAD_OVERHEAD] = { VERSION };
-	struct root_key_record record = { .record = { .account = "", .region = "", .id = RECORD_ID },
-		.kdf = config->passphrase ? "scrypt" : "none",
-		.created = some_timestamp(clock_now_ms()) };
-	if (config->passphrase) {
-		text_random_bytes(salt, sizeof salt);
-		record.salt = text_base64(arena, salt, sizeof salt);
-		record.cost = some_integer(SCRYPT_N);
-	}
-	if (read_root_key(config, path, &record, root, err))
-		return -1;
-	text_random_bytes(secrets->master, KEY_SIZE);
+	uint8_t sealed[1 + KEY_SIZE + AEAD_OVERHEAD] = { VERSION };
 	aead_seal(root, MASTER_CONTEXT, strlen(MASTER_CONTEXT), secrets->master, KEY_SIZE, sealed + 1);
-	OPENSSL_cleanse(root, sizeof root);
-	record.sealed = text_base64(arena, sealed, sizeof sealed);
+	record->sealed = text_base64(arena, sealed, sizeof sealed);
+}
+
+static int put_record(struct meta *meta, const struct root_key_record *record, struct error *err)
+{
+	struct arena *arena ARENA_SCOPED = arena_create();
 	struct meta_batch *batch = meta_batch_create(meta, arena);
-	meta_batch_put(batch, &record_root_key, &record);
+	meta_batch_put(batch, &record_root_key, record);
 	return meta_commit(meta, batch, err);
 }
 
-static int open_master(const struct secrets_config *config, const char *path,
-	const struct root_key_record *record, struct secrets *secrets, struct arena *arena, struct error *err)
+/* A key's file is durable before the first thing is sealed with it. */
+static int make_master(const struct secrets_config *config, struct meta *meta, struct secrets *secrets,
+	struct arena *arena, struct error *err)
 {
 	uint8_t root[KEY_SIZE];
+	struct root_key_record record = { .record = { .account = "", .region = "", .id = RECORD_ID },
+		.created = some_timestamp(clock_now_ms()) };
+	if (root_key_choose(config, true, arena, &record, root, err))
+		return -1;
+	text_random_bytes(secrets->master, KEY_SIZE);
+	seal_master(secrets, root, arena, &record);
+	OPENSSL_cleanse(root, sizeof root);
+	return put_record(meta, &record, err);
+}
+
+/* `root` is the caller's to cleanse. */
+static int open_master(const struct secrets_config *config, const struct root_key_record *record,
+	struct secrets *secrets, struct arena *arena, uint8_t root[KEY_SIZE], struct error *err)
+{
 	size_t size;
 	const uint8_t *sealed = record->sealed ? text_unbase64(arena, record->sealed, &size) : NULL;
 	if (!record->kdf || !sealed || size != 1 + KEY_SIZE + AEAD_OVERHEAD || sealed[0] != VERSION)
 		return error_set(err, ERROR_CORRUPT, "the record of the root key is damaged");
-	if (read_root_key(config, path, record, root, err))
+	if (root_key_read(config, record, root, err))
 		return -1;
-	int opened = aead_open(
-		root, MASTER_CONTEXT, strlen(MASTER_CONTEXT), sealed + 1, size - 1, secrets->master);
-	OPENSSL_cleanse(root, sizeof root);
-	if (opened == 0)
+	if (aead_open(root, MASTER_CONTEXT, strlen(MASTER_CONTEXT), sealed + 1, size - 1, secrets->master) ==
+		0)
 		return 0;
-	return error_set(
-		err, ERROR_INVALID, "%s is not the root key of the data folder %s", path, config->data);
+	return error_set(err, ERROR_INVALID, "%s is not the root key of the data folder %s",
+		root_key_name(config, arena), config->data);
+}
+
+static int create_secrets(struct secrets **result, struct error *err)
+{
+	struct secrets *secrets =
+		mmap(NULL, sizeof *secrets, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (secrets == MAP_FAILED)
+		return error_set_errno(err, errno, "no memory for the master key");
+	mlock(secrets, sizeof *secrets); /* where the limits allow it */
+	madvise(secrets, sizeof *secrets, MADV_DONTDUMP);
+	*result = secrets;
+	return 0;
 }
 
 int secrets_open(
@@ -172,26 +98,79 @@ int secrets_open(
 {
 	struct arena *arena ARENA_SCOPED = arena_create();
 	struct root_key_record *record;
-	const char *path = key_path(config, arena);
+	struct secrets *secrets;
+	uint8_t root[KEY_SIZE] = { 0 };
 	(void)prctl(PR_SET_DUMPABLE,
 		0); /* from now on keys pass through this process: no core dumps, no debuggers but root's */
-	if (config->root_key && config->passphrase)
-		return error_set(err, ERROR_INVALID, "there can be one root key: a file or a passphrase");
-	if (meta_get(meta, &record_root_key, "", "", RECORD_ID, arena, &record, err))
+	if (root_key_check(config, err) ||
+		meta_get(meta, &record_root_key, "", "", RECORD_ID, arena, &record, err) ||
+		create_secrets(&secrets, err))
 		return -1;
-	struct secrets *secrets =
-		mmap(NULL, sizeof *secrets, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (secrets == MAP_FAILED)
-		return error_set_errno(err, errno, "no memory for the master key");
-	mlock(secrets, sizeof *secrets); /* where the limits allow it */
-	madvise(secrets, sizeof *secrets, MADV_DONTDUMP);
-	if (record ? open_master(config, path, record, secrets, arena, err)
-		   : make_master(config, path, meta, secrets, arena, err)) {
+	int failed = record ? open_master(config, record, secrets, arena, root, err)
+			    : make_master(config, meta, secrets, arena, err);
+	OPENSSL_cleanse(root, sizeof root);
+	if (failed) {
 		secrets_close(secrets);
 		return -1;
 	}
 	*result = secrets;
 	return 0;
+}
+
+/* Whether `from` would read the root key `root` from the new record as well: the same key, passphrase, or key of a token. 1: it would; -1: it cannot be told. */
+static int is_same_source(const struct secrets_config *from, const char *kdf,
+	const struct root_key_record *record, const uint8_t root[KEY_SIZE], struct error *err)
+{
+	uint8_t again[KEY_SIZE] = { 0 };
+	if (strcmp(kdf, record->kdf) != 0)
+		return 0;
+	if (root_key_read(from, record, again, err))
+		return -1;
+	int same = CRYPTO_memcmp(again, root, KEY_SIZE) == 0;
+	OPENSSL_cleanse(again, sizeof again);
+	return same;
+}
+
+/* The master key stays as it is, and so does all that is sealed under it; the record's version keeps two changes from crossing. */
+static int change_root(const struct secrets_config *from, const struct secrets_config *to, struct meta *meta,
+	struct root_key_record *record, struct secrets *secrets, struct error *err)
+{
+	struct arena *arena ARENA_SCOPED = arena_create();
+	uint8_t root[KEY_SIZE] = { 0 };
+	const char *kdf = record->kdf;
+	int result = open_master(from, record, secrets, arena, root, err) ||
+			root_key_choose(to, false, arena, record, root, err)
+		? -1
+		: is_same_source(from, kdf, record, root, err);
+	if (result > 0)
+		result =
+			error_set(err, ERROR_INVALID, "%s is the root key already", root_key_name(to, arena));
+	if (result == 0) {
+		record->created = some_timestamp(clock_now_ms());
+		seal_master(secrets, root, arena, record);
+		result = put_record(meta, record, err);
+	}
+	OPENSSL_cleanse(root, sizeof root);
+	return result;
+}
+
+int secrets_change_root(const struct secrets_config *from, const struct secrets_config *to, struct meta *meta,
+	struct error *err)
+{
+	struct arena *arena ARENA_SCOPED = arena_create();
+	struct root_key_record *record;
+	struct secrets *secrets;
+	if (root_key_check(from, err) || root_key_check(to, err) ||
+		meta_get(meta, &record_root_key, "", "", RECORD_ID, arena, &record, err))
+		return -1;
+	if (!record)
+		return error_set(err, ERROR_NOT_FOUND,
+			"the data folder %s has no root key yet: its first start makes it", from->data);
+	if (create_secrets(&secrets, err))
+		return -1;
+	int result = change_root(from, to, meta, record, secrets, err);
+	secrets_close(secrets);
+	return result;
 }
 
 void secrets_close(struct secrets *secrets)

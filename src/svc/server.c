@@ -175,7 +175,8 @@ static int open_secrets(struct amid *amid, struct error *err)
 {
 	struct secrets_config config = { .data = amid->config->data,
 		.root_key = amid->config->root_key,
-		.passphrase = amid->config->root_key_passphrase };
+		.passphrase = amid->config->root_key_passphrase,
+		.pkcs11 = amid->config->root_key_pkcs11 };
 	return secrets_open(&config, amid->meta, &amid->secrets, err);
 }
 

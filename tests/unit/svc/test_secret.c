@@ -171,6 +171,42 @@ static void a_passphrase_makes_the_root_key(void **state)
 	unlink(phrase);
 }
 
+static void another_root_key_opens_what_was_sealed_and_the_old_one_nothing(void **state)
+{
+	struct scene *s = *state;
+	struct secrets_config old = { .data = s->folder };
+	struct secrets_config new = { .data = s->folder, .root_key = in_folder(s, "new") };
+	struct secrets_config phrase = { .data = s->folder, .passphrase = in_folder(s, "phrase") };
+	char *sealed = seal(s, "x", "secret");
+	write_file(s, "phrase", "correct horse\n", 0600);
+	assert_int_equal(secrets_change_root(&phrase, &old, s->meta, &s->err), -1);
+	assert_int_equal(secrets_change_root(&old, &old, s->meta, &s->err), -1);
+	assert_non_null(strstr(s->err.message, "already"));
+	assert_int_equal(secrets_change_root(&old, &new, s->meta, &s->err), -1); /* missing: never made */
+	assert_int_not_equal(access(new.root_key, F_OK), 0);
+	assert_ok(reopen(s, NULL, NULL));
+	write_file(s, "new", "0123456789abcdef0123456789abcdef", 0600);
+	assert_int_equal(secrets_change_root(&old, &new, s->meta, &s->err), 0);
+	assert_error(reopen(s, NULL, NULL), ERROR_INVALID);
+	assert_ok(reopen(s, new.root_key, NULL));
+	assert_string_equal(open_sealed(s, "x", sealed), "secret");
+	assert_int_equal(secrets_change_root(&old, &new, s->meta, &s->err), -1);
+	/* DATA/root-key is not made either when it is the new one */
+	assert_int_equal(rename(in_folder(s, "root-key"), in_folder(s, "right")), 0);
+	assert_int_equal(secrets_change_root(&new, &old, s->meta, &s->err), -1);
+	assert_int_not_equal(access(in_folder(s, "root-key"), F_OK), 0);
+	assert_int_equal(rename(in_folder(s, "right"), in_folder(s, "root-key")), 0);
+	assert_int_equal(secrets_change_root(&new, &old, s->meta, &s->err), 0);
+	assert_ok(reopen(s, NULL, NULL));
+	assert_string_equal(open_sealed(s, "x", sealed), "secret");
+	/* a folder that never started has nothing to change */
+	forget_root_key(s);
+	assert_int_equal(secrets_change_root(&old, &new, s->meta, &s->err), -1);
+	assert_error(s->err.code, ERROR_NOT_FOUND);
+	unlink(in_folder(s, "phrase"));
+	unlink(new.root_key);
+}
+
 /* As 0.1 had them, secret and all. */
 static void access_keys_of_earlier_versions_are_sealed_at_the_next_start(void **state)
 {
@@ -271,6 +307,7 @@ int main(void)
 		SCENE_TEST(a_wrong_root_key_is_refused_and_nothing_is_changed),
 		SCENE_TEST(a_first_start_that_was_cut_short_goes_on_with_its_key),
 		SCENE_TEST(a_passphrase_makes_the_root_key),
+		SCENE_TEST(another_root_key_opens_what_was_sealed_and_the_old_one_nothing),
 		SCENE_TEST(access_keys_of_earlier_versions_are_sealed_at_the_next_start),
 		SCENE_TEST(memory_with_secrets_is_overwritten),
 		SCENE_TEST(a_process_with_keys_is_not_dumped),
