@@ -16,7 +16,7 @@
 
 struct audit_log;
 
-enum { AUDIT_DELAY_MS = 1000, AUDIT_WORDS_MAX = 96 };
+enum { AUDIT_DELAY_MS = 1000, AUDIT_WORDS_MAX = 128 };
 
 /* The time and the words of a record, from its JSON: for what was appended and not indexed before a crash. -1: it has none. */
 typedef int audit_describe(

@@ -122,14 +122,15 @@ static int record(struct door_request *request, const struct error *failed, int6
 {
 	const struct door_config *config = &request->door->config;
 	struct call *call = &request->call;
-	if (!config->record || text_starts_with(request->http->path, "/_amid/") || !request->service->api_version)
+	bool extra = text_starts_with(request->http->path, "/_amid/");
+	if (!config->record || (extra ? strcmp(request->http->method, "GET") == 0 : !request->service->api_version))
 		return 0;
-	if (!call->operation &&
+	if (!extra && !call->operation &&
 		codec_of(request->service->protocol)
 				->route(request->service, request->http, request->arena,
 					&request->codec_request, NULL) == 0)
 		call->operation = request->codec_request.operation;
-	call->service = request->service;
+	call->service = extra ? NULL : request->service;
 	const struct door_outcome outcome = {
 		.call = call,
 		.http = request->http,
