@@ -13,16 +13,18 @@ enum { AUDIT_BLOCK_LINES = 256, AUDIT_FILTER_SIZE = 1024 };
 
 /* As it lies in the index file (little-endian, as every machine that amid runs on). */
 struct audit_block {
-	uint64_t offset, size; /* of its lines in the file */
+	uint64_t offset, size;     /* of its lines in the file */
 	int64_t first_ms, last_ms; /* the least and the greatest time of its records */
 	uint32_t lines;
-	uint32_t check; /* CRC-like sum of everything else: a block that is damaged ends what the index covers */
+	uint32_t
+		check; /* CRC-like sum of everything else: a block that is damaged ends what the index covers */
 	uint8_t filter[AUDIT_FILTER_SIZE];
 };
 
 /* An empty block that begins at `offset`. */
 void audit_block_begin(struct audit_block *block, uint64_t offset);
-void audit_block_add(struct audit_block *block, uint64_t size, int64_t time_ms, const uint64_t *words, size_t count);
+void audit_block_add(
+	struct audit_block *block, uint64_t size, int64_t time_ms, const uint64_t *words, size_t count);
 bool audit_block_may_have(const struct audit_block *block, uint64_t word);
 /* Sums it up, before it is written. */
 void audit_block_end(struct audit_block *block);

@@ -19,13 +19,14 @@
 
 enum {
 	AHEAD = 1024 * 1024,
-	AHEAD_LOW = 512 * 1024, /* more is asked for below this */
+	AHEAD_LOW = 512 * 1024,   /* more is asked for below this */
 	AHEAD_LEAST = 128 * 1024, /* below this the disk is full: calls that are under way still fit */
 	NUMBER_MAX = 9999,
 	DAY_MS = 24 * 3600 * 1000,
 };
 
-static char *path_of(const struct audit_files *files, struct arena *arena, const char *name, const char *ending)
+static char *path_of(
+	const struct audit_files *files, struct arena *arena, const char *name, const char *ending)
 {
 	int stem = (int)strlen(name) - (int)strlen(".log");
 	return ending ? arena_printf(arena, "%s/%.*s%s", files->folder, stem, name, ending)
@@ -64,7 +65,8 @@ static int open_file(struct audit_files *files, const char *name, bool fresh, st
 		return error_set_errno(err, errno, "cannot open %s", path);
 	files->index_fd = open(path_of(files, arena, name, ".index"), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	if (files->index_fd < 0)
-		log_warning("audit-index", "file=%s errno=%d", path, errno); /* searches are slower, that is all */
+		log_warning("audit-index", "file=%s errno=%d", path,
+			errno); /* searches are slower, that is all */
 	return fresh ? file_sync_folder(files->folder, err) : 0;
 }
 
@@ -136,8 +138,8 @@ static void end_block(struct audit_files *files, bool last)
 	if (block->lines && files->index_fd >= 0) {
 		struct stat status;
 		if (fstat(files->index_fd, &status) == 0 &&
-			file_pwrite_full(files->index_fd, block, sizeof *block, status.st_size / (off_t)sizeof *block *
-				(off_t)sizeof *block))
+			file_pwrite_full(files->index_fd, block, sizeof *block,
+				status.st_size / (off_t)sizeof *block * (off_t)sizeof *block))
 			log_warning("audit-index", "file=%s errno=%d", files->head.file, errno);
 	}
 	audit_block_begin(block, block->offset + block->size);
@@ -181,7 +183,8 @@ bool audit_files_reserve(struct audit_files *files)
 static int write_lines(struct audit_files *files, const struct buffer *lines, struct error *err)
 {
 	if (file_pwrite_full(files->fd, lines->data, lines->size, (off_t)files->head.size)) {
-		error_set_errno(err, errno, "cannot write the audit trail %s/%s", files->folder, files->head.file);
+		error_set_errno(
+			err, errno, "cannot write the audit trail %s/%s", files->folder, files->head.file);
 		/* the next try begins at the same place; what is there of this one must not be seen as lines */
 		if (ftruncate(files->fd, (off_t)files->head.size))
 			log_warning("audit-end-kept", "file=%s errno=%d", files->head.file, errno);
@@ -190,7 +193,8 @@ static int write_lines(struct audit_files *files, const struct buffer *lines, st
 	}
 	if (fdatasync(files->fd)) {
 		files->broken = true;
-		return error_set_errno(err, errno, "cannot sync the audit trail %s/%s", files->folder, files->head.file);
+		return error_set_errno(
+			err, errno, "cannot sync the audit trail %s/%s", files->folder, files->head.file);
 	}
 	return 0;
 }
@@ -201,13 +205,16 @@ int audit_files_write(struct audit_files *files, struct audit_record **list, siz
 	struct digest last;
 	struct audit_record *record = *list;
 	if (files->broken)
-		return error_set(err, ERROR_UNAVAILABLE, "the audit trail could not be synced; amid must be restarted");
+		return error_set(err, ERROR_UNAVAILABLE,
+			"the audit trail could not be synced; amid must be restarted");
 	if ((files->fd < 0 || wants_next_file(files)) && begin_file(files, err))
 		return -1;
 	if (files->head.size >= AUDIT_FILE_MAX)
-		return error_set(err, ERROR_NO_SPACE, "the audit trail of a day cannot have more than %d files", NUMBER_MAX);
+		return error_set(err, ERROR_NO_SPACE,
+			"the audit trail of a day cannot have more than %d files", NUMBER_MAX);
 	last = files->head.last;
-	for (; record && lines.size < most && files->head.size + lines.size < AUDIT_FILE_MAX; record = record->next)
+	for (; record && lines.size < most && files->head.size + lines.size < AUDIT_FILE_MAX;
+		record = record->next)
 		audit_line_make(&lines, audit_record_event(record), record->size, &last);
 	if (write_lines(files, &lines, err))
 		return -1;
@@ -241,14 +248,16 @@ static int index_rest(struct audit_files *files, audit_describe *describe, struc
 	size_t word_count;
 	const char *index = path_of(files, arena, files->head.file, ".index");
 	size_t count = audit_block_load(index, files->head.size, arena, &blocks);
-	uint64_t at = count ? blocks[count - 1].offset + blocks[count - 1].size : 0, size = files->head.size - at;
+	uint64_t at = count ? blocks[count - 1].offset + blocks[count - 1].size : 0,
+		 size = files->head.size - at;
 	audit_block_begin(&files->block, at);
 	if (files->index_fd >= 0 && ftruncate(files->index_fd, (off_t)(count * sizeof *blocks)))
 		return error_set_errno(err, errno, "cannot cut off the end of %s", index);
 	char *data = arena_alloc(arena, size + 1);
 	if (file_pread_full(files->fd, data, size, (off_t)at))
 		return error_set_errno(err, errno, "cannot read %s/%s", files->folder, files->head.file);
-	for (const char *begin = data, *end; (end = memchr(begin, '\n', size - (size_t)(begin - data))); begin = end + 1) {
+	for (const char *begin = data, *end; (end = memchr(begin, '\n', size - (size_t)(begin - data)));
+		begin = end + 1) {
 		size_t length = (size_t)(end - begin);
 		if (audit_line_parse(begin, length, &line) ||
 			describe(line.event, line.event_size, &time_ms, words, &word_count))
@@ -273,8 +282,8 @@ static int open_head(struct audit_files *files, bool fresh, struct error *err)
 	return note_head(files, err);
 }
 
-int audit_files_open(const char *folder, unsigned keep_days, audit_describe *describe, struct audit_files *files,
-	struct error *err)
+int audit_files_open(const char *folder, unsigned keep_days, audit_describe *describe,
+	struct audit_files *files, struct error *err)
 {
 	struct audit_end end;
 	*files = (struct audit_files){ .keep_days = keep_days, .fd = -1, .index_fd = -1, .head_fd = -1 };
@@ -284,7 +293,8 @@ int audit_files_open(const char *folder, unsigned keep_days, audit_describe *des
 	files->head = end.head;
 	if (open_head(files, end.fresh, err) ||
 		(files->head.file[0] &&
-			(open_file(files, files->head.file, false, err) || index_rest(files, describe, err)))) {
+			(open_file(files, files->head.file, false, err) ||
+				index_rest(files, describe, err)))) {
 		audit_files_close(files);
 		return -1;
 	}

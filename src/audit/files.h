@@ -29,8 +29,8 @@ static inline char *audit_record_event(struct audit_record *record)
 	return (char *)(record->words + record->word_count);
 }
 
-int audit_files_open(const char *folder, unsigned keep_days, audit_describe *describe, struct audit_files *files,
-	struct error *err);
+int audit_files_open(const char *folder, unsigned keep_days, audit_describe *describe,
+	struct audit_files *files, struct error *err);
 void audit_files_close(struct audit_files *files);
 /*
  * Writes the first records of a list, as many as go into one file (at most `most` bytes), durably, and moves *list behind them. -1: none of them was written (or, files->broken, nobody knows).

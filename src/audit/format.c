@@ -86,8 +86,8 @@ int audit_line_parse(const char *line, size_t size, struct audit_line *parsed)
 {
 	char hex[HEX_SIZE + 1] = { 0 };
 	if (size < EVENT_AT + 3 || size > AUDIT_LINE_MAX || memcmp(line, LINE_BEGIN, BEGIN_SIZE) != 0 ||
-		memcmp(line + BEGIN_SIZE + HEX_SIZE, LINE_MIDDLE, MIDDLE_SIZE) != 0 || line[EVENT_AT] != '{' ||
-		line[size - 2] != '}' || line[size - 1] != '}')
+		memcmp(line + BEGIN_SIZE + HEX_SIZE, LINE_MIDDLE, MIDDLE_SIZE) != 0 ||
+		line[EVENT_AT] != '{' || line[size - 2] != '}' || line[size - 1] != '}')
 		return -1;
 	memcpy(hex, line + BEGIN_SIZE, HEX_SIZE);
 	parsed->event = line + EVENT_AT;
@@ -127,8 +127,8 @@ int audit_head_parse(const char *text, size_t size, struct audit_head *head)
 	if (size != AUDIT_HEAD_SIZE)
 		return -1;
 	memcpy(copy, text, size);
-	if (sscanf(copy, "amid-audit-head 1\nfirst %31s\nbase %79s\nfile %31s\nsize %31s\nlast %79s\n%7s", first,
-		    base, file, number, last, end) != 6 ||
+	if (sscanf(copy, "amid-audit-head 1\nfirst %31s\nbase %79s\nfile %31s\nsize %31s\nlast %79s\n%7s",
+		    first, base, file, number, last, end) != 6 ||
 		strcmp(end, "end") != 0 || read_name(first, head->first) || read_name(file, head->file) ||
 		!head->first[0] != !head->file[0] || text_unhex(base, head->base.bytes, DIGEST_SIZE) ||
 		text_unhex(last, head->last.bytes, DIGEST_SIZE) || text_parse_int64(number, &synced) ||

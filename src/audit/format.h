@@ -16,8 +16,8 @@
 #include "base/error.h"
 
 enum {
-	AUDIT_NAME_SIZE = 20,            /* of "2026-11-21.0001.log" with its NUL */
-	AUDIT_EVENT_MAX = 256 * 1024,    /* of a record's JSON */
+	AUDIT_NAME_SIZE = 20,         /* of "2026-11-21.0001.log" with its NUL */
+	AUDIT_EVENT_MAX = 256 * 1024, /* of a record's JSON */
 	AUDIT_LINE_MAX = AUDIT_EVENT_MAX + 128,
 	AUDIT_FILE_MAX = 64 * 1024 * 1024, /* then the next file begins */
 	AUDIT_HEAD_SIZE = 512,

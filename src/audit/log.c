@@ -117,8 +117,8 @@ static void *run(void *context)
 	return NULL;
 }
 
-int audit_log_open(const char *folder, unsigned keep_days, audit_describe *describe, struct audit_log **result,
-	struct error *err)
+int audit_log_open(const char *folder, unsigned keep_days, audit_describe *describe,
+	struct audit_log **result, struct error *err)
 {
 	struct audit_log *log = memory_alloc(sizeof *log);
 	pthread_condattr_t attributes;
@@ -172,7 +172,8 @@ int audit_log_admit(struct audit_log *log, bool writing, struct error *err)
 	int result = 0;
 	pthread_mutex_lock(&log->lock);
 	if (log->failure.code && (writing || log->queued > QUEUE_MAX))
-		result = error_set(err, log->failure.code == ERROR_NO_SPACE ? ERROR_NO_SPACE : ERROR_UNAVAILABLE,
+		result = error_set(err,
+			log->failure.code == ERROR_NO_SPACE ? ERROR_NO_SPACE : ERROR_UNAVAILABLE,
 			"The call was not made, because it cannot be recorded: the audit trail cannot be written. The server's log tells why.");
 	else if (log->full && writing)
 		result = error_set(err, ERROR_NO_SPACE,
@@ -213,7 +214,8 @@ int audit_log_sync(struct audit_log *log, uint64_t number, struct error *err)
 		pthread_cond_wait(&log->done, &log->lock);
 	int result = 0;
 	if (log->durable < number)
-		result = error_set(err, log->failure.code == ERROR_NO_SPACE ? ERROR_NO_SPACE : ERROR_UNAVAILABLE,
+		result = error_set(err,
+			log->failure.code == ERROR_NO_SPACE ? ERROR_NO_SPACE : ERROR_UNAVAILABLE,
 			"The call was made, but it is not recorded yet: the audit trail cannot be written. The server's log tells why.");
 	pthread_mutex_unlock(&log->lock);
 	return result;

@@ -50,7 +50,8 @@ static bool is_torn(const char *data, size_t size)
 }
 
 /* Goes on in the file `name`, from `at`. */
-static int recover_file(const char *folder, const char *name, uint64_t at, struct audit_end *end, struct error *err)
+static int recover_file(
+	const char *folder, const char *name, uint64_t at, struct audit_end *end, struct error *err)
 {
 	struct arena *arena ARENA_SCOPED = arena_create();
 	char *path = arena_printf(arena, "%s/%s", folder, name), *data;
@@ -58,7 +59,8 @@ static int recover_file(const char *folder, const char *name, uint64_t at, struc
 	if (file_read(path, AUDIT_FILE_MAX + (size_t)AUDIT_LINE_MAX, arena, &data, &size, err))
 		return -1;
 	if (size < at) {
-		log_error("audit-truncated", "file=%s size=%zu synced=%llu", path, size, (unsigned long long)at);
+		log_error("audit-truncated", "file=%s size=%zu synced=%llu", path, size,
+			(unsigned long long)at);
 		end->truncated = true;
 		at = behind_last_line(data, size);
 	} else if (!end->truncated) {
@@ -79,7 +81,8 @@ static int recover_file(const char *folder, const char *name, uint64_t at, struc
 }
 
 /* The head's file, and those that were begun after it was written. */
-static int recover_files(const char *folder, char **names, size_t count, struct audit_end *end, struct error *err)
+static int recover_files(
+	const char *folder, char **names, size_t count, struct audit_end *end, struct error *err)
 {
 	char head[AUDIT_NAME_SIZE];
 	uint64_t size = end->head.size;

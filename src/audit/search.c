@@ -83,7 +83,8 @@ static enum answer search_blocks(
 		uint64_t limit = blocks[i].offset + blocks[i].size;
 		if (blocks[i].offset >= end || !may_have(state->search, &blocks[i]))
 			continue;
-		answer = search_range(state, blocks[i].offset, (limit < end ? limit : end) - blocks[i].offset);
+		answer =
+			search_range(state, blocks[i].offset, (limit < end ? limit : end) - blocks[i].offset);
 	}
 	return answer;
 }

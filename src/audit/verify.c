@@ -15,7 +15,8 @@ struct walk {
 	struct audit_verdict *verdict;
 };
 
-static void fault(struct audit_verdict *verdict, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static void fault(struct audit_verdict *verdict, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
 
 static void fault(struct audit_verdict *verdict, const char *format, ...)
 {
@@ -39,8 +40,7 @@ static void meet_head(struct walk *walk, const char *name, uint64_t at, uint64_t
 			(unsigned long long)line);
 }
 
-static void walk_line(
-	struct walk *walk, const char *name, uint64_t number, const char *text, size_t size)
+static void walk_line(struct walk *walk, const char *name, uint64_t number, const char *text, size_t size)
 {
 	struct audit_line line;
 	bool first = !walk->any;
@@ -49,7 +49,8 @@ static void walk_line(
 		return;
 	}
 	if (!first && !digest_equal(&line.previous, &walk->last))
-		fault(walk->verdict, "%s: line %llu does not follow the line before it: one of the two was changed, or lines between them are missing",
+		fault(walk->verdict,
+			"%s: line %llu does not follow the line before it: one of the two was changed, or lines between them are missing",
 			name, (unsigned long long)number);
 	else if (first && walk->has_head && strcmp(name, walk->head.first) == 0 &&
 		!digest_equal(&line.previous, &walk->head.base))
@@ -68,8 +69,8 @@ static int walk_file(struct walk *walk, const char *folder, const char *name, bo
 	char *data;
 	size_t size, at = 0;
 	uint64_t number = 0;
-	if (file_read(arena_printf(arena, "%s/%s", folder, name), AUDIT_FILE_MAX + (size_t)AUDIT_LINE_MAX, arena,
-		    &data, &size, err))
+	if (file_read(arena_printf(arena, "%s/%s", folder, name), AUDIT_FILE_MAX + (size_t)AUDIT_LINE_MAX,
+		    arena, &data, &size, err))
 		return -1;
 	meet_head(walk, name, 0, 0);
 	while (at < size && walk->verdict->whole) {

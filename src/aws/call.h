@@ -42,7 +42,8 @@ struct call {
 	const char *source_ip;
 	const char *user_agent, *referer; /* as the client says; NULL: it does not */
 	bool secure;                      /* over TLS */
-	const struct call_decision *decisions; /* what was decided about it, newest first: for the audit trail */
+	const struct call_decision
+		*decisions; /* what was decided about it, newest first: for the audit trail */
 	unsigned decision_count;
 	const char *host; /* the Host that the caller addressed, "127.0.0.1:4566"; NULL: it named none */
 };

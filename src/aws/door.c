@@ -118,12 +118,14 @@ static void answer_error(struct door_request *request, struct error *err, struct
 }
 
 /* What could not be recorded was not answered. Which operation is meant is looked up for those who were not let in, too. */
-static int record(struct door_request *request, const struct error *failed, int64_t begun_ms, struct error *err)
+static int record(
+	struct door_request *request, const struct error *failed, int64_t begun_ms, struct error *err)
 {
 	const struct door_config *config = &request->door->config;
 	struct call *call = &request->call;
 	bool extra = text_starts_with(request->http->path, "/_amid/");
-	if (!config->record || (extra ? strcmp(request->http->method, "GET") == 0 : !request->service->api_version))
+	if (!config->record ||
+		(extra ? strcmp(request->http->method, "GET") == 0 : !request->service->api_version))
 		return 0;
 	if (!extra && !call->operation &&
 		codec_of(request->service->protocol)

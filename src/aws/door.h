@@ -52,7 +52,8 @@ struct door_outcome {
 	const struct http_request *http;
 	const void *input, *output; /* NULL: none */
 	const struct error *err;    /* what the caller is answered; NULL: a success */
-	const char *claimed_key;    /* the access key that the request names, whether the signature is right or not; NULL: none */
+	const char *
+		claimed_key; /* the access key that the request names, whether the signature is right or not; NULL: none */
 	const char *claimed_account; /* whose key that is; NULL: nobody's that is known */
 	int64_t begun_ms;
 };
@@ -72,11 +73,11 @@ struct door_config {
 	door_lookup *lookup;
 	void *lookup_context;
 	door_authorize *authorize;
-	door_used *used;   /* of the same context; may be NULL */
-	door_admit *admit;   /* may be NULL */
-	door_record *record; /* may be NULL */
+	door_used *used;      /* of the same context; may be NULL */
+	door_admit *admit;    /* may be NULL */
+	door_record *record;  /* may be NULL */
 	void *record_context; /* of both */
-	door_extra *extra; /* may be NULL */
+	door_extra *extra;    /* may be NULL */
 	void *extra_context;
 	struct http_limits
 		limits; /* a field that is 0 takes its default: 512 connections, 32 KiB headers, 1 MiB body, 60 s idle, 30 s a request */

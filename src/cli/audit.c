@@ -123,7 +123,8 @@ int command_audit(int argc, char **argv)
 			data = optarg;
 		} else if (option == 'j') {
 			json = true;
-		} else if (option != 'n' || text_parse_int64(optarg, &lines) || lines < 1 || lines > LINES_MAX) {
+		} else if (option != 'n' || text_parse_int64(optarg, &lines) || lines < 1 ||
+			lines > LINES_MAX) {
 			return 2;
 		}
 	}

@@ -61,8 +61,8 @@ struct amid {
 	const struct amid_config *config;
 	struct meta *meta;
 	struct iam_policies *iam_policies; /* compiled policies of principals: src/svc/iam_policies.h */
-	struct audit_log *audit; /* the audit trail: src/svc/audit.h */
-	struct secrets *secrets; /* what sealed things in the metadata are opened with: src/svc/secret.h */
+	struct audit_log *audit;           /* the audit trail: src/svc/audit.h */
+	struct secrets *secrets;   /* what sealed things in the metadata are opened with: src/svc/secret.h */
 	struct key_ring *key_ring; /* data keys of encrypted disks in use: src/svc/key_ring.h */
 	struct amid_region *regions;
 	unsigned region_count;

@@ -36,7 +36,8 @@ static bool is_read_only(const struct call *call)
 /* Blocks of snapshots are data; and there are very many of them. */
 static bool is_data(const struct call *call)
 {
-	static const char *const names[] = { "GetSnapshotBlock", "PutSnapshotBlock", "ListSnapshotBlocks", "ListChangedBlocks" };
+	static const char *const names[] = { "GetSnapshotBlock", "PutSnapshotBlock", "ListSnapshotBlocks",
+		"ListChangedBlocks" };
 	for (size_t i = 0; call->operation && i < sizeof names / sizeof *names; i++)
 		if (strcmp(call->operation->shape->name, names[i]) == 0)
 			return true;
@@ -97,8 +98,8 @@ static void add_request(struct buffer *out, const struct door_outcome *outcome, 
 	const struct call *call = outcome->call;
 	buffer_append_text(out, ",\"requestParameters\":");
 	if (outcome->input && call->operation->shape->input->member_count)
-		audit_shape_write(out, &(struct audit_shape){ call, false, event }, call->operation->shape->input,
-			outcome->input);
+		audit_shape_write(out, &(struct audit_shape){ call, false, event },
+			call->operation->shape->input, outcome->input);
 	else
 		buffer_append_text(out, "null");
 }
@@ -110,8 +111,8 @@ static void add_response(struct buffer *out, const struct door_outcome *outcome,
 		(!event->read_only || gives_credentials(call));
 	buffer_append_text(out, ",\"responseElements\":");
 	if (shown)
-		audit_shape_write(out, &(struct audit_shape){ call, true, event }, call->operation->shape->output,
-			outcome->output);
+		audit_shape_write(out, &(struct audit_shape){ call, true, event },
+			call->operation->shape->output, outcome->output);
 	else
 		buffer_append_text(out, "null");
 }
@@ -184,7 +185,8 @@ static void add_resources(struct buffer *out, const struct call *call, const str
 			buffer_append_text(out, ",\"ARN\":");
 			json_encode_text(out, resource->arn);
 		}
-		add_text(out, "accountId", resource->arn && account_of_arn(resource->arn, account) ? account : NULL);
+		add_text(out, "accountId",
+			resource->arn && account_of_arn(resource->arn, account) ? account : NULL);
 		buffer_append_char(out, '}');
 	}
 	buffer_append_char(out, ']');
@@ -232,9 +234,11 @@ static void describe(const struct door_outcome *outcome, struct audit_event *eve
 		.region = call->region,
 		.time_ms = outcome->begun_ms / 1000 * 1000, /* as the record says it */
 		.name = call->operation ? call->operation->shape->name
-			: call->service ? "Unknown"
-					: arena_printf(arena, "%s %.200s", outcome->http->method, outcome->http->path),
-		.source = call->service ? arena_printf(arena, "%s.amazonaws.com", call->service->name) : "amid",
+			: call->service
+			? "Unknown"
+			: arena_printf(arena, "%s %.200s", outcome->http->method, outcome->http->path),
+		.source =
+			call->service ? arena_printf(arena, "%s.amazonaws.com", call->service->name) : "amid",
 		.username = audit_username(outcome),
 		.access_key = call->principal ? call->principal->access_key_id : outcome->claimed_key,
 		.read_only = is_read_only(call),
@@ -247,7 +251,8 @@ static bool find_other_account(const struct audit_event *event, char other[13])
 {
 	for (size_t i = 0; event->account && i < event->resource_count; i++) {
 		const struct audit_resource *resource = &event->resources[i];
-		if (resource->arn && account_of_arn(resource->arn, other) && strcmp(other, event->account) != 0 &&
+		if (resource->arn && account_of_arn(resource->arn, other) &&
+			strcmp(other, event->account) != 0 &&
 			(strcmp(resource->type, "AWS::IAM::Role") == 0 ||
 				strcmp(resource->type, "AWS::KMS::Key") == 0))
 			return true;
@@ -255,7 +260,8 @@ static bool find_other_account(const struct audit_event *event, char other[13])
 	return false;
 }
 
-static uint64_t append(struct amid *amid, const struct buffer *body, struct audit_event *event, const char *shared)
+static uint64_t append(
+	struct amid *amid, const struct buffer *body, struct audit_event *event, const char *shared)
 {
 	struct buffer json BUFFER_SCOPED = { 0 };
 	uint64_t words[AUDIT_WORDS_MAX];

@@ -64,8 +64,10 @@ bool audit_event_has(const struct audit_event *event, const char *attribute, con
 
 size_t audit_event_words(const struct audit_event *event, uint64_t words[AUDIT_WORDS_MAX])
 {
-	static const char *const single[] = { "EventId", "EventName", "ReadOnly", "Username", "EventSource", "AccessKeyId" };
-	_Static_assert(1 + sizeof single / sizeof *single + 3 * AUDIT_RESOURCES_MAX <= AUDIT_WORDS_MAX, "room");
+	static const char *const single[] = { "EventId", "EventName", "ReadOnly", "Username", "EventSource",
+		"AccessKeyId" };
+	_Static_assert(
+		1 + sizeof single / sizeof *single + 3 * AUDIT_RESOURCES_MAX <= AUDIT_WORDS_MAX, "room");
 	const char *account = event->account, *region = event->region;
 	size_t count = 0;
 	if (!account || !event->management)
@@ -73,12 +75,14 @@ size_t audit_event_words(const struct audit_event *event, uint64_t words[AUDIT_W
 	words[count++] = audit_event_word(account, region, NULL, NULL);
 	for (size_t i = 0; i < sizeof single / sizeof *single; i++)
 		if (value_of(event, single[i]))
-			words[count++] = audit_event_word(account, region, single[i], value_of(event, single[i]));
+			words[count++] =
+				audit_event_word(account, region, single[i], value_of(event, single[i]));
 	for (size_t i = 0; i < event->resource_count; i++) {
 		words[count++] = audit_event_word(account, region, "ResourceType", event->resources[i].type);
 		words[count++] = audit_event_word(account, region, "ResourceName", event->resources[i].name);
 		if (event->resources[i].arn)
-			words[count++] = audit_event_word(account, region, "ResourceName", event->resources[i].arn);
+			words[count++] =
+				audit_event_word(account, region, "ResourceName", event->resources[i].arn);
 	}
 	return count;
 }
@@ -106,7 +110,8 @@ static void read_resources(struct arena *arena, json_t *list, struct audit_event
 {
 	json_t *item;
 	size_t i;
-	json_array_foreach (list, i, item) {
+	json_array_foreach(list, i, item)
+	{
 		struct audit_resource resource = { .type = member(arena, item, "type"),
 			.name = member(arena, item, "resourceName"),
 			.arn = member(arena, item, "ARN") };

@@ -45,8 +45,8 @@ static void add_session(struct buffer *out, const struct principal *principal)
 	buffer_append_text(out, ",\"sessionContext\":{");
 	if (principal->issuer_arn)
 		add_issuer(out, principal);
-	buffer_printf(out, "\"attributes\":{\"creationDate\":\"%.19sZ\",\"mfaAuthenticated\":\"%s\"}", created,
-		principal->mfa ? "true" : "false");
+	buffer_printf(out, "\"attributes\":{\"creationDate\":\"%.19sZ\",\"mfaAuthenticated\":\"%s\"}",
+		created, principal->mfa ? "true" : "false");
 	add_text(out, "sourceIdentity", principal->source_identity);
 	buffer_append_char(out, '}');
 }

@@ -83,7 +83,8 @@ static void add_resource(const struct audit_shape *how, const char *type, const 
 {
 	struct audit_event *event = how->event;
 	for (size_t i = 0; i < event->resource_count; i++)
-		if (strcmp(event->resources[i].name, name) == 0 && strcmp(event->resources[i].type, type) == 0)
+		if (strcmp(event->resources[i].name, name) == 0 &&
+			strcmp(event->resources[i].type, type) == 0)
 			return;
 	if (event->resource_count < AUDIT_RESOURCES_MAX)
 		event->resources[event->resource_count++] = (struct audit_resource){ type, name, arn };
@@ -104,7 +105,9 @@ static void note_resource(const struct audit_shape *how, const char *name, const
 	bool arn = text_starts_with(text, "arn:");
 	for (size_t i = 0; i < sizeof id_kinds / sizeof *id_kinds; i++)
 		if (is_id(text, id_kinds[i].prefix)) {
-			const char *account = id_kinds[i].public_arn ? "" : call->account ? call->account : "";
+			const char *account = id_kinds[i].public_arn ? ""
+				: call->account                      ? call->account
+								     : "";
 			add_resource(how, id_kinds[i].type, text,
 				arena_printf(call->arena, "arn:aws:ec2:%s:%s:%s/%s", call->region, account,
 					id_kinds[i].arn, text));
@@ -112,7 +115,8 @@ static void note_resource(const struct audit_shape *how, const char *name, const
 		}
 	for (size_t i = 0; name && *text && i < sizeof member_kinds / sizeof *member_kinds; i++)
 		if (strcmp(member_kinds[i].member, name) == 0 &&
-			(!member_kinds[i].service || strcmp(member_kinds[i].service, call->service->name) == 0)) {
+			(!member_kinds[i].service ||
+				strcmp(member_kinds[i].service, call->service->name) == 0)) {
 			add_resource(how, member_kinds[i].type, text, arn ? text : NULL);
 			return;
 		}
@@ -121,7 +125,8 @@ static void note_resource(const struct audit_shape *how, const char *name, const
 /* ---- values ---- */
 
 static void write_structure(struct walk *walk, const struct shape *shape, const void *value);
-static void write_list(struct walk *walk, const char *name, const struct shape *shape, const struct shape_list *list);
+static void write_list(
+	struct walk *walk, const char *name, const struct shape *shape, const struct shape_list *list);
 static void write_map(struct walk *walk, const struct shape *shape, const struct shape_list *map);
 
 static void write_text(struct walk *walk, const char *name, const char *text)
@@ -193,7 +198,8 @@ static bool is_full(const struct walk *walk)
 	return walk->out->size >= walk->limit;
 }
 
-static void write_list(struct walk *walk, const char *name, const struct shape *shape, const struct shape_list *list)
+static void write_list(
+	struct walk *walk, const char *name, const struct shape *shape, const struct shape_list *list)
 {
 	bool items = walk->how->response && walk->how->call->service->protocol == PROTOCOL_EC2;
 	buffer_append_text(walk->out, items ? "{\"items\":[" : "[");
@@ -263,7 +269,8 @@ static void write_structure(struct walk *walk, const struct shape *shape, const 
 	buffer_append_char(walk->out, '}');
 }
 
-void audit_shape_write(struct buffer *out, const struct audit_shape *how, const struct shape *shape, const void *value)
+void audit_shape_write(
+	struct buffer *out, const struct audit_shape *how, const struct shape *shape, const void *value)
 {
 	struct walk walk = { .out = out, .how = how, .limit = out->size + TOTAL_MAX };
 	write_structure(&walk, shape, value);

@@ -13,4 +13,5 @@ struct audit_shape {
 	struct audit_event *event; /* gets the resources that are named */
 };
 /* Appends a JSON object of at most some 40 KiB; what is longer is cut, with a note at the place. */
-void audit_shape_write(struct buffer *out, const struct audit_shape *how, const struct shape *shape, const void *value);
+void audit_shape_write(
+	struct buffer *out, const struct audit_shape *how, const struct shape *shape, const void *value);

@@ -47,8 +47,8 @@ struct server {
 	bool first_start;
 };
 
-static const struct service *const services[] = { &cloudtrail_service, &ec2_service, &ebs_service, &iam_service, &kms_service,
-	&organizations_service, &rbin_service, &sts_service, NULL };
+static const struct service *const services[] = { &cloudtrail_service, &ec2_service, &ebs_service,
+	&iam_service, &kms_service, &organizations_service, &rbin_service, &sts_service, NULL };
 
 static int lock_data(struct server *server, struct error *err)
 {
@@ -191,7 +191,8 @@ static int open_parts(struct server *server, struct error *err)
 		meta_open(arena_printf(server->arena, "%s/meta.db", data), &amid->meta, err) ||
 		open_secrets(amid, err) || open_regions(server, err) ||
 		accounts_prepare(amid, &server->first_start, err) ||
-		last_use_open(amid->meta, &amid->last_uses, err) || audit_open(amid, err) || open_network(server, err))
+		last_use_open(amid->meta, &amid->last_uses, err) || audit_open(amid, err) ||
+		open_network(server, err))
 		return -1;
 	amid->identities = identity_cache_create();
 	amid->key_ring = key_ring_create();

@@ -36,7 +36,8 @@ static void add(struct call *call, const struct call_decision *decision)
 	call->decision_count++;
 }
 
-void decision_note(struct call *call, const struct policy_request *request, const struct policy_result *result)
+void decision_note(
+	struct call *call, const struct policy_request *request, const struct policy_result *result)
 {
 	struct arena *arena = call->arena;
 	const char *decision = decisions[result->decision];

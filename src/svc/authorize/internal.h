@@ -293,7 +293,8 @@ int targets_find(struct call *call, const void *input, struct target_list *list,
 /* ---- what was decided, for the audit trail (decision.c) ---- */
 
 /* Notes it on the call; what it says is copied into the call's arena. A question that was asked before is not noted again. */
-void decision_note(struct call *call, const struct policy_request *request, const struct policy_result *result);
+void decision_note(
+	struct call *call, const struct policy_request *request, const struct policy_result *result);
 /* The same for a caller whom nothing restricts. */
 void decision_note_unrestricted(struct call *call, const char *source);
 

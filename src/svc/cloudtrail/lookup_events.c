@@ -38,20 +38,24 @@ static int read_attribute(
 		return 0;
 	const struct cloudtrail_LookupAttribute *asked = &request->lookup_attributes.items[0];
 	if (request->lookup_attributes.count > 1)
-		return error_set(err, ERROR_TRAIL_LOOKUP_ATTRIBUTES, "You can specify only one lookup attribute.");
+		return error_set(
+			err, ERROR_TRAIL_LOOKUP_ATTRIBUTES, "You can specify only one lookup attribute.");
 	for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
 		if (strcmp(keys[i], asked->attribute_key) == 0) {
 			lookup->attribute = keys[i];
 			lookup->value = asked->attribute_value;
 		}
 	if (!lookup->attribute)
-		return error_set(err, ERROR_TRAIL_LOOKUP_ATTRIBUTES, "%.64s is not a lookup attribute.", asked->attribute_key);
+		return error_set(err, ERROR_TRAIL_LOOKUP_ATTRIBUTES, "%.64s is not a lookup attribute.",
+			asked->attribute_key);
 	bool flag = strcmp(lookup->attribute, "ReadOnly") == 0;
 	if (flag && strcmp(lookup->value, "true") != 0 && strcmp(lookup->value, "false") != 0)
-		return error_set(err, ERROR_TRAIL_LOOKUP_ATTRIBUTES, "ReadOnly is true or false, not %.64s.", lookup->value);
+		return error_set(err, ERROR_TRAIL_LOOKUP_ATTRIBUTES, "ReadOnly is true or false, not %.64s.",
+			lookup->value);
 	if (flag)
 		buffer_printf(&lookup->needle, "\"readOnly\":%s", lookup->value);
-	else if (strcmp(lookup->attribute, "Username") != 0) /* root and sessions' names stand there in another form */
+	else if (strcmp(lookup->attribute, "Username") !=
+		0) /* root and sessions' names stand there in another form */
 		json_encode_text(&lookup->needle, lookup->value);
 	return 0;
 }
@@ -159,19 +163,20 @@ static int search(struct lookup *lookup, struct error *err)
 int cloudtrail_lookup_events(struct call *call, const struct cloudtrail_LookupEventsRequest *request,
 	struct cloudtrail_LookupEventsResponse *result, struct error *err)
 {
-	static const struct page_rules rules = { .min = 1,
-		.max = RESULTS_MAX,
-		.fallback = RESULTS_MAX,
-		.bad_token = ERROR_TRAIL_NEXT_TOKEN };
+	static const struct page_rules rules = {
+		.min = 1, .max = RESULTS_MAX, .fallback = RESULTS_MAX, .bad_token = ERROR_TRAIL_NEXT_TOKEN
+	};
 	struct lookup lookup = { .call = call, .result = result };
 	int64_t most = integer_or(request->max_results, RESULTS_MAX);
 	if (most < 1 || most > RESULTS_MAX)
-		return error_set(err, ERROR_TRAIL_MAX_RESULTS, "MaxResults must be from 1 to %d.", RESULTS_MAX);
+		return error_set(
+			err, ERROR_TRAIL_MAX_RESULTS, "MaxResults must be from 1 to %d.", RESULTS_MAX);
 	if (request->event_category && strcmp(request->event_category, "insight") != 0)
 		return error_set(err, ERROR_TRAIL_EVENT_CATEGORY, "There is no event category %.64s.",
 			request->event_category);
 	int failed = read_attribute(&lookup, request, err) || read_times(&lookup, request, err) ||
-		page_open(call, call->amid->token_key, &rules, request->max_results, request->next_token, &lookup.page, err);
+		page_open(call, call->amid->token_key, &rules, request->max_results, request->next_token,
+			&lookup.page, err);
 	result->events.set = true;
 	if (!failed && !request->event_category) /* there are no insights */
 		failed = search(&lookup, err);
