@@ -58,11 +58,11 @@ static int recover_file(
 	size_t size;
 	if (file_read(path, AUDIT_FILE_MAX + (size_t)AUDIT_LINE_MAX, arena, &data, &size, err))
 		return -1;
-	if (size < at) {
+	if (size < at || behind_last_line(data, at) != at) {
 		log_error("audit-truncated", "file=%s size=%zu synced=%llu", path, size,
 			(unsigned long long)at);
 		end->truncated = true;
-		at = behind_last_line(data, size);
+		at = behind_last_line(data, size < at ? size : at);
 	} else if (!end->truncated) {
 		follow(data, size, &at, &end->head.last);
 	}
