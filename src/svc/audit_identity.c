@@ -11,7 +11,9 @@ static void add_text(struct buffer *out, const char *name, const char *value)
 {
 	if (!value)
 		return;
-	buffer_printf(out, ",\"%s\":", name);
+	buffer_append(out, ",\"", 2);
+	buffer_append_text(out, name);
+	buffer_append(out, "\":", 2);
 	json_encode_text(out, value);
 }
 

@@ -243,7 +243,10 @@ static void write_map(struct walk *walk, const struct shape *shape, const struct
 static void write_name(struct walk *walk, const struct shape_member *member, bool first)
 {
 	const char *name = walk->how->response ? member->wire_name : member->name;
-	buffer_printf(walk->out, "%s\"%c%s\":", first ? "" : ",", tolower((unsigned char)*name), name + 1);
+	buffer_append_text(walk->out, first ? "\"" : ",\"");
+	buffer_append_char(walk->out, (char)tolower((unsigned char)*name));
+	buffer_append_text(walk->out, name + 1);
+	buffer_append_text(walk->out, "\":");
 }
 
 static void write_structure(struct walk *walk, const struct shape *shape, const void *value)
