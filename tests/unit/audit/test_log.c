@@ -49,7 +49,7 @@ static void torn_end_is_cut_off(void **state)
 	char *path = trail_path(trail, 0);
 	trail_read(trail, path, &whole, &size);
 	size_t line = size / 6;
-	for (size_t end = size / 2; end <= size; end += 29) {
+	for (size_t end = size / 2; end <= size; end += 61) {
 		trail_write(head_path, head, head_size);
 		trail_write(path, whole, end);
 		if (end % 2) { /* as a power loss may leave it */
@@ -76,7 +76,7 @@ static void every_changed_byte_is_found(void **state)
 	struct trail *trail = *state;
 	char *whole;
 	size_t size;
-	trail_fill(trail, 1, 8);
+	trail_fill(trail, 1, 4);
 	trail_close(trail);
 	char *path = trail_path(trail, 0);
 	trail_read(trail, path, &whole, &size);
