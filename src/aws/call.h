@@ -17,6 +17,17 @@
 
 struct amid;
 
+/* One answer of the policy engine about a call: what was asked, and which statement of which policy decided. */
+struct call_decision {
+	const struct call_decision *earlier; /* NULL: this was the first */
+	const char *action, *resource;
+	const char *decision; /* "allowed", "explicitDeny", "implicitDeny" */
+	const char *source;   /* "identity", "resource", ..., "root"; "none": an Allow was missing */
+	const char *policy;   /* NULL: none decided */
+	const char *sid;      /* NULL: the statement has none */
+	unsigned statement;   /* from 0; means something if there is a policy */
+};
+
 enum call_access { ACCESS_READ, ACCESS_WRITE, ACCESS_LIST, ACCESS_TAGGING, ACCESS_PERMISSIONS };
 
 struct call;
@@ -39,6 +50,9 @@ struct call {
 	const char *source_ip;
 	const char *user_agent, *referer; /* as the client says; NULL: it does not */
 	bool secure;                      /* over TLS */
+	const struct call_decision
+		*decisions; /* what was decided about it, newest first: for the audit trail */
+	unsigned decision_count;
 	const char *host; /* the Host that the caller addressed, "127.0.0.1:4566"; NULL: it named none */
 	struct call_undo *undo; /* the newest first */
 };

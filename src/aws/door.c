@@ -61,19 +61,24 @@ static int answer_operation(struct door_request *request, struct http_response *
 	const struct codec *codec = codec_of(request->service->protocol);
 	struct codec_request *codec_request = &request->codec_request;
 	void *input, *output;
-	if (codec->route(request->service, request->http, request->arena, codec_request, err) < 0 ||
-		codec->decode(codec_request, &input, err) < 0)
+	if (codec->route(request->service, request->http, request->arena, codec_request, err) < 0)
 		return -1;
 	request->call.operation = codec_request->operation;
 	request->call.service = request->service;
+	if (codec->decode(codec_request, &input, err) < 0)
+		return -1;
+	request->input = input;
 	if (request->door->config.authorize(&request->call, input, err) < 0)
 		return -1;
 	/* services of the json protocol tell of it themselves: what may be done with a key is known when it has been read */
 	if (request->service->protocol != PROTOCOL_JSON &&
 		codec_wants_dry_run(codec_request->operation, input))
 		return error_set(err, ERROR_DRY_RUN, "Request would have succeeded, but DryRun flag is set.");
-	if (run_handler(request, input, &output, err) < 0)
+	const struct door_config *config = &request->door->config;
+	if ((config->admit && config->admit(config->record_context, &request->call, err) < 0) ||
+		run_handler(request, input, &output, err) < 0)
 		return -1;
+	request->output = output;
 	codec->encode(codec_request, output, request->call.request_id, response);
 	return 0;
 }
@@ -122,6 +127,35 @@ static void answer_error(struct door_request *request, struct error *err, struct
 		->encode_error(request->service, err, request->call.request_id, request->arena, response);
 }
 
+/* What could not be recorded was not answered. Which operation is meant is looked up for those who were not let in, too. */
+static int record(
+	struct door_request *request, const struct error *failed, int64_t begun_ms, struct error *err)
+{
+	const struct door_config *config = &request->door->config;
+	struct call *call = &request->call;
+	bool extra = text_starts_with(request->http->path, "/_amid/");
+	if (!config->record ||
+		(extra ? strcmp(request->http->method, "GET") == 0 : !request->service->api_version))
+		return 0;
+	if (!extra && !call->operation &&
+		codec_of(request->service->protocol)
+				->route(request->service, request->http, request->arena,
+					&request->codec_request, NULL) == 0)
+		call->operation = request->codec_request.operation;
+	call->service = extra ? NULL : request->service;
+	const struct door_outcome outcome = {
+		.call = call,
+		.http = request->http,
+		.input = request->input,
+		.output = request->output,
+		.err = failed,
+		.claimed_key = request->signature ? request->signature->access_key_id : NULL,
+		.claimed_account = request->claimed_account,
+		.begun_ms = begun_ms,
+	};
+	return config->record(config->record_context, &outcome, err);
+}
+
 static void log_call(const struct door_request *request, const struct http_response *response,
 	enum error_code code, int64_t ms)
 {
@@ -134,7 +168,7 @@ static void log_call(const struct door_request *request, const struct http_respo
 
 void door_serve(void *context, struct http_exchange *exchange)
 {
-	int64_t start_ms = clock_monotonic_ms();
+	int64_t start_ms = clock_monotonic_ms(), begun_ms = clock_now_ms();
 	struct door *door = context;
 	struct door_request request = {
 		.door = door,
@@ -156,6 +190,12 @@ void door_serve(void *context, struct http_exchange *exchange)
 	bool failed = answer(&request, exchange->refused, &exchange->response, &err) < 0;
 	if (failed)
 		answer_error(&request, &err, &exchange->response);
+	struct error unrecorded = { 0 };
+	if (record(&request, failed ? &err : NULL, begun_ms, &unrecorded) < 0) {
+		failed = true;
+		err = unrecorded;
+		answer_error(&request, &err, &exchange->response);
+	}
 	http_response_add_header(&exchange->response, exchange->arena, "x-amzn-RequestId",
 		arena_strdup(exchange->arena, request.call.request_id));
 	log_call(&request, &exchange->response, failed ? err.code : ERROR_NONE,

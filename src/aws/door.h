@@ -46,6 +46,23 @@ typedef int door_extra(void *context, struct call *call, const struct http_reque
  */
 typedef int door_authorize(struct call *call, const void *input, struct error *err);
 
+/* A call that is over, for the audit trail. */
+struct door_outcome {
+	const struct call *call; /* operation, account and principal NULL: it did not come so far */
+	const struct http_request *http;
+	const void *input, *output; /* NULL: none */
+	const struct error *err;    /* what the caller is answered; NULL: a success */
+	const char *
+		claimed_key; /* the access key that the request names, whether the signature is right or not; NULL: none */
+	const char *claimed_account; /* whose key that is; NULL: nobody's that is known */
+	int64_t begun_ms;
+};
+
+/* Asked before a handler runs: 0, or -1 with the error that the caller is answered; the handler then does not run. */
+typedef int door_admit(void *context, const struct call *call, struct error *err);
+/* Told of every call to a service before its answer leaves, from its thread. -1: the caller is answered this error instead. */
+typedef int door_record(void *context, const struct door_outcome *outcome, struct error *err);
+
 struct door_config {
 	struct amid *amid;                     /* handed to handlers */
 	const char *listen;                    /* "127.0.0.1:4566"; port 0: any free one */
@@ -56,8 +73,11 @@ struct door_config {
 	door_lookup *lookup;
 	void *lookup_context;
 	door_authorize *authorize;
-	door_used *used;   /* of the same context; may be NULL */
-	door_extra *extra; /* may be NULL */
+	door_used *used;      /* of the same context; may be NULL */
+	door_admit *admit;    /* may be NULL */
+	door_record *record;  /* may be NULL */
+	void *record_context; /* of both */
+	door_extra *extra;    /* may be NULL */
 	void *extra_context;
 	struct http_limits
 		limits; /* a field that is 0 takes its default: 512 connections, 32 KiB headers, 1 MiB body, 60 s idle, 30 s a request */

@@ -127,6 +127,7 @@ int door_authenticate(struct door_request *request, struct error *err)
 			"The security token included in the request is invalid.");
 		return door_word_error(request, err);
 	}
+	request->claimed_account = identity->principal.account;
 	if (verify(request, identity, err) < 0)
 		return door_word_error(request, err);
 	call->account = identity->principal.account;

@@ -21,6 +21,9 @@ struct door_request {
 	struct sigv4_signature *signature; /* NULL: not signed, or (auth_any) not legibly */
 	struct codec_request codec_request;
 	struct call call;
+	const void *input, *output; /* of the handler; NULL: it did not come so far */
+	const char *
+		claimed_account; /* whose access key the signature names, whether it is right or not; NULL: not known */
 };
 
 /* The http_handler of a door (its context): the whole way of a request. */

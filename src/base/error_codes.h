@@ -99,6 +99,12 @@ ERROR_CODE(ERROR_KMS_CUSTOM_KEY_STORE_NOT_FOUND, "CustomKeyStoreNotFoundExceptio
 ERROR_CODE(ERROR_KMS_CONFLICT, "ConflictException", 400)
 ERROR_CODE(ERROR_KMS_DRY_RUN, "DryRunOperationException", 412)
 ERROR_CODE(ERROR_KMS_KEY_UNAVAILABLE, "KeyUnavailableException", 500)
+/* of CloudTrail */
+ERROR_CODE(ERROR_TRAIL_EVENT_CATEGORY, "InvalidEventCategoryException", 400)
+ERROR_CODE(ERROR_TRAIL_LOOKUP_ATTRIBUTES, "InvalidLookupAttributesException", 400)
+ERROR_CODE(ERROR_TRAIL_MAX_RESULTS, "InvalidMaxResultsException", 400)
+ERROR_CODE(ERROR_TRAIL_NEXT_TOKEN, "InvalidNextTokenException", 400)
+ERROR_CODE(ERROR_TRAIL_TIME_RANGE, "InvalidTimeRangeException", 400)
 /* of Organizations */
 ERROR_CODE(ERROR_ORG_NOT_IN_USE, "AWSOrganizationsNotInUseException", 400)
 ERROR_CODE(ERROR_ORG_ALREADY_IN, "AlreadyInOrganizationException", 400)

@@ -6,6 +6,7 @@
 int command_serve(int argc, char **argv);
 int command_quickstart(int argc, char **argv);
 int command_account(int argc, char **argv);
+int command_audit(int argc, char **argv);
 int command_import(int argc, char **argv);
 int command_show(int argc, char **argv);
 int command_status(int argc, char **argv);

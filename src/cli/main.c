@@ -21,6 +21,7 @@ static const struct command commands[] = {
 	{ "du", command_du, "show what images and snapshots take" },
 	{ "explain", command_explain, "why somebody may not launch an image" },
 	{ "scrub", command_scrub, "verify a running server's data; tell what is damaged" },
+	{ "audit", command_audit, "show and check the audit trail in a data folder" },
 	{ "secrets", command_secrets, "find keys and credentials in what is shared" },
 	{ "rekey", command_rekey, "give a data folder that no server uses another root key" },
 	{ "fsck", command_fsck, "check a data folder that no server uses" },

@@ -22,6 +22,7 @@ static const char help[] =
 	"Runs the server in the foreground. SIGTERM stops it; instances run on and are taken up again at the next start.\n\n"
 	"  --data DIR          where everything is kept (default /var/lib/amid, or ~/.local/share/amid without root)\n"
 	"  --listen ADDR:PORT  where the API is served (default 127.0.0.1:4566)\n"
+	"  --audit-keep DAYS   how long the audit trail is kept; 0: for ever (default 90)\n"
 	"  --auth iam|any      iam: signatures are checked; any: all credentials pass as account 123456789012 (default iam)\n"
 	"  --compute qemu|dry  qemu: real machines; dry: the same states without machines, for tests of API clients (default qemu)\n"
 	"  --io-limits on|off  on: disks are held to the IOPS and throughput that their volumes' types promise (default on)\n"
@@ -45,6 +46,7 @@ static const char help[] =
 static const struct option options[] = {
 	{ "data", required_argument, NULL, 'd' },
 	{ "listen", required_argument, NULL, 'l' },
+	{ "audit-keep", required_argument, NULL, 'A' },
 	{ "auth", required_argument, NULL, 'a' },
 	{ "compute", required_argument, NULL, 'c' },
 	{ "io-limits", required_argument, NULL, 'i' },
@@ -64,7 +66,7 @@ static const struct option options[] = {
 	{ 0 },
 };
 
-enum { SCRUB_RATE_MAX = 100000 };
+enum { SCRUB_RATE_MAX = 100000, AUDIT_KEEP_MAX = 36600 };
 
 static int wrong_use(const char *option, const char *value)
 {
@@ -145,6 +147,11 @@ static int read_option(
 	case 'a':
 		config->auth_any = strcmp(optarg, "any") == 0;
 		return config->auth_any || strcmp(optarg, "iam") == 0 ? 0 : 1 + wrong_use("--auth", optarg);
+	case 'A':
+		if (text_parse_int64(optarg, &rate) || rate < 0 || rate > AUDIT_KEEP_MAX)
+			return 1 + wrong_use("--audit-keep", optarg);
+		config->audit_keep_days = (unsigned)rate;
+		return 0;
 	case 'c':
 		config->compute = strcmp(optarg, "dry") == 0 ? &compute_driver_dry : &compute_driver_qemu;
 		return strcmp(optarg, config->compute->name) == 0 ? 0 : 1 + wrong_use("--compute", optarg);
@@ -246,6 +253,7 @@ int command_serve(int argc, char **argv)
 	struct amid_config config = { .data = options_default_data(arena),
 		.listen = "127.0.0.1:4566",
 		.compute = &compute_driver_qemu,
+		.audit_keep_days = 90,
 		.compress_after_ms = COMPRESS_AFTER_MS,
 		.scrub_rate_mib = 8 };
 	struct peer_options peers = { .count = 0 };

@@ -15,6 +15,7 @@
 #include "volume/volume.h"
 #include "work/work.h"
 
+struct audit_log;
 struct identity_cache;
 struct last_uses;
 
@@ -42,6 +43,7 @@ struct amid_config {
 	const char *root_key;            /* a file; NULL: DATA/root-key, or ... */
 	const char *root_key_passphrase; /* ... a file with a passphrase, or ... */
 	const char *root_key_pkcs11;     /* ... a URI of a token's key, if that is not NULL */
+	unsigned audit_keep_days;        /* how long the audit trail is kept; 0: for ever */
 	const struct amid_peer_config *peers;
 	size_t peer_count;
 	int64_t compress_after_ms; /* cold blocks are compressed after so long; 0: never */
@@ -70,6 +72,7 @@ struct amid {
 	const struct amid_config *config;
 	struct meta *meta;
 	struct iam_policies *iam_policies; /* compiled policies of principals: src/svc/iam_policies.h */
+	struct audit_log *audit;           /* the audit trail: src/svc/audit.h */
 	struct secrets *secrets;   /* what sealed things in the metadata are opened with: src/svc/secret.h */
 	struct peers *peers;       /* amids that have other regions: src/svc/peers.h; NULL: none */
 	struct key_ring *key_ring; /* data keys of encrypted disks in use: src/svc/key_ring.h */

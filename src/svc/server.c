@@ -11,6 +11,7 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include "api/cloudtrail.h"
 #include "api/ebs.h"
 #include "api/ec2.h"
 #include "api/iam.h"
@@ -22,7 +23,9 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "audit/log.h"
 #include "svc/accounts.h"
+#include "svc/audit.h"
 #include "svc/authorize/authorize.h"
 #include "svc/control/control.h"
 #include "svc/ebs/upload.h"
@@ -47,8 +50,8 @@ struct server {
 	bool first_start;
 };
 
-static const struct service *const services[] = { &ec2_service, &ebs_service, &iam_service, &kms_service,
-	&organizations_service, &rbin_service, &sts_service, NULL };
+static const struct service *const services[] = { &cloudtrail_service, &ec2_service, &ebs_service,
+	&iam_service, &kms_service, &organizations_service, &rbin_service, &sts_service, NULL };
 
 static int lock_data(struct server *server, struct error *err)
 {
@@ -193,7 +196,8 @@ static int open_parts(struct server *server, struct error *err)
 		meta_open(arena_printf(server->arena, "%s/meta.db", data), &amid->meta, err) ||
 		open_secrets(amid, err) || open_regions(server, err) ||
 		accounts_prepare(amid, &server->first_start, err) ||
-		last_use_open(amid->meta, &amid->last_uses, err) || open_network(server, err))
+		last_use_open(amid->meta, &amid->last_uses, err) || audit_open(amid, err) ||
+		open_network(server, err))
 		return -1;
 	amid->identities = identity_cache_create();
 	amid->organizations = organization_cache_create();
@@ -227,6 +231,9 @@ static int open_door(struct server *server, struct error *err)
 		.lookup_context = &server->amid,
 		.authorize = authorize_call,
 		.used = accounts_note_use,
+		.admit = audit_admit,
+		.record = audit_record,
+		.record_context = &server->amid,
 		.extra = extra_answer,
 		.extra_context = &server->amid,
 	};
@@ -278,6 +285,7 @@ void server_close(struct server *server)
 	secret_scans_stop(amid->secret_scans);
 	door_close(server->door);
 	secret_scans_close(amid->secret_scans);
+	audit_log_close(amid->audit);
 	scrub_close(amid->scrubber);
 	control_stop(amid);
 	uploads_close(amid->uploads);

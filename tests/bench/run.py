@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Benchmarks through the APIs that users have; prints one table: measure, amid, peer, ratio (amid/peer), aim.
 
-    tests/bench/run.py [--build build] [--sections start,requests,upload,guests,volumes,accounting,policy,authorize,iam]
+    tests/bench/run.py [--build build] [--sections start,requests,upload,guests,volumes,accounting,policy,authorize,iam,audit]
 
 start, requests   beside moto_server, where there is one
 upload            `amid import` (StartSnapshot, PutSnapshotBlock, CompleteSnapshot) beside qemu-img and cp of the same file, each to the disk
@@ -11,6 +11,7 @@ accounting        bench_accounting.c: a store of 1,000,000 snapshots (AMID_BENCH
 iam               bench_iam.c: a user with 20 policies, collected and evaluated
 policy            bench_policy.c: decisions about a user with 20 policies; there is no peer in Debian to put beside it
 authorize         bench_authorize.c: what asking for permission costs a call
+audit             bench_audit.c: what recording costs a call; LookupEvents over 1,000,000 records (AMID_BENCH_RECORDS: how many); takes about 1.5 GB of disk
 
 Figures only: nothing here fails because something is slow.
 """
@@ -331,10 +332,18 @@ def bench_authorize(build, table):
         table.row(f'permission for {name}', f'{microseconds} us', aim='<= 20 us' if 'Describe' in name else '-')
 
 
+def bench_audit(build, table):
+    records = os.environ.get('AMID_BENCH_RECORDS', '1000000')
+    done = subprocess.run([build / 'tests' / 'bench' / 'bench-audit', records], check=True, stdout=subprocess.PIPE, text=True)
+    for line in done.stdout.splitlines():
+        name, figure, unit = line.split('\t')
+        table.row(f'audit trail: {name}', f'{figure} {unit}', aim='< 1000 ms' if name.startswith('LookupEvents') else '-')
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--build', default=ROOT / 'build', type=pathlib.Path)
-    parser.add_argument('--sections', default='start,requests,upload,guests,volumes,accounting,policy,authorize,iam')
+    parser.add_argument('--sections', default='start,requests,upload,guests,volumes,accounting,policy,authorize,iam,audit')
     arguments = parser.parse_args()
     build = arguments.build.resolve()
     os.environ['AMID_BUILD'] = str(build)
@@ -352,6 +361,7 @@ def main():
         'iam': lambda: bench_iam(build, table),
         'policy': lambda: bench_policy(build, table),
         'authorize': lambda: bench_authorize(build, table),
+        'audit': lambda: bench_audit(build, table),
     }
     for name, section in sections.items():
         if name in wanted:

@@ -73,6 +73,7 @@ int targets_decide(struct target_list *list, const struct governing *governing, 
 		if (decide(&refusal->asking, governing, list->items[i].action, list->items[i].arn,
 			    &refusal->request, &refusal->result, err))
 			return -1;
+		decision_note(call, &refusal->request, &refusal->result);
 		if (refusal->result.decision != POLICY_ALLOWED)
 			return 0;
 	}
@@ -119,14 +120,18 @@ int authorize_call(struct call *call, const void *input, struct error *err)
 {
 	struct governing governing GOVERNING_SCOPED = { 0 };
 	struct target_list list;
-	if (passes_unknown(call))
+	if (passes_unknown(call)) {
+		decision_note_unrestricted(call, "anybody");
 		return 0;
+	}
 	if (check_session(call, err))
 		return -1;
 	if (governing_collect(call->amid, call->principal, call->arena, &governing, err))
 		return -1;
-	if (governing.unrestricted)
+	if (governing.unrestricted) {
+		decision_note_unrestricted(call, "root");
 		return 0;
+	}
 	struct refusal refusal;
 	if (targets_find(call, input, &list, err) || targets_decide(&list, &governing, &refusal, err))
 		return -1;
@@ -174,6 +179,7 @@ int authorize_check(struct call *call, const struct authorize_request *asked, st
 	add_resource_policies(asked, &governing, call->arena);
 	if (decide(&asking, &governing, asked->action, asked->resource, &request, &result, err))
 		return -1;
+	decision_note(call, &request, &result);
 	return result.decision == POLICY_ALLOWED ? 0 : denial_set(&asking, &request, &result, err);
 }
 

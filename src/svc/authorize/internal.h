@@ -246,6 +246,14 @@ int targets_decide(struct target_list *list, const struct governing *governing, 
 /* Finds the targets of a call by its operation's row. ERROR_INTERNAL if it is in no table: then it is nobody's but root's. */
 int targets_find(struct call *call, const void *input, struct target_list *list, struct error *err);
 
+/* ---- what was decided, for the audit trail (decision.c) ---- */
+
+/* Notes it on the call; what it says is copied into the call's arena. A question that was asked before is not noted again. */
+void decision_note(
+	struct call *call, const struct policy_request *request, const struct policy_result *result);
+/* The same for a caller whom nothing restricts. */
+void decision_note_unrestricted(struct call *call, const char *source);
+
 /* ---- denials (denial.c) ---- */
 
 /* Sets the error that the caller is answered, in the words of the service; returns -1. */
