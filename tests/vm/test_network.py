@@ -270,7 +270,7 @@ def test_a_guest_cannot_speak_in_anothers_name(cloud):
     assert liar.succeeds("ip", "addr", "add", "10.0.1.11/32", "dev", "lo")
     assert liar.succeeds("/usr/bin/python3", "-c", send, "10.0.1.11", "lie--")
     assert liar.succeeds("/usr/bin/python3", "-c", send, "10.0.1.10", "truth")
-    assert until(heard.exists) and heard.read_text() == "truth"
+    assert until(lambda: heard.exists() and heard.read_text()) and heard.read_text() == "truth"
     # A claim by ARP moves nothing either.
     liar.run("busybox", "arping", "-A", "-c3", "-I", "eth0", "-s", "10.0.1.11", "10.0.1.11")
     assert friend.reaches("10.0.1.11", 80, "victim")
