@@ -12,7 +12,9 @@ struct encrypted;
 
 /* Both are the caller's, and outlive it. */
 struct encrypted *encrypted_create(struct volume *volume, struct cipher *cipher);
-void encrypted_destroy(struct encrypted *encrypted); /* NULL is legal */
+/* Its own threads, which take a part in large requests; without them it works as well. Once; in the process that serves (threads do not survive a fork), with the signals blocked that they must not get. */
+int encrypted_start(struct encrypted *encrypted, struct error *err);
+void encrypted_destroy(struct encrypted *encrypted); /* after all requests; NULL is legal */
 int encrypted_read(
 	struct encrypted *encrypted, void *data, uint64_t offset, uint32_t size, struct error *err);
 /* `data` is not changed. A freeze may come between two parts of a write of more than 128 KiB. */

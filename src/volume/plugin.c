@@ -173,6 +173,8 @@ static int plugin_after_fork(void)
 		return -1;
 	}
 	pthread_detach(thread);
+	if (encrypted && encrypted_start(encrypted, &err))
+		return fail(&err);
 	return control_server_run(control, &err) ? fail(&err) : 0;
 }
 

@@ -148,6 +148,16 @@ def test_dry_run_tells_what_would_be(user, image):
         launch(bob.client("ec2"), image, DryRun=True)
 
 
+def test_the_denial_of_a_launch_lists_its_gates(user, image, iam_server):
+    bob = user(*approved_only("*"))
+    explanation = decode(iam_server, refused(launch, bob.client("ec2"), image))["explanation"]
+    assert explanation["mend"] == "IAM policies"
+    results = {gate["gate"]: gate["result"] for gate in explanation["gates"]}
+    assert results["image exists here"] == results["launch permission"] == "passed"
+    assert results["IAM policies"] == "failed" and results["organization policies"] == "not reached"
+    assert "explanation" not in decode(iam_server, refused(bob.client("ec2").create_volume, AvailabilityZone="us-east-1a", Size=1))
+
+
 def test_denial_is_told_only_to_those_who_may_decode(user, iam_server):
     bob = user(allow("ec2:DescribeVpcs"))
     message = refused(bob.client("ec2").describe_images)

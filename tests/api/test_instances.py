@@ -111,7 +111,6 @@ def test_key_pair_is_shown(ec2, world):
         ("HibernationOptions", {"Configured": True}),
         ("InstanceMarketOptions", {"MarketType": "spot"}),
         ("LaunchTemplate", {"LaunchTemplateName": "web"}),
-        ("IamInstanceProfile", {"Name": "admin"}),
         ("EnclaveOptions", {"Enabled": True}),
         ("Ipv6AddressCount", 1),
         ("Placement", {"Tenancy": "dedicated"}),

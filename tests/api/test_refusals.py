@@ -10,7 +10,7 @@ import refusals
 from conftest import World, poll
 
 REGION = "us-east-1"
-SERVICES = ("ec2", "ebs", "rbin", "iam", "sts", "kms", "organizations")
+SERVICES = ("ec2", "ebs", "rbin", "iam", "sts", "kms", "organizations", "cloudtrail")
 DENIED = {"UnauthorizedOperation", "AccessDenied", "AccessDeniedException"}
 # Nobody needs a permission for these: they tell of the caller only.
 FREE = {("sts", "GetCallerIdentity"), ("sts", "GetSessionToken")}
@@ -49,7 +49,7 @@ class Things:
         group = self.ec2.create_security_group(GroupName=name, Description="x")["GroupId"]
         pair = self.ec2.create_key_pair(KeyName=name)["KeyPairId"]
         snapshot, instance = world.snapshot(), world.instance()
-        image, volume = world.image(), world.volume()
+        image, volume = world.image(name=f"image {name}"), world.volume()
         rule = self.server.client("rbin", key=self.key).create_rule(
             RetentionPeriod={"RetentionPeriodValue": 1, "RetentionPeriodUnit": "DAYS"}, ResourceType="EBS_SNAPSHOT"
         )

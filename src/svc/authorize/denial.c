@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "svc/authorize/explain.h"
 #include "svc/authorize/internal.h"
 #include "svc/authorize/message.h"
 #include "base/banned.h"
@@ -78,28 +79,43 @@ static json_t *conditions(const struct policy_context_key *context, size_t count
 	return items(list);
 }
 
-static json_t *describe(const struct asking *asking, const struct policy_request *request,
-	const struct policy_result *result, const struct policy_context_key *context, size_t count)
+/* Of a launch: all gates in order, this one among them. NULL: of other calls. */
+static json_t *explanation(const struct asking *asking)
 {
-	return json_pack("{s:b, s:b, s:o, s:o, s:{s:{s:s, s:s}, s:s, s:s, s:o}}", "allowed", 0,
+	const struct target_list *list = asking->list;
+	if (!list || !list->input || strcmp(list->operation->shape->name, "RunInstances") != 0)
+		return NULL;
+	return explain_refused_launch(asking->call, list->input);
+}
+
+static json_t *describe(const struct asking *asking, const struct policy_request *request,
+	const struct policy_result *result, const struct policy_context_key *context, size_t count,
+	json_t *explained)
+{
+	return json_pack("{s:b, s:b, s:o, s:o, s:{s:{s:s, s:s}, s:s, s:s, s:o}, s:O*}", "allowed", 0,
 		"explicitDeny", result->decision == POLICY_EXPLICIT_DENY, "matchedStatements",
 		matched_statements(request, result), "failures", items(json_array()), "context", "principal",
 		"id", asking->principal->id, "arn", asking->principal->arn, "action", request->action,
-		"resource", request->resource, "conditions", conditions(context, count));
+		"resource", request->resource, "conditions", conditions(context, count), "explanation",
+		explained);
 }
 
 /* The JSON text of a denial; with as many of the keys as there is room for. */
 static char *describe_text(const struct asking *asking, const struct policy_request *request,
 	const struct policy_result *result, const struct policy_context_key *context, size_t count)
 {
+	json_t *explained = explanation(asking);
+	char *text;
 	for (;; count /= 2) {
-		json_t *message = describe(asking, request, result, context, count);
-		char *text = message ? json_dumps(message, JSON_COMPACT) : NULL;
+		json_t *message = describe(asking, request, result, context, count, explained);
+		text = message ? json_dumps(message, JSON_COMPACT) : NULL;
 		json_decref(message);
 		if (!text || strlen(text) <= MESSAGE_JSON_MAX || count == 0)
-			return text;
+			break;
 		free(text);
 	}
+	json_decref(explained);
+	return text;
 }
 
 /* NULL: there is none; the denial itself stands. */

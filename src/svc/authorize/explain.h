@@ -15,3 +15,8 @@
  * operator only; to all others they are not there.
  */
 int explain_answer(struct call *call, const struct http_request *http, json_t **result, struct error *err);
+
+struct ec2_RunInstancesRequest;
+
+/* The gates of a launch that the caller was refused, as above: {"gates":[...],"mend":"IAM policies"}, for the encoded message. The caller's reference; NULL: there is no such image, or it could not be found out. */
+json_t *explain_refused_launch(struct call *call, const struct ec2_RunInstancesRequest *request);

@@ -204,6 +204,65 @@ static void a_volume_holds_nothing_plain(void **state)
 	place_close(&place);
 }
 
+struct guest {
+	struct encrypted *encrypted;
+	pthread_t thread;
+	unsigned number;
+	bool failed;
+};
+
+/* Writes and reads a MiB of its own, at offsets within units too. */
+static void *work_on_disk(void *context)
+{
+	struct guest *guest = context;
+	struct error err;
+	uint8_t *data = malloc(MIB), *read_back = malloc(MIB);
+	for (unsigned i = 0; i < 20 && !guest->failed; i++) {
+		uint64_t offset = guest->number * 2 * MIB + i % 9 * SECTOR;
+		uint32_t size = MIB - i * 8192;
+		scratch_fill(data, MIB, guest->number * 100 + i);
+		guest->failed = encrypted_write(guest->encrypted, data, offset, size, &err) ||
+			encrypted_read(guest->encrypted, read_back, offset, size, &err) ||
+			memcmp(data, read_back, size) != 0;
+	}
+	free(data);
+	free(read_back);
+	return NULL;
+}
+
+static void large_requests_are_shared_by_threads(void **state)
+{
+	enum { GUESTS = 6 };
+	struct error err;
+	struct place place;
+	struct volume *volume;
+	struct guest guests[GUESTS];
+	uint8_t one[SECTOR];
+	struct cipher *cipher = open_standard();
+	place_open(&place, state);
+	ASSERT_OK(volume_create(place.folder, 2 * GUESTS * MIB, NULL, &err));
+	ASSERT_OK(volume_open(place.folder, place.runtime, place.store, &volume, &err));
+	struct encrypted *encrypted = encrypted_create(volume, cipher);
+	ASSERT_OK(encrypted_start(encrypted, &err));
+	for (unsigned i = 0; i < GUESTS; i++) {
+		guests[i] = (struct guest){ .encrypted = encrypted, .number = i };
+		assert_int_equal(pthread_create(&guests[i].thread, NULL, work_on_disk, &guests[i]), 0);
+	}
+	for (unsigned i = 0; i < GUESTS; i++) {
+		pthread_join(guests[i].thread, NULL);
+		assert_false(guests[i].failed);
+	}
+	/* what fails in a helper's half fails */
+	uint8_t *data = calloc(1, 2 * MIB);
+	ASSERT_FAILS(encrypted_read(encrypted, data, (2 * GUESTS - 1) * MIB, 2 * MIB, &err), ERROR_INVALID);
+	free(data);
+	ASSERT_OK(encrypted_read(encrypted, one, 0, SECTOR, &err));
+	encrypted_destroy(encrypted);
+	volume_close(volume);
+	cipher_close(cipher);
+	place_close(&place);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(seals_as_the_standard_says),
@@ -211,6 +270,7 @@ int main(void)
 		cmocka_unit_test(a_sector_within_a_unit_is_sealed_as_part_of_it),
 		cmocka_unit_test(holes_stay_holes_and_written_zeros_do_not),
 		cmocka_unit_test(refuses_parts_of_sectors_and_weak_keys),
-		cmocka_unit_test(many_threads_share_a_cipher), TEST(a_volume_holds_nothing_plain) };
+		cmocka_unit_test(many_threads_share_a_cipher), TEST(a_volume_holds_nothing_plain),
+		TEST(large_requests_are_shared_by_threads) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
