@@ -149,12 +149,13 @@ def test_dry_run_tells_what_would_be(user, image):
 
 
 def test_the_denial_of_a_launch_lists_its_gates(user, image, iam_server):
-    bob = user(*approved_only("*"))
+    bob, carol = user(*approved_only("*")), user()
     explanation = decode(iam_server, refused(launch, bob.client("ec2"), image))["explanation"]
-    assert explanation["mend"] == "IAM policies"
+    assert explanation["mend"] == "approved-image policy"
     results = {gate["gate"]: gate["result"] for gate in explanation["gates"]}
-    assert results["image exists here"] == results["launch permission"] == "passed"
-    assert results["IAM policies"] == "failed" and results["organization policies"] == "not reached"
+    assert results["image exists here"] == results["launch permission"] == results["IAM policies"] == "passed"
+    explanation = decode(iam_server, refused(launch, carol.client("ec2"), image))["explanation"]
+    assert explanation["mend"] == "IAM policies" and explanation["gates"][-1]["result"] == "not reached"
     assert "explanation" not in decode(iam_server, refused(bob.client("ec2").create_volume, AvailabilityZone="us-east-1a", Size=1))
 
 
@@ -352,7 +353,7 @@ def test_organization_denies_whatever_iam_allows(amid, member, iam_server):
     sharing = {"LaunchPermission": {"Add": [{"UserId": role.split(":")[4]}]}}
     iam_server.client("ec2").modify_image_attribute(ImageId=image, **sharing)
     answer, _ = explain(amid, iam_server, iam_server.credentials(), "--image", image, "--as", role)
-    assert answer["mend"] == "organization policies" and policy["Arn"] in answer["gates"][-1]["detail"]
+    assert answer["mend"] == "organization policies" and policy["Arn"] in answer["gates"][-2]["detail"]
     organizations.detach_policy(PolicyId=policy["Id"], TargetId=unit)
     assert client("ec2", region="us-west-2").describe_vpcs()["Vpcs"]
 
@@ -409,8 +410,8 @@ def test_explain_names_the_gate_to_mend(amid, user, iam_server, root):
     image = World(root).image(name="to explain")
     operator = iam_server.credentials()
     answer, gates = explain(amid, iam_server, operator, "--image", image, "--as", bob.arn)
-    assert answer["mend"] == "IAM policies" and not answer["allowed"]
-    assert list(gates.values()) == ["passed"] * 7 + ["failed", "not reached"]
+    assert answer["mend"] == "approved-image policy" and not answer["allowed"]
+    assert list(gates.values()) == ["passed"] * 9 + ["failed"]
     failed = [gate["detail"] for gate in answer["gates"] if gate["result"] == "failed"][0]
     assert f"::image/{image}" in failed and "no identity-based policy allows" in failed
     root.create_tags(Resources=[image], Tags=[{"Key": "Approved", "Value": "true"}])

@@ -333,7 +333,7 @@ def test_user_launches_approved_images_only(owner, other):
 
     copy = other.copy(image)["ImageId"]
     gate, why = other.to_mend(copy, bob.arn)
-    assert gate == "IAM policies" and copy in why
+    assert gate == "approved-image policy" and copy in why
     with pytest.raises(RuntimeError, match="UnauthorizedOperation"):
         bob.aws(*tag, copy)
     other.root(*tag, copy)

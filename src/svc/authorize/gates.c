@@ -169,8 +169,15 @@ static int check_key_permission(struct explanation *about, const char **why, str
 	return check_each_snapshot(about, check_grant_of, why, err);
 }
 
-/* What policies say of the launch; `organization`: with those of the organization too. */
-static int check_policies(struct explanation *about, bool organization, const char **why, struct error *err)
+/* Which refusals are whose: of the launch there are several, on the image and on what else it touches. */
+enum refused_by {
+	BY_IAM,          /* on anything but the image */
+	BY_ORGANIZATION, /* on anything */
+	BY_APPROVAL, /* on the image: only some images may be launched, by their tags or whatever else the policies look at */
+};
+
+/* What policies say of the launch. */
+static int check_policies(struct explanation *about, enum refused_by by, const char **why, struct error *err)
 {
 	struct arena *arena = about->launch.arena;
 	struct governing governing GOVERNING_SCOPED = { 0 };
@@ -179,26 +186,40 @@ static int check_policies(struct explanation *about, bool organization, const ch
 	if (governing_collect(about->launch.amid, about->principal, arena, &governing, err) ||
 		targets_find(&about->launch, &about->request, &list, err))
 		return -1;
-	if (!organization)
+	if (by != BY_ORGANIZATION)
 		governing.set.organization_count = 0;
-	if (targets_decide(&list, &governing, &refusal, err))
-		return -1;
-	if (refusal.asking.target)
+	for (size_t i = 0; i < list.count && !*why; i++) {
+		struct target_list one = list;
+		one.items = &list.items[i];
+		one.count = 1;
+		if (by != BY_ORGANIZATION && (one.items->type == RESOURCE_IMAGE) != (by == BY_APPROVAL))
+			continue;
+		if (targets_decide(&one, &governing, &refusal, err))
+			return -1;
+		if (!refusal.asking.target ||
+			(by == BY_ORGANIZATION && refusal.result.match.source != POLICY_SOURCE_ORGANIZATION))
+			continue;
 		*why = arena_printf(arena, "%s on %s: refused %s%s%s", refusal.request.action,
 			refusal.request.resource, denial_reason(&refusal.request, &refusal.result, arena),
 			refusal.result.match.policy ? ": " : "",
 			refusal.result.match.policy ? refusal.result.match.policy : "");
+	}
 	return 0;
 }
 
 static int check_identity(struct explanation *about, const char **why, struct error *err)
 {
-	return check_policies(about, false, why, err);
+	return check_policies(about, BY_IAM, why, err);
 }
 
 static int check_organization(struct explanation *about, const char **why, struct error *err)
 {
-	return check_policies(about, true, why, err);
+	return check_policies(about, BY_ORGANIZATION, why, err);
+}
+
+static int check_approval(struct explanation *about, const char **why, struct error *err)
+{
+	return check_policies(about, BY_APPROVAL, why, err);
 }
 
 static const struct gate {
@@ -213,8 +234,8 @@ static const struct gate {
 	{ "key state", check_key_state },
 	{ "key policy and grants", check_key_permission },
 	{ "IAM policies", check_identity },
-	/* behind IAM's: what those allow, and is refused with these too, they refuse */
 	{ "organization policies", check_organization },
+	{ "approved-image policy", check_approval },
 };
 
 json_t *gates_pass(struct explanation *about, const char **mend, struct error *err)
