@@ -21,7 +21,8 @@ struct sign_request {
 	const struct sign_header
 		*headers; /* all that are signed, "host" and "x-amz-date" among them, in any order */
 	size_t header_count;
-	const struct digest *body; /* SHA-256 of the body; NULL: it is not signed, as SIGN_UNSIGNED_BODY among the headers says */
+	const struct digest *
+		body; /* SHA-256 of the body; NULL: it is not signed, as SIGN_UNSIGNED_BODY among the headers says */
 	const char *service;
 };
 

@@ -138,8 +138,8 @@ static int commit(struct meta *meta, const struct uses *uses, struct error *err)
 	struct meta_batch *batch = meta_batch_create(meta, arena);
 	for (int i = 0; i < BUCKETS; i++)
 		for (const struct entry *entry = uses->buckets[i]; entry; entry = entry->next)
-			if ((entry->kind == &record_access_key ? put_key
-							       : put_role)(meta, batch, entry, arena, err))
+			if ((entry->kind == &record_access_key ? put_key : put_role)(
+				    meta, batch, entry, arena, err))
 				return -1;
 	return meta_commit(meta, batch, err);
 }

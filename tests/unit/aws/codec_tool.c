@@ -24,8 +24,8 @@
 
 static const struct service *find_service(const char *name)
 {
-	static const struct service *const services[] = { &ebs_service, &ec2_service, &iam_service, &kms_service,
-		&rbin_service, &sts_service };
+	static const struct service *const services[] = { &ebs_service, &ec2_service, &iam_service,
+		&kms_service, &rbin_service, &sts_service };
 	for (size_t i = 0; i < sizeof services / sizeof *services; i++) {
 		if (strcmp(services[i]->name, name) == 0)
 			return services[i];
