@@ -17,6 +17,7 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
+import uuid
 import xml.etree.ElementTree
 
 import boto3
@@ -309,7 +310,7 @@ class World:
     """What most tests begin with: volumes, snapshots, images and instances, made by plain API calls."""
 
     def __init__(self, ec2):
-        self.ec2, self.names = ec2, 0
+        self.ec2 = ec2
 
     def volume_state(self, volume):
         return self.ec2.describe_volumes(VolumeIds=[volume])["Volumes"][0]["State"]
@@ -336,10 +337,9 @@ class World:
 
     def image(self, name=None, snapshot=None, mappings=(), size=1, **more):
         """An image whose root device is /dev/sda1."""
-        self.names += 1
         root = {"DeviceName": "/dev/sda1", "Ebs": {"SnapshotId": snapshot or self.snapshot(size)}}
         parameters = {"Architecture": "x86_64", "VirtualizationType": "hvm", "RootDeviceName": "/dev/sda1", **more}
-        name = name or f"image {self.names}"
+        name = name or f"image {uuid.uuid4().hex[:12]}"
         return self.ec2.register_image(Name=name, BlockDeviceMappings=[root, *mappings], **parameters)["ImageId"]
 
     def shown_image(self, image):
