@@ -9,18 +9,32 @@ import argparse
 import os
 import pathlib
 import shutil
+import select
 import signal
 import subprocess
 import sys
 import tempfile
-import time
 
 from bench_store import GIB, MIB, ROOT, StoreBench, fio
 
 
 def start_profile(data, *pids):
-    profile = subprocess.Popen(['perf', 'record', '-q', '-g', '-F', '999', '-e', 'cpu-clock', '-o', data, '-p', ','.join(map(str, pids))], stderr=subprocess.DEVNULL)
-    time.sleep(1)  # perf says nowhere that it has begun; what it misses of a run of some seconds does not matter
+    """perf, at work when this returns: it opens its counters, is told to enable them, and acknowledges that."""
+    control, answer = f'{data}.control', f'{data}.answer'
+    for fifo in (control, answer):
+        os.mkfifo(fifo)
+    told, heard = (os.open(fifo, os.O_RDWR) for fifo in (control, answer))
+    profile = subprocess.Popen(
+        ['perf', 'record', '-q', '-g', '-F', '999', '-e', 'cpu-clock', '-D', '-1', '--control', f'fifo:{control},{answer}', '-o', data, '-p', ','.join(map(str, pids))],
+        stderr=subprocess.DEVNULL,
+    )
+    os.write(told, b'enable\n')
+    if not select.select([heard], [], [], 60)[0]:
+        raise RuntimeError('perf does not answer')
+    for fifo in (control, answer):
+        os.unlink(fifo)
+    os.close(told)
+    os.close(heard)
     return profile
 
 
