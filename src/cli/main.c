@@ -14,7 +14,7 @@ struct command {
 static const struct command commands[] = {
 	{ "serve", command_serve, "run the server" },
 	{ "quickstart", command_quickstart, "build and register a Quick Start image (tiny, debian-12)" },
-	{ "account", command_account, "make accounts, list them" },
+	{ "account", command_account, "make accounts, list them, give their roots other keys" },
 	{ "import", command_import, "register a disk file as an image" },
 	{ "status", command_status, "show what a server holds" },
 	{ "show", command_show, "show a snapshot or an image: root digest, blocks, parents" },
