@@ -18,7 +18,7 @@
 #include "volume/volume_internal.h"
 #include "base/banned.h"
 
-enum { THREADS = 2, GRAINS_PER_BLOCK = STORE_BLOCK_SIZE / VOLUME_GRAIN_SIZE };
+enum { THREADS = 4, ALIGNMENT = 4096, GRAINS_PER_BLOCK = STORE_BLOCK_SIZE / VOLUME_GRAIN_SIZE };
 
 struct seal {
 	struct store_session *session;
@@ -88,7 +88,7 @@ static int seal_block(struct seal *seal, uint64_t block, uint8_t *data, uint64_t
 static void *seal_blocks(void *context)
 {
 	struct seal *seal = context;
-	uint8_t *data = memory_alloc(STORE_BLOCK_SIZE);
+	uint8_t *data = memory_alloc_aligned(ALIGNMENT, STORE_BLOCK_SIZE);
 	uint64_t block, added;
 	struct error err;
 	while (take_block(seal, &block)) {
@@ -204,6 +204,7 @@ int volume_seal(const char *folder, const char *runtime_folder, uint64_t layer, 
 	struct volume_seal_result own = { 0 };
 	(void)runtime_folder; /* a frozen layer that was synced is all in the folder */
 	struct manifest *manifest = memory_alloc(sizeof *manifest);
+	store_session_stream(session);
 	int failed = manifest_read(folder, manifest, err) ||
 		seal_folder(folder, layer, store, session, manifest, root, &own, err);
 	free(manifest);
