@@ -24,6 +24,15 @@ int disk_read(int fd, void *data, size_t size, uint64_t offset)
 	return file_pread_full(fd, data, size, (off_t)offset);
 }
 
+int disk_read_cached(int fd, void *data, size_t size, uint64_t offset)
+{
+	struct iovec part = { .iov_base = data, .iov_len = size };
+	if (preadv2(fd, &part, 1, (off_t)offset, RWF_NOWAIT) == (ssize_t)size)
+		return 0;
+	errno = EAGAIN;
+	return -1;
+}
+
 int disk_write(int fd, const void *data, size_t size, uint64_t offset)
 {
 	return file_pwrite_full(fd, data, size, (off_t)offset);

@@ -1,6 +1,6 @@
 /*
  * A second descriptor, opened with O_DIRECT, of the pack that is being appended to. It is opened by the first write to that pack and closed by whoever uses it last after another pack has taken its place: so there is one at a
- * time, and a second one for a moment. The lock is held only to take and to give back.
+ * time, and a second one for a moment. The lock is held only to take and to give back. Readers open one each.
  */
 #include "store/direct_file.h"
 
@@ -55,13 +55,18 @@ void direct_files_destroy(struct direct_files *files)
 	free(files);
 }
 
-/* Called with the lock. */
-static void open_current(struct direct_files *files, uint32_t pack)
+static int open_pack(const struct direct_files *files, uint32_t pack, int flags)
 {
 	char path[4096];
 	if ((size_t)snprintf(path, sizeof path, "%s/%010" PRIu32 ".pack", files->folder, pack) >= sizeof path)
-		return;
-	int fd = disk_open(path, O_WRONLY | O_DIRECT, 0);
+		return -1;
+	return disk_open(path, flags | O_DIRECT, 0);
+}
+
+/* Called with the lock. */
+static void open_current(struct direct_files *files, uint32_t pack)
+{
+	int fd = open_pack(files, pack, O_WRONLY);
 	if (fd < 0) {
 		files->refused = true;
 		return;
@@ -103,4 +108,17 @@ int direct_files_write(struct direct_files *files, uint32_t pack, const void *he
 	drop(file);
 	pthread_mutex_unlock(&files->lock);
 	return !failed;
+}
+
+int direct_files_read(struct direct_files *files, uint32_t pack, void *data, uint32_t size, uint64_t offset)
+{
+	if ((uintptr_t)data % DIRECT_ALIGNMENT || size % DIRECT_ALIGNMENT || offset % DIRECT_ALIGNMENT)
+		return -1;
+	/* opened each time: beside the reading of a block that is nothing */
+	int fd = open_pack(files, pack, O_RDONLY);
+	if (fd < 0)
+		return -1;
+	int result = disk_read(fd, data, size, offset);
+	close(fd);
+	return result;
 }

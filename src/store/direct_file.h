@@ -1,5 +1,5 @@
 /*
- * Writing to a pack past the page cache, for blocks that come in a stream and that nobody is about to read: it spares the copy into pages of the cache, the wait for the file's lock, and what other files have in the cache.
+ * Writing to a pack, and reading from it, past the page cache, for blocks that come in a stream and that nobody is about to read: it spares the copy into pages of the cache, the wait for the file's lock, and what other files have in the cache.
  * For packs.c. The page cache and such writes agree as long as they are to different pages of the file, as an object's always are.
  */
 #pragma once
@@ -20,3 +20,6 @@ void direct_files_destroy(struct direct_files *files); /* no write is under way;
  */
 int direct_files_write(struct direct_files *files, uint32_t pack, const void *header, const void *payload,
 	uint32_t payload_size, uint64_t offset);
+/* Reads, everything aligned likewise. -1: not done, and the caller reads in the ordinary way, whatever the reason is. Any thread. */
+int direct_files_read(
+	struct direct_files *files, uint32_t pack, void *data, uint32_t size, uint64_t offset);

@@ -152,6 +152,17 @@ void packs_return(struct packs *packs, uint32_t number)
 	pack_files_return(packs->files, number);
 }
 
+int packs_read_past_cache(
+	struct packs *packs, uint32_t number, void *data, uint32_t size, uint64_t offset)
+{
+	int fd;
+	if (packs_lease(packs, number, &fd, NULL))
+		return -1;
+	int result = disk_read_cached(fd, data, size, offset);
+	packs_return(packs, number);
+	return result ? direct_files_read(packs->direct, number, data, size, offset) : 0;
+}
+
 void packs_let_go(struct packs *packs)
 {
 	pack_files_forget_removed(packs->files);

@@ -24,6 +24,9 @@ void packs_forget_cached(struct packs *packs, uint32_t number);
 /* The same for everybody else, until it is given back. ERROR_NOT_FOUND when the pack was removed: the objects that were looked for lie elsewhere, or nowhere. */
 int packs_lease(struct packs *packs, uint32_t number, int *fd, struct error *err);
 void packs_return(struct packs *packs, uint32_t number);
+/* Reads aligned bytes from the page cache if all of them are there, else past it. -1: not done; to be read in the ordinary way. */
+int packs_read_past_cache(
+	struct packs *packs, uint32_t number, void *data, uint32_t size, uint64_t offset);
 /* In a reader: closes the descriptors of packs that were removed, as soon as no lease of them is left. */
 void packs_let_go(struct packs *packs);
 /* How long a pack is, and how much of the disk it takes, without what is reserved for what will be appended. */

@@ -53,6 +53,9 @@ int store_stat(struct store *store, const struct digest *digest, size_t *size, s
  * Reads a whole object into `data` (room for STORE_BLOCK_SIZE) and verifies it; *size gets its size. ERROR_NOT_FOUND; ERROR_CORRUPT names the digest and the pack file.
  */
 int store_get(struct store *store, const struct digest *digest, void *data, size_t *size, struct error *err);
+/* The same for what is wanted once: a plain block that is not in the page cache does not get there, if `data` is aligned to 4096 and the file system can do that. */
+int store_get_once(
+	struct store *store, const struct digest *digest, void *data, size_t *size, struct error *err);
 
 /*
  * The same for a plain object of at most `room` bytes (ERROR_INVALID: it is larger), but one that this process has verified before in its place is not hashed again; *verified says whether it was now. For comparing trees: damage that came after the first

@@ -416,6 +416,23 @@ int base_read(struct base *base, void *data, uint64_t offset, uint64_t size, str
 	return 0;
 }
 
+int base_read_block(struct base *base, uint64_t block, void *data, struct error *err)
+{
+	struct digest digest = { 0 };
+	struct error found;
+	size_t size = 0;
+	uint64_t offset = block * STORE_BLOCK_SIZE;
+	if (base && block < base->block_count && tree_lookup(base->tree, block, &digest, err))
+		return -1;
+	if (!digest_is_zero(&digest) && store_get_once(base->store, &digest, data, &size, &found))
+		return found.code == ERROR_CORRUPT ? report_damage(base, block, &digest, err)
+						   : error_set(err, found.code, "%s", found.message);
+	if (size && size > base->size - offset)
+		size = base->size - offset;
+	memset((uint8_t *)data + size, 0, STORE_BLOCK_SIZE - size);
+	return 0;
+}
+
 int base_extent(
 	struct base *base, uint64_t offset, uint64_t size, bool *zero, uint64_t *length, struct error *err)
 {

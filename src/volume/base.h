@@ -19,6 +19,8 @@ int base_open(struct store *store, const struct digest *root, uint64_t size, con
 void base_close(struct base *base); /* NULL is legal */
 /* Zeros beyond its end. ERROR_CORRUPT if a block is not what its digest says; it is looked at once, when it is first touched. */
 int base_read(struct base *base, void *data, uint64_t offset, uint64_t size, struct error *err);
+/* A whole block that is wanted once, zeros beyond the base's end; verified anew, and read past the page cache if `data` is aligned to 4096. */
+int base_read_block(struct base *base, uint64_t block, void *data, struct error *err);
 /* Whether the block at `offset` is all zeros, and how many bytes from there, at most `size`, share that. Looks at block ids only. */
 int base_extent(
 	struct base *base, uint64_t offset, uint64_t size, bool *zero, uint64_t *length, struct error *err);

@@ -74,9 +74,9 @@ static int seal_block(struct seal *seal, uint64_t block, uint8_t *data, uint64_t
 	uint64_t size = seal->size - offset < STORE_BLOCK_SIZE ? seal->size - offset : STORE_BLOCK_SIZE;
 	struct digest digest = { 0 };
 	*added = 0;
-	memset(data + size, 0, STORE_BLOCK_SIZE - size);
-	if (stack_read(seal->stack, 0, data, offset, size, err))
+	if (stack_read_block(seal->stack, block, data, size, err))
 		return -1;
+	memset(data + size, 0, STORE_BLOCK_SIZE - size);
 	if (!is_zero(data, STORE_BLOCK_SIZE)) {
 		digest_sha256(data, STORE_BLOCK_SIZE, &digest);
 		if (store_put(seal->session, STORE_BLOCK, &digest, data, STORE_BLOCK_SIZE, added, err))

@@ -7,6 +7,7 @@
 
 #include "base/arena.h"
 #include "base/disk.h"
+#include "store/store.h"
 #include "volume/volume.h"
 #include "base/banned.h"
 
@@ -30,12 +31,13 @@ static enum map_state run_at(const struct layer *layer, uint64_t offset, uint64_
 	return state;
 }
 
-int stack_read(const struct stack *stack, unsigned level, void *data, uint64_t offset, uint64_t size,
-	struct error *err)
+/* `laid`: what the base holds is there already. */
+static int read_layers(const struct stack *stack, unsigned level, bool laid, void *data, uint64_t offset,
+	uint64_t size, struct error *err)
 {
 	uint8_t *at = data;
 	if (level == stack->count)
-		return base_read(stack->base, data, offset, size, err);
+		return laid ? 0 : base_read(stack->base, data, offset, size, err);
 	const struct layer *layer = stack->layers[level];
 	for (uint64_t length; size; at += length, offset += length, size -= length) {
 		switch (run_at(layer, offset, size, &length)) {
@@ -48,7 +50,7 @@ int stack_read(const struct stack *stack, unsigned level, void *data, uint64_t o
 			memset(at, 0, length);
 			break;
 		case MAP_ABSENT:
-			if (stack_read(stack, level + 1, at, offset, length, err))
+			if (read_layers(stack, level + 1, laid, at, offset, length, err))
 				return -1;
 			break;
 		case MAP_DAMAGED:
@@ -57,6 +59,31 @@ int stack_read(const struct stack *stack, unsigned level, void *data, uint64_t o
 		}
 	}
 	return 0;
+}
+
+int stack_read(const struct stack *stack, unsigned level, void *data, uint64_t offset, uint64_t size,
+	struct error *err)
+{
+	return read_layers(stack, level, false, data, offset, size, err);
+}
+
+static bool reaches_base(const struct stack *stack, unsigned level, uint64_t offset, uint64_t size)
+{
+	if (level == stack->count)
+		return true;
+	for (uint64_t length; size; offset += length, size -= length)
+		if (run_at(stack->layers[level], offset, size, &length) == MAP_ABSENT &&
+			reaches_base(stack, level + 1, offset, length))
+			return true;
+	return false;
+}
+
+int stack_read_block(const struct stack *stack, uint64_t block, void *data, uint64_t size, struct error *err)
+{
+	uint64_t offset = block * STORE_BLOCK_SIZE;
+	if (reaches_base(stack, 0, offset, size) && base_read_block(stack->base, block, data, err))
+		return -1;
+	return read_layers(stack, 0, true, data, offset, size, err);
 }
 
 static int extent_at(const struct stack *stack, unsigned level, uint64_t offset, uint64_t size, bool *zero,
