@@ -236,6 +236,34 @@ static struct stack *drop_layers(struct volume *volume, uint64_t layer, struct b
 	return dropped;
 }
 
+static void *close_layers(void *context)
+{
+	struct stack *dropped = context;
+	for (unsigned i = 0; i < dropped->count; i++)
+		layer_close(dropped->layers[i]);
+	free(dropped);
+	return NULL;
+}
+
+void volume_await_dropped(struct volume *volume)
+{
+	if (volume->dropping)
+		pthread_join(volume->dropper, NULL);
+	volume->dropping = false;
+}
+
+/*
+ * With its last descriptor a file without a name gives back its blocks and what it has in the page cache, which takes a while for a large one: nobody needs to wait for that. If this process dies the kernel does the
+ * same, and after a loss of power the file system. The caller holds maintenance.
+ */
+static void close_dropped(struct volume *volume, struct stack *dropped)
+{
+	volume_await_dropped(volume);
+	volume->dropping = !pthread_create(&volume->dropper, NULL, close_layers, dropped);
+	if (!volume->dropping)
+		close_layers(dropped);
+}
+
 /* The caller holds maintenance. */
 static int rebase(struct volume *volume, uint64_t layer, const struct digest *root, struct manifest *manifest,
 	struct error *err)
@@ -263,12 +291,11 @@ static int rebase(struct volume *volume, uint64_t layer, const struct digest *ro
 		return -1;
 	}
 	struct stack *dropped = drop_layers(volume, layer, base);
-	for (unsigned n = 0; n < dropped->count; n++) {
+	for (unsigned n = 0; n < dropped->count; n++)
 		layer_remove(&volume->place, dropped->layers[n]->number, NULL);
-		layer_close(dropped->layers[n]);
-	}
 	base_close(dropped->base);
-	free(dropped);
+	dropped->base = NULL;
+	close_dropped(volume, dropped);
 	return 0;
 }
 

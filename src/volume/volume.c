@@ -143,6 +143,7 @@ static struct volume *allocate(const char *folder, const char *runtime_folder, s
 static void release(struct volume *volume)
 {
 	struct stack *stack = volume->stack;
+	volume_await_dropped(volume);
 	for (unsigned i = 0; stack && i < stack->count; i++)
 		layer_close(stack->layers[i]);
 	if (stack)

@@ -36,7 +36,9 @@ struct volume {
 
 	/* syncing frozen layers, rebasing, growing: one at a time, slow */
 	pthread_mutex_t maintenance;
-	struct manifest *manifest; /* as on disk; guarded by maintenance */
+	struct manifest *manifest; /* as on disk; guarded by maintenance, like the two below */
+	pthread_t dropper;         /* closes the layers that a rebase has dropped */
+	bool dropping;             /* to be joined */
 
 	/* replacing the stack, taking and making the spare: short */
 	pthread_mutex_t stack_lock;
@@ -64,6 +66,8 @@ void volume_free_retired(struct volume *volume);
 int volume_sync_stack(struct volume *volume, struct error *err);
 /* Makes the spare if there is none; a failure is only logged. */
 void volume_prepare_spare(struct volume *volume);
+/* Waits until the layers that a rebase has dropped are closed. The caller holds maintenance, or is alone. */
+void volume_await_dropped(struct volume *volume);
 /* Makes room for `size` bytes in the layers that are written, now and next. */
 int volume_extend_top(struct volume *volume, uint64_t size, struct error *err);
 /* Opens the stack that manifest and runtime folder say. */
