@@ -16,8 +16,8 @@
 int disk_open(const char *path, int flags, mode_t mode);
 /* All of it, through EINTR and short transfers; a read past the end of the file fails with ENODATA. */
 int disk_read(int fd, void *data, size_t size, uint64_t offset);
-/* The same of what is in the page cache, without going to the disk: -1 with EAGAIN unless all of it is there. */
-int disk_read_cached(int fd, void *data, size_t size, uint64_t offset);
+/* Whether all of a range is in the page cache just now; false if the kernel cannot tell. */
+bool disk_is_cached(int fd, uint64_t offset, uint64_t size);
 int disk_write(int fd, const void *data, size_t size, uint64_t offset);
 /* Like disk_write, gathered; `parts` is changed. */
 int disk_write_parts(int fd, struct iovec *parts, int count, uint64_t offset);

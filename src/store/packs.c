@@ -158,9 +158,9 @@ int packs_read_past_cache(
 	int fd;
 	if (packs_lease(packs, number, &fd, NULL))
 		return -1;
-	int result = disk_read_cached(fd, data, size, offset);
+	bool cached = disk_is_cached(fd, offset, size);
 	packs_return(packs, number);
-	return result ? direct_files_read(packs->direct, number, data, size, offset) : 0;
+	return cached ? -1 : direct_files_read(packs->direct, number, data, size, offset);
 }
 
 void packs_let_go(struct packs *packs)

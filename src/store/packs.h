@@ -24,7 +24,7 @@ void packs_forget_cached(struct packs *packs, uint32_t number);
 /* The same for everybody else, until it is given back. ERROR_NOT_FOUND when the pack was removed: the objects that were looked for lie elsewhere, or nowhere. */
 int packs_lease(struct packs *packs, uint32_t number, int *fd, struct error *err);
 void packs_return(struct packs *packs, uint32_t number);
-/* Reads aligned bytes from the page cache if all of them are there, else past it. -1: not done; to be read in the ordinary way. */
+/* Reads aligned bytes past the page cache. -1: not done; to be read in the ordinary way, and be it because they are in the cache. */
 int packs_read_past_cache(
 	struct packs *packs, uint32_t number, void *data, uint32_t size, uint64_t offset);
 /* In a reader: closes the descriptors of packs that were removed, as soon as no lease of them is left. */

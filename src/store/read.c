@@ -128,7 +128,7 @@ int store_get_once(
 		if (digest_equal(&actual, digest))
 			return 0;
 	}
-	/* compressed, moved, or damaged: whatever it is, it shows there */
+	/* cached, compressed, moved, or damaged: whatever it is, it shows there */
 	return store_get(store, digest, data, size, err);
 }
 

@@ -262,14 +262,12 @@ int disk_read(int fd, void *data, size_t size, uint64_t offset)
 	return fails ? -1 : file_pread_full(fd, data, size, (off_t)offset);
 }
 
-int disk_read_cached(int fd, void *data, size_t size, uint64_t offset)
+bool disk_is_cached(int fd, uint64_t offset, uint64_t size)
 {
 	(void)fd;
-	(void)data;
-	(void)size;
 	(void)offset;
-	errno = EAGAIN; /* what a crash leaves is in no cache */
-	return -1;
+	(void)size;
+	return false; /* what a crash leaves is in no cache */
 }
 
 /* A first part of a write, up to the end of a sector. */
