@@ -1,5 +1,5 @@
 /*
- * A second descriptor, opened with O_DIRECT, of the pack that is being appended to. It is opened by the first write to that pack and closed by whoever uses it last after another pack has taken its place: so there is one at a
+ * A second descriptor, opened with O_DIRECT, of the pack that is being appended to. It is opened by the first write to that pack and closed by whoever uses it last after another pack has taken its place, or it was removed: so there is one at a
  * time, and a second one for a moment. The lock is held only to take and to give back. Readers open one each.
  */
 #include "store/direct_file.h"
@@ -108,6 +108,16 @@ int direct_files_write(struct direct_files *files, uint32_t pack, const void *he
 	drop(file);
 	pthread_mutex_unlock(&files->lock);
 	return !failed;
+}
+
+void direct_files_forget(struct direct_files *files, uint32_t pack)
+{
+	pthread_mutex_lock(&files->lock);
+	if (files->current && files->current->pack == pack) {
+		drop(files->current);
+		files->current = NULL;
+	}
+	pthread_mutex_unlock(&files->lock);
 }
 
 int direct_files_read(struct direct_files *files, uint32_t pack, void *data, uint32_t size, uint64_t offset)

@@ -20,6 +20,8 @@ void direct_files_destroy(struct direct_files *files); /* no write is under way;
  */
 int direct_files_write(struct direct_files *files, uint32_t pack, const void *header, const void *payload,
 	uint32_t payload_size, uint64_t offset);
+/* The pack is about to lose its name: its descriptor is closed, now or by who writes through it last. */
+void direct_files_forget(struct direct_files *files, uint32_t pack);
 /* Reads, everything aligned likewise. -1: not done, and the caller reads in the ordinary way, whatever the reason is. Any thread. */
 int direct_files_read(
 	struct direct_files *files, uint32_t pack, void *data, uint32_t size, uint64_t offset);

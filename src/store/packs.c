@@ -152,8 +152,7 @@ void packs_return(struct packs *packs, uint32_t number)
 	pack_files_return(packs->files, number);
 }
 
-int packs_read_past_cache(
-	struct packs *packs, uint32_t number, void *data, uint32_t size, uint64_t offset)
+int packs_read_past_cache(struct packs *packs, uint32_t number, void *data, uint32_t size, uint64_t offset)
 {
 	int fd;
 	if (packs_lease(packs, number, &fd, NULL))
@@ -544,6 +543,7 @@ int packs_remove(struct packs *packs, uint32_t number, bool *removed, struct err
 	if (!take_off(packs, number))
 		return 0;
 	forget_dirty(packs, number);
+	direct_files_forget(packs->direct, number);
 	pack_files_path(packs->files, number, path, sizeof path);
 	if (disk_remove(path) && errno != ENOENT)
 		return error_set_errno(err, errno, "cannot remove %s", path);

@@ -2,8 +2,10 @@
  * Sealing: what frozen layers hold becomes blocks in the store and a tree over them. Works on the folder, while a server may have the volume open: frozen layers and the
  * maps of durable ones do not change any more.
  *
- * The frozen layers' maps say which blocks have changed; each is read through the stack of those layers over the base, hashed and put. Two threads take the blocks in turn, since hashing is
- * what takes the time. A block that has become all zeros is left out of the tree.
+ * The frozen layers' maps say which blocks have changed; each is read through the stack of those layers over the base, hashed and put. Some threads take the blocks in turn, as some of them
+ * wait for the disk while others hash: what is needed of the base is read, and blocks are written, past the page cache (store_session_stream), which takes less of the processor than filling pages. A block that has become all
+ * zeros is left out of the tree.
+ * What takes time grows with what has changed, never with the disk: the tree's blocks are counted by what came and went.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -15,6 +17,7 @@
 #include "base/arena.h"
 #include "store/store.h"
 #include "store/tree.h"
+#include "volume/census.h"
 #include "volume/volume_internal.h"
 #include "base/banned.h"
 
@@ -30,6 +33,7 @@ struct seal {
 	bool failed;
 	struct error error;
 	uint64_t changed, added;
+	int64_t gained; /* blocks that are not all zeros, over the base */
 };
 
 /* The next block at or after a grain that any layer says something about. */
@@ -68,20 +72,41 @@ static bool is_zero(const uint8_t *data, size_t size)
 	return !data[0] && !memcmp(data, data + 1, size - 1);
 }
 
-static int seal_block(struct seal *seal, uint64_t block, uint8_t *data, uint64_t *added, struct error *err)
+/* Whether the base has something other than zeros there. */
+static int find_in_base(const struct seal *seal, uint64_t block, bool *found, struct error *err)
+{
+	struct tree *base = seal->stack->base ? base_tree(seal->stack->base) : NULL;
+	struct digest digest = { 0 };
+	if (base && block < tree_block_count(base) && tree_lookup(base, block, &digest, err))
+		return -1;
+	*found = !digest_is_zero(&digest);
+	return 0;
+}
+
+struct sealed_block {
+	uint64_t added;
+	int gained;
+};
+
+static int seal_block(
+	struct seal *seal, uint64_t block, uint8_t *data, struct sealed_block *sealed, struct error *err)
 {
 	uint64_t offset = block * STORE_BLOCK_SIZE;
 	uint64_t size = seal->size - offset < STORE_BLOCK_SIZE ? seal->size - offset : STORE_BLOCK_SIZE;
 	struct digest digest = { 0 };
-	*added = 0;
-	if (stack_read_block(seal->stack, block, data, size, err))
+	bool had, has;
+	*sealed = (struct sealed_block){ 0 };
+	if (find_in_base(seal, block, &had, err) || stack_read_block(seal->stack, block, data, size, err))
 		return -1;
 	memset(data + size, 0, STORE_BLOCK_SIZE - size);
-	if (!is_zero(data, STORE_BLOCK_SIZE)) {
+	has = !is_zero(data, STORE_BLOCK_SIZE);
+	if (has) {
 		digest_sha256(data, STORE_BLOCK_SIZE, &digest);
-		if (store_put(seal->session, STORE_BLOCK, &digest, data, STORE_BLOCK_SIZE, added, err))
+		if (store_put(
+			    seal->session, STORE_BLOCK, &digest, data, STORE_BLOCK_SIZE, &sealed->added, err))
 			return -1;
 	}
+	sealed->gained = has - had;
 	return tree_builder_set(seal->builder, block, &digest, err);
 }
 
@@ -89,16 +114,18 @@ static void *seal_blocks(void *context)
 {
 	struct seal *seal = context;
 	uint8_t *data = memory_alloc_aligned(ALIGNMENT, STORE_BLOCK_SIZE);
-	uint64_t block, added;
+	struct sealed_block sealed;
+	uint64_t block;
 	struct error err;
 	while (take_block(seal, &block)) {
-		int failed = seal_block(seal, block, data, &added, &err);
+		int failed = seal_block(seal, block, data, &sealed, &err);
 		pthread_mutex_lock(&seal->lock);
 		if (failed && !seal->failed) {
 			seal->failed = true;
 			seal->error = err;
 		}
-		seal->added += added;
+		seal->added += sealed.added;
+		seal->gained += sealed.gained;
 		pthread_mutex_unlock(&seal->lock);
 	}
 	free(data);
@@ -120,32 +147,30 @@ static int run_threads(struct seal *seal, struct error *err)
 	return seal->failed ? -1 : 0;
 }
 
-static int count_blocks(struct store *store, const struct digest *root, uint64_t *blocks, struct error *err)
+/* The blocks of the tree: what the base has, with what came and went; a walk if the base reaches beyond the disk, as some of it is not in the tree then. */
+static int count_blocks(struct seal *seal, const char *folder, const struct manifest *manifest,
+	struct store *store, const struct digest *root, uint64_t *blocks, struct error *err)
 {
-	struct tree *tree;
-	struct digest digest;
-	bool found = true;
-	int result = 0;
+	struct tree *base = seal->stack->base ? base_tree(seal->stack->base) : NULL;
 	*blocks = 0;
-	if (tree_open(store, root, &tree, err))
+	if (base && tree_size(base) > seal->size)
+		return census_take(folder, store, root, blocks, err);
+	if (base && census_take(folder, store, &manifest->base, blocks, err))
 		return -1;
-	for (uint64_t index = 0; !result && found; index++) {
-		result = tree_next(tree, &index, &digest, &found, err);
-		*blocks += !result && found;
-	}
-	tree_close(tree);
-	return result;
+	*blocks += (uint64_t)seal->gained;
+	census_note(folder, root, *blocks);
+	return 0;
 }
 
-static int seal_stack(struct seal *seal, struct store *store, struct digest *root,
-	struct volume_seal_result *result, struct error *err)
+static int seal_stack(struct seal *seal, const char *folder, const struct manifest *manifest,
+	struct store *store, struct digest *root, struct volume_seal_result *result, struct error *err)
 {
 	uint64_t pages = 0;
 	struct tree *base = seal->stack->base ? base_tree(seal->stack->base) : NULL;
 	if (tree_builder_create(seal->session, base, seal->size, &seal->builder, err))
 		return -1;
 	if (run_threads(seal, err) || tree_builder_finish(seal->builder, root, &pages, err) ||
-		count_blocks(store, root, &result->blocks, err))
+		count_blocks(seal, folder, manifest, store, root, &result->blocks, err))
 		return -1;
 	result->changed_blocks = seal->changed;
 	result->bytes_added = seal->added + pages;
@@ -179,7 +204,7 @@ static int seal_folder(const char *folder, uint64_t layer, struct store *store, 
 	uint32_t i = 0;
 	if (layer == manifest->base_layer && layer) {
 		*root = manifest->base; /* sealed and rebased before */
-		return count_blocks(store, root, &result->blocks, err);
+		return census_take(folder, store, root, &result->blocks, err);
 	}
 	while (i < manifest->layer_count && manifest->layers[i].number != layer)
 		i++;
@@ -190,7 +215,7 @@ static int seal_folder(const char *folder, uint64_t layer, struct store *store, 
 	seal.stack = stack_create(NULL, i + 1);
 	pthread_mutex_init(&seal.lock, NULL);
 	int failed = open_frozen_stack(folder, manifest, i + 1, store, seal.stack, err) ||
-		seal_stack(&seal, store, root, result, err);
+		seal_stack(&seal, folder, manifest, store, root, result, err);
 	tree_builder_destroy(seal.builder);
 	pthread_mutex_destroy(&seal.lock);
 	close_stack(seal.stack);
