@@ -123,6 +123,14 @@ static void release(struct connection *connection)
 	pthread_mutex_unlock(&server->lock);
 }
 
+static int rebase(struct volume *volume, const struct control_command *command, struct error *err)
+{
+	struct prefetch_task *noted = prefetch_note(volume, command->number);
+	int result = volume_rebase(volume, command->number, &command->root, err);
+	prefetch_noted(noted, result == 0);
+	return result;
+}
+
 /* Does a command; what follows "ok " goes to `words`. */
 static int run_command(struct connection *connection, const struct control_command *command, char *words,
 	size_t size, struct error *err)
@@ -145,7 +153,7 @@ static int run_command(struct connection *connection, const struct control_comma
 		release(connection);
 		return 0;
 	case CONTROL_REBASE:
-		return volume_rebase(volume, command->number, &command->root, err);
+		return rebase(volume, command, err);
 	case CONTROL_GROW:
 		return volume_grow(volume, command->number, err);
 	case CONTROL_RECORD:

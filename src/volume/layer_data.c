@@ -150,6 +150,13 @@ int layer_data_sync(struct layer_data *data)
 	return 0;
 }
 
+bool layer_data_is_cached(const struct layer_data *data, uint64_t offset, uint64_t size)
+{
+	uint64_t within, length;
+	unsigned part = place(offset, size, &within, &length);
+	return part < LAYER_PARTS && data->fds[part] >= 0 && disk_is_cached(data->fds[part], within, length);
+}
+
 bool layer_data_reaches(const struct layer_data *data, uint64_t offset)
 {
 	uint64_t within, length;

@@ -34,5 +34,7 @@ int layer_data_write(struct layer_data *data, const void *bytes, uint64_t size, 
 int layer_data_punch(const struct layer_data *data, uint64_t offset, uint64_t size);
 /* Syncs the parts that were written since they were synced. */
 int layer_data_sync(struct layer_data *data);
+/* Whether the page cache has what one part holds of a range, from its beginning on. */
+bool layer_data_is_cached(const struct layer_data *data, uint64_t offset, uint64_t size);
 /* Whether the byte at `offset` is within its file. */
 bool layer_data_reaches(const struct layer_data *data, uint64_t offset);

@@ -3,7 +3,9 @@
  * ahead goes through the blocks of a trace in its order on a thread of low priority: it reads and verifies each, so that the guest's own first read of it finds it in the page cache, and
  * verified. A block that the guest has touched first is skipped.
  *
- * One detached thread for each of the two; they look at the stack within a reader stripe, as any reader does, and never keep it over a block. The process may end at any moment meanwhile.
+ * What was just captured is read ahead in the same way: first reads after a capture are as fast as others.
+ *
+ * One detached thread for each; they look at the stack within a reader stripe, as any reader does, and never keep it over a block. The process may end at any moment meanwhile.
  */
 #include "volume/prefetch.h"
 
@@ -24,32 +26,35 @@
 #include "volume/volume_internal.h"
 #include "base/banned.h"
 
+enum { NOTE_LIMIT = 256, LOOK_LIMIT = 4096 }; /* blocks noted, and looked at for that */
 enum { RECORD_LIMIT_MS = 600000, NICE = 10, IOPRIO_WHO_PROCESS = 1, IOPRIO_BEST_EFFORT_LAST = 2 << 13 | 7 };
 
-struct task {
+struct prefetch_task {
 	struct volume *volume;
 	char *folder;
 	struct digest root;
 	uint64_t ms; /* of a recording */
 	struct trace *trace;
-	uint32_t count; /* of a trace that was read */
+	const char *event; /* what the log calls the reading ahead */
+	uint32_t count;    /* of blocks to be read */
 	uint32_t blocks[];
 };
 
-static struct task *new_task(
+static struct prefetch_task *new_task(
 	struct volume *volume, const char *folder, const struct digest *root, uint32_t room)
 {
-	struct task *task = memory_alloc(sizeof *task + room * sizeof task->blocks[0]);
+	struct prefetch_task *task = memory_alloc(sizeof *task + room * sizeof task->blocks[0]);
 	task->volume = volume;
 	task->folder = memory_strdup(folder);
 	task->root = *root;
+	task->event = "boot-prefetched";
 	pthread_mutex_lock(&volume->prefetch_lock);
 	volume->prefetch_tasks++;
 	pthread_mutex_unlock(&volume->prefetch_lock);
 	return task;
 }
 
-static void free_task(struct task *task)
+static void free_task(struct prefetch_task *task)
 {
 	struct volume *volume = task->volume;
 	trace_destroy(task->trace);
@@ -62,7 +67,7 @@ static void free_task(struct task *task)
 	pthread_mutex_unlock(&volume->prefetch_lock);
 }
 
-static int start_thread(struct task *task, void *(*run)(void *), struct error *err)
+static int start_thread(struct prefetch_task *task, void *(*run)(void *), struct error *err)
 {
 	pthread_t thread;
 	int failed = pthread_create(&thread, NULL, run, task);
@@ -109,7 +114,7 @@ static void wait_time(struct volume *volume, uint64_t ms)
 
 static void *record(void *context)
 {
-	struct task *task = context;
+	struct prefetch_task *task = context;
 	const uint32_t *blocks;
 	struct error err;
 	wait_time(task->volume, task->ms);
@@ -147,7 +152,7 @@ int prefetch_record(
 		return error_set(err, ERROR_CONFLICT, "volume %s stands on another root", volume->name);
 	if (atomic_exchange(&volume->recording, true))
 		return error_set(err, ERROR_CONFLICT, "a boot of volume %s is being recorded", volume->name);
-	struct task *task = new_task(volume, folder, root, 0);
+	struct prefetch_task *task = new_task(volume, folder, root, 0);
 	task->ms = ms < RECORD_LIMIT_MS ? ms : RECORD_LIMIT_MS;
 	task->trace = trace_create((volume_size(volume) + STORE_BLOCK_SIZE - 1) / STORE_BLOCK_SIZE);
 	hook(volume, task->trace);
@@ -170,7 +175,7 @@ static void lower_priority(void)
 
 static void *read_ahead(void *context)
 {
-	struct task *task = context;
+	struct prefetch_task *task = context;
 	struct error err;
 	int64_t begun_ms = clock_monotonic_ms();
 	uint32_t failed = 0;
@@ -182,7 +187,7 @@ static void *read_ahead(void *context)
 		failed += base_prefetch(stack->base, task->blocks[i], &err) != 0;
 		volume_stack_leave(task->volume, stripe);
 	}
-	log_info("boot-prefetched", "volume=%s blocks=%" PRIu32 " failed=%" PRIu32 " ms=%" PRId64,
+	log_info(task->event, "volume=%s blocks=%" PRIu32 " failed=%" PRIu32 " ms=%" PRId64,
 		task->volume->name, task->count, failed, clock_monotonic_ms() - begun_ms);
 	free_task(task);
 	return NULL;
@@ -191,7 +196,7 @@ static void *read_ahead(void *context)
 int prefetch_start(struct volume *volume, const char *folder, const struct digest *root, uint64_t limit,
 	struct error *err)
 {
-	struct task *task = new_task(volume, folder, root, TRACE_LIMIT);
+	struct prefetch_task *task = new_task(volume, folder, root, TRACE_LIMIT);
 	if (trace_read(folder, root, task->blocks, &task->count, err)) {
 		free_task(task);
 		return -1;
@@ -203,6 +208,47 @@ int prefetch_start(struct volume *volume, const char *folder, const struct diges
 		return -1;
 	}
 	return 0;
+}
+
+/* Notes the blocks of a layer that have data in the page cache, by the first data in each. */
+static void note_layer(struct prefetch_task *task, const struct layer *layer, uint64_t end, unsigned *looks)
+{
+	enum { GRAINS_PER_BLOCK = STORE_BLOCK_SIZE / VOLUME_GRAIN_SIZE };
+	uint64_t grain = 0, length;
+	while (task->count < NOTE_LIMIT && *looks < LOOK_LIMIT && grain < end &&
+		map_next_present(layer->map, &grain)) {
+		if (map_run(layer->map, grain, end, &length) != MAP_DATA) {
+			grain += length;
+			continue;
+		}
+		uint64_t block = grain / GRAINS_PER_BLOCK;
+		if (layer_data_is_cached(&layer->data, grain * VOLUME_GRAIN_SIZE, VOLUME_GRAIN_SIZE))
+			task->blocks[task->count++] = (uint32_t)block;
+		++*looks;
+		grain = (block + 1) * GRAINS_PER_BLOCK;
+	}
+}
+
+struct prefetch_task *prefetch_note(struct volume *volume, uint64_t layer)
+{
+	struct digest none = { 0 };
+	unsigned looks = 0;
+	struct prefetch_task *task = new_task(volume, "", &none, NOTE_LIMIT);
+	task->event = "capture-prefetched";
+	task->count = 0;
+	unsigned stripe = gate_stripe();
+	struct stack *stack = volume_stack_enter(volume, stripe);
+	for (unsigned i = 0; i < stack->count; i++)
+		if (stack->layers[i]->number <= layer)
+			note_layer(task, stack->layers[i], volume_size(volume) / VOLUME_GRAIN_SIZE, &looks);
+	volume_stack_leave(volume, stripe);
+	return task;
+}
+
+void prefetch_noted(struct prefetch_task *task, bool rebased)
+{
+	if (!rebased || !task->count || start_thread(task, read_ahead, NULL))
+		free_task(task);
 }
 
 void prefetch_wait(struct volume *volume, bool end)
