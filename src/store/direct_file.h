@@ -23,5 +23,4 @@ int direct_files_write(struct direct_files *files, uint32_t pack, const void *he
 /* The pack is about to lose its name: its descriptor is closed, now or by who writes through it last. */
 void direct_files_forget(struct direct_files *files, uint32_t pack);
 /* Reads, everything aligned likewise. -1: not done, and the caller reads in the ordinary way, whatever the reason is. Any thread. */
-int direct_files_read(
-	struct direct_files *files, uint32_t pack, void *data, uint32_t size, uint64_t offset);
+int direct_files_read(struct direct_files *files, uint32_t pack, void *data, uint32_t size, uint64_t offset);

@@ -25,8 +25,7 @@ void packs_forget_cached(struct packs *packs, uint32_t number);
 int packs_lease(struct packs *packs, uint32_t number, int *fd, struct error *err);
 void packs_return(struct packs *packs, uint32_t number);
 /* Reads aligned bytes past the page cache. -1: not done; to be read in the ordinary way, and be it because they are in the cache. */
-int packs_read_past_cache(
-	struct packs *packs, uint32_t number, void *data, uint32_t size, uint64_t offset);
+int packs_read_past_cache(struct packs *packs, uint32_t number, void *data, uint32_t size, uint64_t offset);
 /* In a reader: closes the descriptors of packs that were removed, as soon as no lease of them is left. */
 void packs_let_go(struct packs *packs);
 /* How long a pack is, and how much of the disk it takes, without what is reserved for what will be appended. */

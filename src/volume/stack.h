@@ -19,8 +19,7 @@ struct stack *stack_create(struct base *base, unsigned count);
 int stack_read(const struct stack *stack, unsigned level, void *data, uint64_t offset, uint64_t size,
 	struct error *err);
 /* Reads a block, or the first `size` bytes of the last one, for once: what it needs of the base comes whole, and past the page cache if `data`, which has room for a block, is aligned to 4096. */
-int stack_read_block(
-	const struct stack *stack, uint64_t block, void *data, uint64_t size, struct error *err);
+int stack_read_block(const struct stack *stack, uint64_t block, void *data, uint64_t size, struct error *err);
 /* Whether `offset` reads as zeros without being looked at, and how far that, or the opposite, goes; at most `size`. */
 int stack_extent(const struct stack *stack, uint64_t offset, uint64_t size, bool *zero, uint64_t *length,
 	struct error *err);

@@ -262,14 +262,6 @@ int disk_read(int fd, void *data, size_t size, uint64_t offset)
 	return fails ? -1 : file_pread_full(fd, data, size, (off_t)offset);
 }
 
-bool disk_is_cached(int fd, uint64_t offset, uint64_t size)
-{
-	(void)fd;
-	(void)offset;
-	(void)size;
-	return false; /* what a crash leaves is in no cache */
-}
-
 /* A first part of a write, up to the end of a sector. */
 static size_t half_of(uint64_t offset, size_t size)
 {
@@ -350,11 +342,6 @@ static void forget_unwritten(int fd)
 	crash_builder_advance(builder, disk.recording->count);
 	crash_builder_restore(builder, (uint32_t)node, fd);
 	crash_builder_destroy(builder);
-}
-
-void disk_forget_cached(int fd)
-{
-	(void)fd;
 }
 
 int disk_sync(int fd)
@@ -589,14 +576,6 @@ int disk_sync_map(void *mapping, size_t offset, size_t size)
 	int result = sync_recorded(node, OPERATION_SYNC_RANGE, offset, size);
 	pthread_mutex_unlock(&disk.lock);
 	return result;
-}
-
-int disk_space(const char *path, uint64_t *total, uint64_t *available)
-{
-	(void)path;
-	*total = 64ULL << 30;
-	*available = 32ULL << 30;
-	return 0;
 }
 
 void disk_boot_id(char id[DISK_BOOT_ID_SIZE])
