@@ -18,8 +18,8 @@
 
 enum {
 	WORKERS = 12,
-	SHARED_WORKERS = 6,
-	SHARED_PLACES = 16, /* of each worker */
+	SHARED_WORKERS = 8,
+	SHARED_PLACES = 8, /* of each worker */
 	BAR_WIDTH = 30,
 	BAR_PERIOD_MS = 100,
 };

@@ -27,7 +27,8 @@ enum {
 
 static const char help[] =
 	"Usage: amid import FILE --name NAME [OPTION...]\n\n"
-	"Registers a raw or qcow2 disk file as an image and prints its id. The server may be any that speaks the EBS direct and EC2 APIs.\n\n"
+	"Registers a raw or qcow2 disk file as an image and prints its id. The server may be any that speaks the EBS direct and EC2 APIs;\n"
+	"an amid on this machine, of the same user, takes the blocks from shared memory, which is faster.\n\n"
 	"  --name NAME              of the image\n"
 	"  --description TEXT       of the image\n"
 	"  --format raw|qcow2       what FILE is (default: by its first bytes)\n"
