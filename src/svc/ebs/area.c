@@ -195,8 +195,10 @@ static int find_place(const struct areas *areas)
 static void accept_connection(struct areas *areas)
 {
 	int place = find_place(areas);
-	if (place >= 0)
-		areas->connections[place] = accept4(areas->listener, NULL, NULL, SOCK_CLOEXEC);
+	if (place < 0)
+		return;
+	int connection = accept4(areas->listener, NULL, NULL, SOCK_CLOEXEC);
+	areas->connections[place] = connection;
 }
 
 static void *serve(void *context)
