@@ -197,6 +197,7 @@ static void accept_connection(struct areas *areas)
 	int place = find_place(areas);
 	if (place < 0)
 		return;
+	/* cppcheck-suppress nullPointer */
 	int connection = accept4(areas->listener, NULL, NULL, SOCK_CLOEXEC);
 	areas->connections[place] = connection;
 }
