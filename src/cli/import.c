@@ -1,10 +1,8 @@
 /*
- * amid import: a disk file becomes an image, by public APIs only: StartSnapshot, PutSnapshotBlock for each block that is not all zeros, CompleteSnapshot, RegisterImage. Several threads read, hash and put blocks, each over a connection
- * of its own; which block is next is decided under one lock. If anything fails, the snapshot is deleted again.
+ * amid import: a disk file becomes an image, by public APIs: StartSnapshot, the blocks (disk_upload.h), CompleteSnapshot, RegisterImage. If anything fails, the snapshot is deleted again.
  */
 #include <getopt.h>
 #include <inttypes.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,27 +10,25 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "base/clock.h"
 #include "base/text.h"
 #include "cli/client.h"
 #include "cli/commands.h"
 #include "cli/disk_file.h"
+#include "cli/disk_upload.h"
 #include "cli/options.h"
 #include "base/banned.h"
 
 enum {
-	WORKERS = 12,
 	GIB_SHIFT = 30,
 	SIZE_MAX_GIB = 64 * 1024,
 	UPLOAD_TIMEOUT_MINUTES = 60,
-	BAR_WIDTH = 30,
-	BAR_PERIOD_MS = 100,
 	POLL_MS = 500,
 };
 
 static const char help[] =
 	"Usage: amid import FILE --name NAME [OPTION...]\n\n"
-	"Registers a raw or qcow2 disk file as an image and prints its id. The server may be any that speaks the EBS direct and EC2 APIs.\n\n"
+	"Registers a raw or qcow2 disk file as an image and prints its id. The server may be any that speaks the EBS direct and EC2 APIs;\n"
+	"an amid on this machine, of the same user, takes the blocks from shared memory, which is faster.\n\n"
 	"  --name NAME              of the image\n"
 	"  --description TEXT       of the image\n"
 	"  --format raw|qcow2       what FILE is (default: by its first bytes)\n"
@@ -69,151 +65,13 @@ struct settings {
 
 struct import {
 	const struct settings *settings;
-	struct arena *arena; /* of the main thread */
+	struct arena *arena;
 	struct client *client;
-	struct client_connection *connection; /* likewise */
+	struct client_connection *connection;
 	struct disk_file *disk;
 	const char *snapshot_id; /* NULL: not started */
-	pthread_mutex_t lock;    /* of what follows */
-	uint64_t next;           /* block to look at */
 	uint64_t put;            /* blocks written */
-	unsigned running;        /* threads */
-	bool failed;
-	struct error error;   /* the first */
-	pthread_cond_t ended; /* a thread has */
 };
-
-/* The next block that may hold data; false when there is none left, or something failed. */
-static bool take_block(struct import *import, uint64_t *index)
-{
-	pthread_mutex_lock(&import->lock);
-	*index = disk_file_next(import->disk, import->next);
-	bool found = !import->failed && *index < disk_file_block_count(import->disk);
-	import->next = found ? *index + 1 : *index;
-	pthread_mutex_unlock(&import->lock);
-	return found;
-}
-
-static int put_block(struct import *import, struct client_connection *connection, uint64_t index,
-	const void *block, struct error *err)
-{
-	struct arena *arena ARENA_SCOPED = arena_create();
-	struct digest digest;
-	digest_sha256(block, DISK_BLOCK_SIZE, &digest);
-	const struct client_pair headers[] = {
-		{ "content-type", "application/octet-stream" },
-		{ "x-amz-data-length", arena_printf(arena, "%d", DISK_BLOCK_SIZE) },
-		{ "x-amz-checksum", text_base64(arena, digest.bytes, DIGEST_SIZE) },
-		{ "x-amz-checksum-algorithm", "SHA256" },
-		{ 0 },
-	};
-	const struct client_rest rest = { .service = "ebs",
-		.method = "PUT",
-		.path = arena_printf(arena, "/snapshots/%s/blocks/%" PRIu64, import->snapshot_id, index),
-		.headers = headers,
-		.body = block,
-		.body_size = DISK_BLOCK_SIZE,
-		.unsigned_body = true };
-	return client_call_rest(connection, &rest, CLIENT_REPEAT, NULL, err);
-}
-
-static int put_blocks(
-	struct import *import, struct client_connection *connection, void *block, struct error *err)
-{
-	for (uint64_t index; take_block(import, &index);) {
-		bool zero;
-		if (disk_file_read(import->disk, index, block, &zero, err))
-			return -1;
-		if (zero)
-			continue;
-		if (put_block(import, connection, index, block, err))
-			return -1;
-		pthread_mutex_lock(&import->lock);
-		import->put++;
-		pthread_mutex_unlock(&import->lock);
-	}
-	return 0;
-}
-
-static void *work(void *context)
-{
-	struct import *import = context;
-	struct client_connection *connection = NULL;
-	struct error err;
-	void *block = memory_alloc(DISK_BLOCK_SIZE);
-	int failed = client_connect(import->client, &connection, &err);
-	if (!failed)
-		failed = put_blocks(import, connection, block, &err);
-	client_disconnect(connection);
-	free(block);
-	pthread_mutex_lock(&import->lock);
-	if (failed && !import->failed) {
-		import->failed = true;
-		import->error = err;
-	}
-	import->running--;
-	pthread_cond_signal(&import->ended);
-	pthread_mutex_unlock(&import->lock);
-	return NULL;
-}
-
-/* Called with the lock. */
-static void draw_bar(const struct import *import)
-{
-	uint64_t count = disk_file_block_count(import->disk),
-		 at = import->next < count ? import->next : count;
-	unsigned full = (unsigned)(at * BAR_WIDTH / count);
-	fprintf(stderr, "\r[%.*s%*s] %3u%%  %" PRIu64 " MiB written ", (int)full,
-		"##############################", (int)(BAR_WIDTH - full), "", (unsigned)(at * 100 / count),
-		import->put / 2);
-	fflush(stderr);
-}
-
-/* Until all threads have ended. */
-static void wait_and_show(struct import *import, bool show)
-{
-	pthread_mutex_lock(&import->lock);
-	while (import->running) {
-		struct timespec until;
-		clock_gettime(CLOCK_REALTIME, &until);
-		until.tv_nsec += BAR_PERIOD_MS * 1000000L;
-		until.tv_sec += until.tv_nsec / 1000000000;
-		until.tv_nsec %= 1000000000;
-		if (show) {
-			draw_bar(import);
-			pthread_cond_timedwait(&import->ended, &import->lock, &until);
-		} else {
-			pthread_cond_wait(&import->ended, &import->lock);
-		}
-	}
-	if (show && !import->failed)
-		draw_bar(import);
-	if (show)
-		fputc('\n', stderr);
-	pthread_mutex_unlock(&import->lock);
-}
-
-static int put_disk(struct import *import, struct error *err)
-{
-	pthread_t threads[WORKERS];
-	unsigned count = 0;
-	int failed = 0;
-	import->running = WORKERS;
-	while (count < WORKERS && !(failed = pthread_create(&threads[count], NULL, work, import)))
-		count++;
-	pthread_mutex_lock(&import->lock);
-	import->running -= WORKERS - count;
-	pthread_mutex_unlock(&import->lock);
-	if (count)
-		wait_and_show(import, isatty(STDERR_FILENO));
-	for (unsigned i = 0; i < count; i++)
-		pthread_join(threads[i], NULL);
-	if (!count)
-		return error_set_errno(err, failed, "cannot start a thread");
-	if (import->failed)
-		*err = import->error;
-	return import->failed ? -1 : 0;
-}
 
 static int start_snapshot(struct import *import, int64_t size_gib, struct error *err)
 {
@@ -375,8 +233,9 @@ static int make_image(struct import *import, const char **image_id, struct error
 		client_connect(import->client, &import->connection, err) || check_name(import, err) ||
 		start_snapshot(import, size_gib, err))
 		return -1;
-	if (put_disk(import, err) || complete_snapshot(import, err) ||
-		register_image(import, image_id, err)) {
+	if (disk_upload(import->client, import->connection, import->disk, import->snapshot_id, &import->put,
+		    err) ||
+		complete_snapshot(import, err) || register_image(import, image_id, err)) {
 		delete_snapshot(import);
 		return -1;
 	}
@@ -386,10 +245,7 @@ static int make_image(struct import *import, const char **image_id, struct error
 static int run(const struct settings *settings)
 {
 	struct arena *arena ARENA_SCOPED = arena_create();
-	struct import import = { .settings = settings,
-		.arena = arena,
-		.lock = PTHREAD_MUTEX_INITIALIZER,
-		.ended = PTHREAD_COND_INITIALIZER };
+	struct import import = { .settings = settings, .arena = arena };
 	const char *image_id = NULL;
 	struct error err;
 	signal(SIGPIPE, SIG_IGN); /* a connection that the server closes is an error of its call */

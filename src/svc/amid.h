@@ -86,6 +86,7 @@ struct amid {
 		network_lock; /* from reading a VPC's description to applying it, so that the newest wins */
 	struct imds *imds;    /* NULL with the dry driver */
 	struct uploads *uploads;
+	struct areas *areas; /* memory that clients share: src/svc/ebs/area.h */
 	struct scrubber *scrubber;
 	struct secret_scans *secret_scans; /* NULL: nothing is scanned (tests of handlers) */
 	struct work *work;

@@ -15,6 +15,7 @@
 #include "svc/authorize/explain.h"
 #include "base/text.h"
 #include "svc/control/control.h"
+#include "svc/ebs/put_area.h"
 #include "svc/peer_answer.h"
 #include "svc/show.h"
 #include "svc/du.h"
@@ -180,6 +181,16 @@ static int answer_secrets(
 	return 0;
 }
 
+static int answer_put_area(
+	struct call *call, const struct http_request *http, struct http_response *response, struct error *err)
+{
+	json_t *answer;
+	if (put_area_answer(call, http, &answer, err))
+		return -1;
+	answer_json(response, answer);
+	return 0;
+}
+
 static int answer_reset(
 	struct call *call, const struct http_request *http, struct http_response *response, struct error *err)
 {
@@ -254,6 +265,9 @@ static const struct extra_path {
 	{ "/_amid/scrub/", true, false, WHO_OPERATOR, answer_scrub },
 	{ SECRET_GATE_PATH, true, true, WHO_SIGNED, answer_secrets },
 	{ SECRETS, true, true, WHO_LISTS, answer_secrets },
+	{ PUT_AREA_PATH, true, false, WHO_SIGNED, answer_put_area },
+	{ PUT_AREA_PATH "/", false, true, WHO_SIGNED,
+		answer_put_area }, /* which asks as PutSnapshotBlock does */
 	{ "/_amid/reset", false, true, WHO_SIGNED, answer_reset },
 	{ "/_amid/clock", true, true, WHO_SIGNED, answer_clock },
 };

@@ -9,6 +9,7 @@
  *	POST /_amid/du       what images and snapshots take: see du.h
  *	GET  /_amid/scrub    how far verification is in each region, and what is damaged; /_amid/scrub/wait: the same, once no pass that was asked for is under way, or after 5 s
  *	POST /_amid/scrub    {"rate_mib":N} begins a pass of all regions now; 0 or nothing: as fast as it can be
+ *	/_amid/upload         blocks of an upload from memory that the client shares: ebs/put_area.h
  *	POST /_amid/reset    forgets everything of the caller's account; only with --auth any
  *	GET  /_amid/clock    {"now_ms":N}: milliseconds since 1970 UTC by amid's clock
  *	POST /_amid/clock    {"advance_ms":N} moves amid's clock forward, and whatever waits for a time follows; only with --auth any

@@ -28,6 +28,7 @@
 #include "svc/audit.h"
 #include "svc/authorize/authorize.h"
 #include "svc/control/control.h"
+#include "svc/ebs/area.h"
 #include "svc/ebs/upload.h"
 #include "svc/extra.h"
 #include "svc/iam_policies.h"
@@ -208,8 +209,10 @@ static int open_parts(struct server *server, struct error *err)
 		amid->config->compute->open(
 			state_folder, machines, control_machine_event, amid, &amid->compute, err))
 		return -1;
-	return uploads_open(amid, &amid->uploads, err) || control_open(amid, err) ||
-			scrub_open(amid, &amid->scrubber, err) ||
+	return uploads_open(amid, &amid->uploads, err) ||
+			areas_open(arena_printf(server->arena, "%s/upload", amid->runtime_folder),
+				&amid->areas, err) ||
+			control_open(amid, err) || scrub_open(amid, &amid->scrubber, err) ||
 			secret_scans_open(amid, &amid->secret_scans, err)
 		? -1
 		: 0;
@@ -288,6 +291,7 @@ void server_close(struct server *server)
 	audit_log_close(amid->audit);
 	scrub_close(amid->scrubber);
 	control_stop(amid);
+	areas_close(amid->areas);
 	uploads_close(amid->uploads);
 	if (amid->compute)
 		amid->config->compute->close(amid->compute);

@@ -90,7 +90,7 @@ static int put(struct import *import, uint32_t block, uint32_t content, struct e
 	struct journal_entry entry = { .index = block };
 	content_of(content, data, &entry.digest);
 	return store_put(import->session, STORE_BLOCK, &entry.digest, data, BLOCK_SIZE, NULL, err) ||
-			store_sync(import->store, err) || journal_append(import->journal, &entry, err)
+			store_sync(import->store, err) || journal_append(import->journal, &entry, 1, err)
 		? -1
 		: 0;
 }

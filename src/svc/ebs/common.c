@@ -1,6 +1,7 @@
 /* Look-ups and checks that the EBS direct handlers share. No state. */
 #include "svc/ebs/common.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 #include "base/text.h"
@@ -50,6 +51,24 @@ int ebs_find_completed(
 			"The snapshot '%s' is in the archive tier; it must be restored before it can be read.",
 			id);
 	return 0;
+}
+
+int ebs_find_upload(struct call *call, const char *id, struct snapshot_record **snapshot, struct error *err)
+{
+	if (ebs_find_snapshot(call, id, snapshot, err))
+		return -1;
+	if (!boolean_or((*snapshot)->direct, false) || strcmp((*snapshot)->state, "pending") != 0)
+		return error_set(err, ERROR_VALIDATION_SNAPSHOT_ID,
+			"The snapshot '%s' is not pending: blocks can only be written to a snapshot that StartSnapshot made, until it is completed.",
+			id);
+	return 0;
+}
+
+int ebs_refuse_index(int64_t index, uint64_t count, struct error *err)
+{
+	return error_set(err, ERROR_VALIDATION_BLOCK,
+		"The block index %" PRId64 " is outside of the volume, which has %" PRIu64 " blocks.", index,
+		count);
 }
 
 uint64_t ebs_block_count(const struct snapshot_record *snapshot)

@@ -13,6 +13,10 @@ int ebs_find_snapshot(
 /* A snapshot to read: the caller's own, or one that is shared with it, not just public; it must be completed (ValidationException). */
 int ebs_find_completed(
 	struct call *call, const char *id, struct snapshot_record **snapshot, struct error *err);
+/* The caller's snapshot that is being written by these APIs. ValidationException if it is another, or completed. */
+int ebs_find_upload(struct call *call, const char *id, struct snapshot_record **snapshot, struct error *err);
+/* -1: ValidationException for a block index that is not below `count`. */
+int ebs_refuse_index(int64_t index, uint64_t count, struct error *err);
 /* The number of blocks of the snapshot's volume. */
 uint64_t ebs_block_count(const struct snapshot_record *snapshot);
 /* A checksum as the API writes it: Base64 of a SHA-256. ValidationException. `algorithm` NULL is refused too. */

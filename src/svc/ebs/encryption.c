@@ -80,6 +80,12 @@ int ebs_open_upload(
 	return result;
 }
 
+int ebs_seal_block(struct cipher *cipher, uint64_t index, const void *plain, void *sealed, struct error *err)
+{
+	return cipher_seal_sparse(cipher, sealed, plain, index * (STORE_BLOCK_SIZE / CIPHER_SECTOR_SIZE),
+		STORE_BLOCK_SIZE, err);
+}
+
 int ebs_open_snapshot(
 	struct call *call, const struct snapshot_record *snapshot, struct cipher **cipher, struct error *err)
 {

@@ -12,6 +12,8 @@ int ebs_encrypt_start(struct call *call, const struct ebs_StartSnapshotRequest *
 /* For a snapshot that is being written: *cipher is the caller's; NULL if the snapshot is plain. */
 int ebs_open_upload(
 	struct call *call, const struct snapshot_record *snapshot, struct cipher **cipher, struct error *err);
+/* A block at its place in the snapshot, as it lies in the store. */
+int ebs_seal_block(struct cipher *cipher, uint64_t index, const void *plain, void *sealed, struct error *err);
 /* For one that is read, with the caller's right to the KMS key. The same. */
 int ebs_open_snapshot(
 	struct call *call, const struct snapshot_record *snapshot, struct cipher **cipher, struct error *err);

@@ -211,10 +211,12 @@ static void sync_to_tail(struct journal *journal)
 	pthread_cond_broadcast(&journal->synced_more);
 }
 
-static int append_locked(struct journal *journal, const struct journal_entry *entry, struct error *err)
+static int append_locked(
+	struct journal *journal, const struct journal_entry *entries, size_t count, struct error *err)
 {
-	if (!journal->failed && write_record(journal, entry, err))
-		return -1;
+	for (size_t i = 0; i < count && !journal->failed; i++)
+		if (write_record(journal, &entries[i], err))
+			return -1;
 	uint64_t upto = journal->tail;
 	while (journal->synced < upto && !journal->failed) {
 		if (journal->syncing)
@@ -228,10 +230,11 @@ static int append_locked(struct journal *journal, const struct journal_entry *en
 			  journal->path);
 }
 
-int journal_append(struct journal *journal, const struct journal_entry *entry, struct error *err)
+int journal_append(
+	struct journal *journal, const struct journal_entry *entries, size_t count, struct error *err)
 {
 	pthread_mutex_lock(&journal->lock);
-	int result = append_locked(journal, entry, err);
+	int result = append_locked(journal, entries, count, err);
 	pthread_mutex_unlock(&journal->lock);
 	return result;
 }

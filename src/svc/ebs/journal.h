@@ -30,9 +30,10 @@ struct journal_entry {
 int journal_open(const char *path, const char *snapshot_id, struct journal **journal, struct error *err);
 void journal_close(struct journal *journal); /* NULL is legal */
 /*
- * Adds an entry (its number apart) and waits until it is durable; concurrent calls share one sync. After a failed sync nobody knows what the disk holds, so the journal then takes no more.
+ * Adds entries (their numbers apart) and waits until they are durable; concurrent calls share one sync. If it fails some of them may be in the journal. After a failed sync nobody knows what the disk holds, so the journal then takes no more.
  */
-int journal_append(struct journal *journal, const struct journal_entry *entry, struct error *err);
+int journal_append(
+	struct journal *journal, const struct journal_entry *entries, size_t count, struct error *err);
 /*
  * All that was appended, one entry a block (the latest), in order of index. *entries is the caller's, to be freed.
  */

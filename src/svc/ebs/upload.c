@@ -2,8 +2,9 @@
  * Uploads: the table of those that this process knows, putting blocks, completing. An upload enters the table at StartSnapshot, at its first block, or at the start of the server; its journal and store session are opened with its
  * first block. It leaves the table when it ends.
  *
- * A block is put in the order: store, sync of the store, journal, sync of the journal. So whatever the journal has is in the store. Both syncs are shared with whoever puts at the same time.
+ * Blocks are put in the order: store, sync of the store, journal, sync of the journal. So whatever the journal has is in the store. Both syncs are shared with whoever puts at the same time.
  */
+#include <assert.h>
 #include <dirent.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -192,19 +193,37 @@ static int lock_prepared(struct uploads *uploads, struct upload *upload, struct 
 	}
 }
 
-static int put_locked(struct uploads *uploads, struct upload *upload, uint64_t index,
-	const struct digest *digest, const void *data, struct error *err)
+static int put_block(struct uploads *uploads, struct upload *upload, const struct upload_block *block,
+	struct journal_entry *entry, struct error *err)
 {
 	uint64_t added = 0;
-	struct journal_entry entry = {
-		.index = index, .digest = *digest, .zero = digest_equal(digest, &uploads->zero_block)
-	};
-	if (!entry.zero &&
-		(store_put(upload->session, STORE_BLOCK, digest, data, STORE_BLOCK_SIZE, &added, err) ||
-			store_sync(upload->region->store, err)))
+	*entry = (struct journal_entry){ .index = block->index,
+		.digest = block->digest,
+		.zero = digest_equal(&block->digest, &uploads->zero_block) };
+	if (!entry->zero &&
+		store_put(upload->session, STORE_BLOCK, &block->digest, block->data, STORE_BLOCK_SIZE, &added,
+			err))
 		return -1;
-	entry.added = (uint32_t)added;
-	if (journal_append(upload->journal, &entry, err))
+	entry->added = (uint32_t)added;
+	return 0;
+}
+
+static int put_locked(struct uploads *uploads, struct upload *upload, upload_next_block *next, void *context,
+	struct error *err)
+{
+	struct journal_entry entries[UPLOAD_BLOCKS_MAX];
+	struct upload_block block;
+	size_t count = 0;
+	bool stored = false;
+	int given;
+	while ((given = next(context, &block, err)) > 0) {
+		assert(count < UPLOAD_BLOCKS_MAX);
+		if (put_block(uploads, upload, &block, &entries[count], err))
+			return -1;
+		stored |= !entries[count++].zero;
+	}
+	if (given < 0 || (stored && store_sync(upload->region->store, err)) ||
+		(count && journal_append(upload->journal, entries, count, err)))
 		return -1;
 	atomic_store(&upload->used_ms, clock_now_ms());
 	return 0;
@@ -222,13 +241,13 @@ static int check_users(struct uploads *uploads, struct upload *upload, struct er
 			  UPLOAD_PUTS_MAX, upload->id);
 }
 
-int upload_put(struct uploads *uploads, const struct snapshot_record *snapshot, uint64_t index,
-	const struct digest *digest, const void *data, struct error *err)
+int upload_put(struct uploads *uploads, const struct snapshot_record *snapshot, upload_next_block *next,
+	void *context, struct error *err)
 {
 	struct upload *upload = upload_take(uploads, snapshot);
 	int result = check_users(uploads, upload, err) || lock_prepared(uploads, upload, err) ? -1 : 0;
 	if (result == 0) {
-		result = put_locked(uploads, upload, index, digest, data, err);
+		result = put_locked(uploads, upload, next, context, err);
 		pthread_rwlock_unlock(&upload->lock);
 	}
 	upload_release(uploads, upload);

@@ -20,11 +20,21 @@ void uploads_close(struct uploads *uploads); /* unfinished ones go on at the nex
 
 /* From now on the upload's time runs: when nothing has been put for snapshot->upload_timeout_minutes it becomes `error`. */
 void upload_watch(struct uploads *uploads, const struct snapshot_record *snapshot);
+/* A block of STORE_BLOCK_SIZE bytes, and its digest, which whoever gives it has computed. */
+struct upload_block {
+	uint64_t index;
+	struct digest digest;
+	const void *
+		data; /* aligned to 4096 it goes to the disk as it is; good until the next block is asked for */
+};
+/* 1: *block is the next one; 0: there is none left; -1. */
+typedef int upload_next_block(void *context, struct upload_block *block, struct error *err);
+enum { UPLOAD_BLOCKS_MAX = 256 }; /* in one call */
 /*
- * Puts a block of STORE_BLOCK_SIZE bytes, whose digest the caller has computed, and waits until it is durable. ERROR_CONFLICT: the upload ended meanwhile; look at the record again.
+ * Puts blocks, one after the other, and waits until all of them are durable. If it fails, none counts, though they may be there. ERROR_CONFLICT: the upload ended meanwhile; look at the record again.
  */
-int upload_put(struct uploads *uploads, const struct snapshot_record *snapshot, uint64_t index,
-	const struct digest *digest, const void *data, struct error *err);
+int upload_put(struct uploads *uploads, const struct snapshot_record *snapshot, upload_next_block *next,
+	void *context, struct error *err);
 
 /* What the client believes to have written. */
 struct upload_claim {

@@ -144,22 +144,9 @@ int ebs_start_snapshot(struct call *call, const struct ebs_StartSnapshotRequest 
 	return 0;
 }
 
-/* The caller's snapshot that is being written. */
-static int find_upload(
-	struct call *call, const char *id, struct snapshot_record **snapshot, struct error *err)
-{
-	if (ebs_find_snapshot(call, id, snapshot, err))
-		return -1;
-	if (!boolean_or((*snapshot)->direct, false) || strcmp((*snapshot)->state, "pending") != 0)
-		return error_set(err, ERROR_VALIDATION_SNAPSHOT_ID,
-			"The snapshot '%s' is not pending: blocks can only be written to a snapshot that StartSnapshot made, until it is completed.",
-			id);
-	return 0;
-}
-
 /* An encrypted snapshot's block lies in the store under the digest of what it is there. */
-static int seal_block(struct call *call, const struct snapshot_record *snapshot, uint64_t index,
-	const void **data, struct digest *digest, struct error *err)
+static int seal_block(struct call *call, const struct snapshot_record *snapshot, struct upload_block *block,
+	struct error *err)
 {
 	struct cipher *cipher;
 	if (ebs_open_upload(call, snapshot, &cipher, err))
@@ -167,38 +154,48 @@ static int seal_block(struct call *call, const struct snapshot_record *snapshot,
 	if (!cipher)
 		return 0;
 	uint8_t *sealed = arena_alloc(call->arena, STORE_BLOCK_SIZE);
-	int result = cipher_seal_sparse(cipher, sealed, *data,
-		index * (STORE_BLOCK_SIZE / CIPHER_SECTOR_SIZE), STORE_BLOCK_SIZE, err);
+	int result = ebs_seal_block(cipher, block->index, block->data, sealed, err);
 	cipher_close(cipher);
-	digest_sha256(sealed, STORE_BLOCK_SIZE, digest);
-	*data = sealed;
+	digest_sha256(sealed, STORE_BLOCK_SIZE, &block->digest);
+	block->data = sealed;
 	return result;
+}
+
+/* The one block of a request; `context` points to it, and then to nothing. */
+static int next_block(void *context, struct upload_block *block, struct error *err)
+{
+	const struct upload_block **only = context;
+	(void)err;
+	if (!*only)
+		return 0;
+	*block = **only;
+	*only = NULL;
+	return 1;
 }
 
 int ebs_put_snapshot_block(struct call *call, const struct ebs_PutSnapshotBlockRequest *request,
 	struct ebs_PutSnapshotBlockResponse *result, struct error *err)
 {
 	struct snapshot_record *snapshot;
-	struct digest claimed, digest;
+	struct digest claimed;
 	if (request->data_length.value != STORE_BLOCK_SIZE || request->block_data.size != STORE_BLOCK_SIZE)
 		return error_set(err, ERROR_VALIDATION_BLOCK,
 			"The data length must be %d bytes; %" PRId64 " were announced, %zu received.",
 			STORE_BLOCK_SIZE, request->data_length.value, request->block_data.size);
-	if (find_upload(call, request->snapshot_id, &snapshot, err) ||
+	if (ebs_find_upload(call, request->snapshot_id, &snapshot, err) ||
 		ebs_parse_checksum(call, request->checksum, request->checksum_algorithm, &claimed, err))
 		return -1;
-	uint64_t index = (uint64_t)request->block_index.value, count = ebs_block_count(snapshot);
-	if (index >= count)
+	struct upload_block block = { .index = (uint64_t)request->block_index.value,
+		.data = request->block_data.data };
+	const struct upload_block *only = &block;
+	if (block.index >= ebs_block_count(snapshot))
+		return ebs_refuse_index(request->block_index.value, ebs_block_count(snapshot), err);
+	digest_sha256(block.data, STORE_BLOCK_SIZE, &block.digest);
+	if (!digest_equal(&block.digest, &claimed))
 		return error_set(err, ERROR_VALIDATION_BLOCK,
-			"The block index %" PRIu64 " is outside of the volume, which has %" PRIu64 " blocks.",
-			index, count);
-	digest_sha256(request->block_data.data, request->block_data.size, &digest);
-	if (!digest_equal(&digest, &claimed))
-		return error_set(err, ERROR_VALIDATION_BLOCK,
-			"The checksum of block %" PRIu64 " does not match its data.", index);
-	const void *data = request->block_data.data;
-	if (seal_block(call, snapshot, index, &data, &digest, err) ||
-		upload_put(call->amid->uploads, snapshot, index, &digest, data, err))
+			"The checksum of block %" PRIu64 " does not match its data.", block.index);
+	if (seal_block(call, snapshot, &block, err) ||
+		upload_put(call->amid->uploads, snapshot, next_block, &only, err))
 		return -1;
 	result->checksum = request->checksum;
 	result->checksum_algorithm = request->checksum_algorithm;
@@ -231,7 +228,7 @@ int ebs_complete_snapshot(struct call *call, const struct ebs_CompleteSnapshotRe
 	if (boolean_or(snapshot->direct, false) && strcmp(snapshot->state, "completed") == 0)
 		return 0;
 	struct cipher *cipher = NULL;
-	if (find_upload(call, request->snapshot_id, &snapshot, err) ||
+	if (ebs_find_upload(call, request->snapshot_id, &snapshot, err) ||
 		(claim.checksum && ebs_open_upload(call, snapshot, &cipher, err)))
 		return -1;
 	claim.cipher = cipher;

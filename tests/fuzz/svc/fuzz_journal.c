@@ -21,7 +21,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (!journal_open(path, "snap-0123456789abcdef0", &journal, &err)) {
 		if (!journal_load(journal, &entries, &before, &err)) {
 			free(entries);
-			if (!journal_append(journal, &entry, &err) &&
+			if (!journal_append(journal, &entry, 1, &err) &&
 				(journal_load(journal, &entries, &after, &err) || after < before || !after))
 				abort();
 			free(entries);

@@ -54,7 +54,7 @@ static void append(struct scene *s, struct journal *journal, uint64_t index, uns
 {
 	struct journal_entry entry = { .index = index, .added = fill, .zero = fill == 0 };
 	memset(entry.digest.bytes, fill, DIGEST_SIZE);
-	if (journal_append(journal, &entry, &s->err))
+	if (journal_append(journal, &entry, 1, &s->err))
 		fail_msg("%s", s->err.message);
 }
 
@@ -207,7 +207,7 @@ static void *write_hundred(void *context)
 	for (unsigned i = 0; i < 100; i++) {
 		struct journal_entry entry = { .index = writer->first + i };
 		struct error err;
-		if (journal_append(writer->journal, &entry, &err))
+		if (journal_append(writer->journal, &entry, 1, &err))
 			return context;
 	}
 	return NULL;

@@ -211,23 +211,38 @@ struct putter {
 	uint64_t first;
 };
 
-enum { PUTTERS = 8, PUTS = 40 };
+enum { PUTTERS = 8, PUTS = 40, PUTS_AT_ONCE = 4 };
+
+struct source {
+	uint64_t index, end;
+	uint8_t *data;
+};
+
+static int next_block(void *context, struct upload_block *block, struct error *err)
+{
+	struct source *source = context;
+	(void)err;
+	if (source->index == source->end)
+		return 0;
+	memset(source->data, 1, STORE_BLOCK_SIZE);
+	memcpy(source->data, &source->index, sizeof source->index);
+	*block = (struct upload_block){ .index = source->index++, .data = source->data };
+	digest_sha256(block->data, STORE_BLOCK_SIZE, &block->digest);
+	return 1;
+}
 
 static void *put_blocks(void *context)
 {
 	const struct putter *putter = context;
-	uint8_t *data = malloc(STORE_BLOCK_SIZE);
-	struct digest digest;
+	struct source source = { .index = putter->first, .data = malloc(STORE_BLOCK_SIZE) };
 	struct error err;
 	void *failed = NULL;
-	for (uint64_t i = 0; i < PUTS && !failed; i++) {
-		memset(data, 1, STORE_BLOCK_SIZE);
-		memcpy(data, &(uint64_t){ putter->first + i }, sizeof(uint64_t));
-		digest_sha256(data, STORE_BLOCK_SIZE, &digest);
-		if (upload_put(putter->uploads, putter->snapshot, putter->first + i, &digest, data, &err))
+	while (source.index < putter->first + PUTS && !failed) {
+		source.end = source.index + PUTS_AT_ONCE;
+		if (upload_put(putter->uploads, putter->snapshot, next_block, &source, &err))
 			failed = context;
 	}
-	free(data);
+	free(source.data);
 	return failed;
 }
 
