@@ -322,6 +322,7 @@ class StoreBench(bench_volume.Bench):
                 writer.write_differences(None, new)
         writer.close()
         run('cp', '--sparse=always', disk, old)
+        run('sync', old)  # what the bench itself has written is in nobody's way
 
     def restic_keepers(self, disk):
         environment = dict(os.environ, RESTIC_PASSWORD='bench', RESTIC_CACHE_DIR=f'{self.folder}/restic-cache')
