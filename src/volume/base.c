@@ -427,6 +427,9 @@ int base_read_block(struct base *base, uint64_t block, void *data, struct error 
 	if (!digest_is_zero(&digest) && store_get_once(base->store, &digest, data, &size, &found))
 		return found.code == ERROR_CORRUPT ? report_damage(base, block, &digest, err)
 						   : error_set(err, found.code, "%s", found.message);
+	if (size && size != STORE_BLOCK_SIZE)
+		return error_set(err, ERROR_CORRUPT, "block %" PRIu64 " of the base of %s is no block", block,
+			base->name);
 	if (size && size > base->size - offset)
 		size = base->size - offset;
 	memset((uint8_t *)data + size, 0, STORE_BLOCK_SIZE - size);
