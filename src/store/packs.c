@@ -22,6 +22,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "base/disk.h"
+#include "store/checksum.h"
 #include "store/direct_file.h"
 #include "store/pack_files.h"
 #include "base/banned.h"
@@ -87,6 +88,28 @@ static int read_folder(struct packs *packs, struct error *err)
 	return 0;
 }
 
+/*
+ * The packs of a store are all of one version, as one of another is never opened. So the newest header that says anything says it.
+ */
+static int check_version(struct packs *packs, struct error *err)
+{
+	uint32_t version = 0;
+	for (uint32_t i = packs->count; !version && i > 0; i--) {
+		uint8_t bytes[OBJECT_HEADER_SIZE];
+		char path[4096];
+		pack_files_path(packs->files, packs->numbers[i - 1], path, sizeof path);
+		int fd FILE_SCOPED = disk_open(path, O_RDONLY, 0);
+		/* what is wrong with it is found, and told, when it is needed */
+		if (fd >= 0 && !disk_read(fd, bytes, sizeof bytes, 0))
+			version = format_pack_version(bytes);
+	}
+	if (!version || version == FORMAT_VERSION)
+		return 0;
+	return error_set(err, ERROR_UNSUPPORTED,
+		"%s is of format %" PRIu32 ", which this version does not read (it reads %d)", packs->folder,
+		version, FORMAT_VERSION);
+}
+
 int packs_open(const char *folder, bool writer, struct packs **packs_out, struct error *err)
 {
 	struct packs *packs = memory_alloc(sizeof *packs);
@@ -100,7 +123,8 @@ int packs_open(const char *folder, bool writer, struct packs **packs_out, struct
 	pthread_cond_init(&packs->sync_done, NULL);
 	for (int i = 0; i < PACK_CLASS_COUNT; i++)
 		pthread_mutex_init(&packs->active[i].lock, NULL);
-	if (writer && (file_make_folder(packs->folder, 0700, err) || read_folder(packs, err))) {
+	if ((writer && file_make_folder(packs->folder, 0700, err)) || read_folder(packs, err) ||
+		check_version(packs, err)) {
 		packs_close(packs);
 		return -1;
 	}
@@ -313,7 +337,10 @@ int packs_append(struct packs *packs, const struct object_header *object, const 
 	if (take_space(packs, group, object->stored_size, &pack, &offset, err) ||
 		packs_descriptor(packs, pack.number, &fd, err))
 		return -1;
-	format_encode_object(&pack, offset, object, header);
+	struct object_header described = *object;
+	if (group == PACK_SMALL)
+		described.checksum = checksum_crc32c(0, payload, object->stored_size);
+	format_encode_object(&pack, offset, &described, header);
 	*entry = (struct index_entry){ .digest = object->digest,
 		.pack = pack.number,
 		.offset = offset,

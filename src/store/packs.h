@@ -12,7 +12,7 @@
 
 struct packs;
 
-/* Reads which packs there are; a writer makes the folder if it is missing. */
+/* Reads which packs there are; a writer makes the folder if it is missing. ERROR_UNSUPPORTED if they are of another version. */
 int packs_open(const char *folder, bool writer, struct packs **packs, struct error *err);
 /* A writer gives back what was reserved beyond the last object. NULL is legal. */
 void packs_close(struct packs *packs);
@@ -37,7 +37,7 @@ enum packs_way {
 	PACKS_PAST_CACHE, /* straight to the disk, if it is a block, aligned to 4096, and the file system can do that: see direct_file.h */
 };
 /*
- * Appends an object and fills where it lies into *entry. Safe from every thread. ERROR_NO_SPACE when the disk has no more than its reserve left.
+ * Appends an object (its checksum is made here) and fills where it lies into *entry. Safe from every thread. ERROR_NO_SPACE when the disk has no more than its reserve left.
  */
 int packs_append(struct packs *packs, const struct object_header *object, const void *payload,
 	enum packs_way way, struct index_entry *entry, struct error *err);

@@ -55,10 +55,10 @@ int store_stat(struct store *store, const struct digest *digest, size_t *size, s
 int store_get(struct store *store, const struct digest *digest, void *data, size_t *size, struct error *err);
 
 /*
- * The same for a plain object of at most `room` bytes (ERROR_INVALID: it is larger), but one that this process has verified before in its place is not hashed again; *verified says whether it was now. For comparing trees: damage that came after the first
- * look may not show here, so what is stored because of it must be checked as a whole (a copied tree by its root).
+ * The same for a page or root of at most `room` bytes (ERROR_INVALID: it is larger), but its checksum is enough, which takes a fifth of the time; *verified says whether it was hashed all the same. For comparing trees: of 2^32
+ * damages one would not show here, so what is stored because of it must be checked as a whole (a copied tree by its root).
  */
-int store_get_again(struct store *store, const struct digest *digest, void *data, size_t room, size_t *size,
+int store_get_quickly(struct store *store, const struct digest *digest, void *data, size_t room, size_t *size,
 	bool *verified, struct error *err);
 
 /*

@@ -8,7 +8,6 @@
 #include "store/packs.h"
 #include "store/references.h"
 #include "store/store.h"
-#include "store/verified.h"
 
 enum { STRIPE_COUNT = 64 };
 
@@ -24,7 +23,6 @@ struct store {
 	struct index *index;
 	struct packs *packs;
 	struct references *references; /* NULL in a reader */
-	struct verified *verified;
 
 	/* serializes put, touch and sweep of one digest */
 	pthread_mutex_t stripes[STRIPE_COUNT];

@@ -182,14 +182,10 @@ static int read_page(void *context, unsigned level, uint64_t index, const struct
 	size_t room, size_t *size, struct error *err)
 {
 	struct peer_tree *tree = context;
-	struct digest found;
 	struct error missing;
-	bool verified;
-	if (store_get_again(tree->here, digest, data, room, size, &verified, &missing) == 0) {
-		digest_sha256(data, *size, &found);
-		if (digest_equal(&found, digest))
-			return 0;
-	}
+	if (store_stat(tree->here, digest, size, &missing) == 0 && *size <= room &&
+		store_get(tree->here, digest, data, size, &missing) == 0)
+		return 0;
 	json_t *body = json_pack(
 		"{s:s, s:i, s:I}", "lease", tree->lease, "level", (int)level, "index", (json_int_t)index);
 	if (ask(tree->amid, tree->peer, "page", body, &tree->answer, err))
