@@ -12,6 +12,22 @@ static void checksum_is_crc32c(void **state)
 	assert_int_equal(checksum_crc32c(checksum_crc32c(0, "1234", 4), "56789", 5), 0xe3069283);
 }
 
+/* By the instruction or the table, whatever the length and wherever it begins. */
+static void checksum_of_pieces_is_that_of_the_whole(void **state)
+{
+	(void)state;
+	uint8_t bytes[300];
+	scratch_fill(bytes, sizeof bytes, 5);
+	uint32_t whole = checksum_crc32c(0, bytes, sizeof bytes), single = 0;
+	for (size_t i = 0; i < sizeof bytes; i++)
+		single = checksum_crc32c(single, bytes + i, 1);
+	assert_int_equal(whole, single);
+	for (size_t cut = 0; cut < sizeof bytes; cut++)
+		assert_int_equal(
+			checksum_crc32c(checksum_crc32c(0, bytes, cut), bytes + cut, sizeof bytes - cut),
+			whole);
+}
+
 static void object_header_round_trip(void **state)
 {
 	(void)state;
@@ -91,6 +107,7 @@ static void root_refuses_what_is_not_canonical(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(checksum_is_crc32c),
+		cmocka_unit_test(checksum_of_pieces_is_that_of_the_whole),
 		cmocka_unit_test(object_header_round_trip), cmocka_unit_test(page_round_trip),
 		cmocka_unit_test(root_refuses_what_is_not_canonical) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
