@@ -84,12 +84,16 @@ int format_decode_object(const struct pack_header *pack, uint64_t offset,
 	return sound ? 0 : -1;
 }
 
-bool format_object_is_sound(const uint8_t header[OBJECT_HEADER_SIZE], const struct digest *digest,
-	const void *stored, uint32_t size)
+uint32_t format_sound_object(const uint8_t *bytes, size_t available, const struct digest *digest)
 {
-	return !memcmp(header, OBJECT_MAGIC, sizeof OBJECT_MAGIC) && header[6] == OBJECT_LIVE &&
-		wire_get(header + 12, 4) == size && !memcmp(header + 16, digest->bytes, DIGEST_SIZE) &&
-		wire_get(header + 56, 4) == checksum_crc32c(0, stored, size);
+	if (available < OBJECT_HEADER_SIZE || memcmp(bytes, OBJECT_MAGIC, sizeof OBJECT_MAGIC) || bytes[5] ||
+		bytes[6] != OBJECT_LIVE || memcmp(bytes + 16, digest->bytes, DIGEST_SIZE))
+		return 0;
+	uint32_t size = (uint32_t)wire_get(bytes + 12, 4);
+	return size <= available - OBJECT_HEADER_SIZE &&
+			wire_get(bytes + 56, 4) == checksum_crc32c(0, bytes + OBJECT_HEADER_SIZE, size)
+		? size
+		: 0;
 }
 
 enum pack_class format_class_of(uint8_t kind)

@@ -49,10 +49,9 @@ int format_decode_object(const struct pack_header *pack, uint64_t offset,
 	const uint8_t in[OBJECT_HEADER_SIZE], struct object_header *header);
 
 /*
- * Whether a header and the stored bytes behind it are those of a live page or root with that digest, as far as the checksum can tell. For who knows where the header lies: its own checksum is not looked at.
+ * Whether bytes begin with a live page or root of that digest, header and payload, as far as the payload's checksum can tell (the header's own is not looked at): the payload's size, or 0.
  */
-bool format_object_is_sound(const uint8_t header[OBJECT_HEADER_SIZE], const struct digest *digest,
-	const void *stored, uint32_t size);
+uint32_t format_sound_object(const uint8_t *bytes, size_t available, const struct digest *digest);
 
 enum pack_class format_class_of(uint8_t kind);
 /* Alignment of headers: also the step in which a scan looks for the next one. */

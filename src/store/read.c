@@ -12,7 +12,6 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "store/encoding.h"
-#include "store/page.h"
 #include "base/banned.h"
 
 static int find(
@@ -112,39 +111,6 @@ int store_get(struct store *store, const struct digest *digest, void *data, size
 		log_error("object-damaged", "folder=%s object=\"%s\"", store->folder, found.message);
 	*size = entry.size;
 	return failed;
-}
-
-/* Reads header and payload at one go; whether they are, by the checksum, what was looked for. If not, it may have been moved or freed meanwhile. */
-static bool read_checked(struct store *store, const struct index_entry *entry, void *data)
-{
-	uint8_t bytes[OBJECT_HEADER_SIZE + PAGE_LIMIT];
-	int fd;
-	if (entry->size > PAGE_LIMIT || entry->stored_size != entry->size ||
-		entry->encoding != ENCODING_PLAIN || format_class_of(entry->kind) != PACK_SMALL ||
-		packs_lease(store->packs, entry->pack, &fd, NULL))
-		return false;
-	int failed = disk_read(fd, bytes, OBJECT_HEADER_SIZE + entry->size, entry->offset);
-	packs_return(store->packs, entry->pack);
-	if (failed || !format_object_is_sound(bytes, &entry->digest, bytes + OBJECT_HEADER_SIZE, entry->size))
-		return false;
-	memcpy(data, bytes + OBJECT_HEADER_SIZE, entry->size);
-	return true;
-}
-
-int store_get_quickly(struct store *store, const struct digest *digest, void *data, size_t room, size_t *size,
-	bool *verified, struct error *err)
-{
-	struct index_entry entry;
-	char hex[2 * DIGEST_SIZE + 1];
-	if (find(store, digest, &entry, err))
-		return -1;
-	if (entry.size > room)
-		return error_set(err, ERROR_INVALID, "object %s has %" PRIu32 " bytes",
-			text_hex(digest, sizeof *digest, hex), entry.size);
-	*size = entry.size;
-	*verified =
-		(store->damage && damage_has(store->damage, digest)) || !read_checked(store, &entry, data);
-	return *verified ? store_get(store, digest, data, size, err) : 0;
 }
 
 int store_locate(

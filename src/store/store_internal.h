@@ -75,6 +75,16 @@ int store_confirm_damage(struct store *store, const struct digest *digest, void 
 
 void digest_list_append(struct digest_list *list, const struct digest *digest);
 
+/*
+ * page_run.c: reads a page of a tree, whose checksum is enough; *verified says whether it was hashed all the same. For comparing trees: of 2^32 damages one would not show here, so what is stored because of it must be checked
+ * as a whole (a copied tree by its root). `data` has room for PAGE_LIMIT. ERROR_INVALID: it is larger. `run` (NULL is legal) is the caller's alone meanwhile.
+ */
+struct page_run;
+int store_get_page(struct store *store, struct page_run *run, const struct digest *digest, void *data,
+	size_t *size, bool *verified, struct error *err);
+struct page_run *page_run_create(void);
+void page_run_destroy(struct page_run *run); /* NULL is legal */
+
 /* count.c: keeping the reference counts. */
 typedef int store_child(void *context, const struct digest *child, struct error *err);
 /* Calls `visit` for each id in a page (an id as often as it stands there) or a root, until it fails. What is malformed has no children, whoever asks. */

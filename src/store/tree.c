@@ -13,6 +13,7 @@
 
 #include "base/arena.h"
 #include "base/text.h"
+#include "store/store_internal.h"
 #include "base/banned.h"
 
 /* 2 GiB of disk under the leaves, 128 GiB under the pages next above; at most 340 KiB, if all were taken */
@@ -30,6 +31,8 @@ struct tree {
 	struct root root;
 	pthread_mutex_t lock; /* the cache */
 	struct cache_slot cache[CACHE_SLOTS];
+	pthread_mutex_t run_lock;
+	struct page_run *runs[2]; /* leaves, and what is above them; NULL: nothing was compared yet */
 };
 
 static struct tree *tree_create(const struct digest *digest, const struct root *root)
@@ -37,6 +40,7 @@ static struct tree *tree_create(const struct digest *digest, const struct root *
 	struct tree *tree = memory_alloc(sizeof *tree);
 	*tree = (struct tree){ .digest = *digest, .root = *root };
 	pthread_mutex_init(&tree->lock, NULL);
+	pthread_mutex_init(&tree->run_lock, NULL);
 	return tree;
 }
 
@@ -107,6 +111,9 @@ void tree_close(struct tree *tree)
 		return;
 	for (int i = 0; i < CACHE_SLOTS; i++)
 		tree_put_page(tree->cache[i].page);
+	for (int i = 0; i < 2; i++)
+		page_run_destroy(tree->runs[i]);
+	pthread_mutex_destroy(&tree->run_lock);
 	pthread_mutex_destroy(&tree->lock);
 	free(tree);
 }
@@ -140,8 +147,7 @@ void tree_put_page(struct tree_page *page)
 /* The page itself is not filled in. */
 static struct tree_page *new_page(void)
 {
-	enum { ALIGNMENT = 64, SIZE = (sizeof(struct tree_page) + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT };
-	struct tree_page *page = memory_alloc_aligned(ALIGNMENT, SIZE);
+	struct tree_page *page = memory_alloc(sizeof *page);
 	page->references = 1;
 	page->verified = true;
 	return page;
@@ -177,6 +183,20 @@ static void cache_enter(struct tree *tree, unsigned level, uint64_t index, struc
 	tree_put_page(old);
 }
 
+/* For comparing: whoever comes while another thread is at it reads page by page. */
+static int get_unverified(struct tree *tree, unsigned level, const struct digest *digest, uint8_t *bytes,
+	size_t *size, bool *verified, struct error *err)
+{
+	struct page_run **run = &tree->runs[level > 1];
+	if (pthread_mutex_trylock(&tree->run_lock))
+		return store_get_page(tree->store, NULL, digest, bytes, size, verified, err);
+	if (!*run)
+		*run = page_run_create();
+	int result = store_get_page(tree->store, *run, digest, bytes, size, verified, err);
+	pthread_mutex_unlock(&tree->run_lock);
+	return result;
+}
+
 static int read_page(struct tree *tree, unsigned level, uint64_t index, const struct digest *digest,
 	bool verified, struct tree_page **page_out, struct error *err)
 {
@@ -192,8 +212,7 @@ static int read_page(struct tree *tree, unsigned level, uint64_t index, const st
 		failed = read_from(&tree->source, level, index, digest, buffer, sizeof buffer, &size, err);
 		fits = true;
 	} else if (!verified) {
-		failed = store_get_quickly(
-			tree->store, digest, buffer, sizeof buffer, &size, &page->verified, err);
+		failed = get_unverified(tree, level, digest, buffer, &size, &page->verified, err);
 		fits = !failed || err->code != ERROR_INVALID;
 	} else if (fits) {
 		failed = store_get(tree->store, digest, buffer, &size, err);
