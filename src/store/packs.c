@@ -94,15 +94,8 @@ static int read_folder(struct packs *packs, struct error *err)
 static int check_version(struct packs *packs, struct error *err)
 {
 	uint32_t version = 0;
-	for (uint32_t i = packs->count; !version && i > 0; i--) {
-		uint8_t bytes[OBJECT_HEADER_SIZE];
-		char path[4096];
-		pack_files_path(packs->files, packs->numbers[i - 1], path, sizeof path);
-		int fd FILE_SCOPED = disk_open(path, O_RDONLY, 0);
-		/* what is wrong with it is found, and told, when it is needed */
-		if (fd >= 0 && !disk_read(fd, bytes, sizeof bytes, 0))
-			version = format_pack_version(bytes);
-	}
+	for (uint32_t i = packs->count; !version && i > 0; i--)
+		version = pack_files_version(packs->files, packs->numbers[i - 1]);
 	if (!version || version == FORMAT_VERSION)
 		return 0;
 	return error_set(err, ERROR_UNSUPPORTED,
@@ -475,21 +468,44 @@ int packs_mark_dead(struct packs *packs, const struct index_entry *entry, struct
 	return 0;
 }
 
-int packs_punch(struct packs *packs, const struct index_entry *entry, struct error *err)
+static int compare_places(const void *a, const void *b)
 {
-	enum pack_class group = format_class_of(entry->kind);
-	uint64_t from = entry->offset; /* the header too: it is durably dead, and a scan goes over the hole */
-	uint64_t to = format_object_end(group, entry->offset, entry->stored_size);
+	const struct index_entry *x = a, *y = b;
+	if (x->pack != y->pack)
+		return x->pack < y->pack ? -1 : 1;
+	return (x->offset > y->offset) - (x->offset < y->offset);
+}
+
+/* The headers too: they are durably dead, and a scan goes over the hole. */
+static int punch_range(struct packs *packs, uint32_t number, uint64_t from, uint64_t to, struct error *err)
+{
 	int fd;
 	from = (from + PAGE_SIZE_ON_DISK - 1) / PAGE_SIZE_ON_DISK * PAGE_SIZE_ON_DISK;
 	to = to / PAGE_SIZE_ON_DISK * PAGE_SIZE_ON_DISK;
 	if (from >= to)
 		return 0;
-	if (packs_descriptor(packs, entry->pack, &fd, err))
+	if (packs_descriptor(packs, number, &fd, err))
 		return -1;
 	/* where the file system has no holes, the space comes back when the pack is compacted */
 	if (disk_punch(fd, from, to - from) && errno != EOPNOTSUPP)
-		return error_set_errno(err, errno, "cannot punch pack %" PRIu32, entry->pack);
+		return error_set_errno(err, errno, "cannot punch pack %" PRIu32, number);
+	return 0;
+}
+
+int packs_punch(struct packs *packs, struct index_entry *entries, size_t count, struct error *err)
+{
+	if (count)
+		qsort(entries, count, sizeof *entries, compare_places);
+	for (size_t i = 0, next; i < count; i = next) {
+		uint64_t end = entries[i].offset;
+		for (next = i;
+			next < count && entries[next].pack == entries[i].pack && entries[next].offset == end;
+			next++)
+			end = format_object_end(
+				format_class_of(entries[next].kind), end, entries[next].stored_size);
+		if (punch_range(packs, entries[i].pack, entries[i].offset, end, err))
+			return -1;
+	}
 	return 0;
 }
 

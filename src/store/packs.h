@@ -52,8 +52,8 @@ void packs_set_position(struct packs *packs, enum pack_class group, struct index
 
 /* Rewrites the header as dead. Not durable until packs_sync. */
 int packs_mark_dead(struct packs *packs, const struct index_entry *entry, struct error *err);
-/* Frees an object's space on the disk. It must be durably dead before. Whole pages only, so up to two pages may stay. */
-int packs_punch(struct packs *packs, const struct index_entry *entry, struct error *err);
+/* Frees objects' space on the disk; sorts them. They must be durably dead before. Whole pages of the disk only, so up to two may stay of objects that lie one behind another. */
+int packs_punch(struct packs *packs, struct index_entry *entries, size_t count, struct error *err);
 /* Appending goes on in a new pack of that class. The caller sees to it that nothing is being appended. */
 int packs_begin_new(struct packs *packs, enum pack_class group, struct error *err);
 /* Removes a pack file without live objects, to which nothing is being appended any more. Refuses, without an error, one that is appended to or has the highest number (numbers are never used again). */

@@ -103,9 +103,8 @@ void store_end_counting(struct store *store);
 enum { STORE_FREE_BATCH = 4096 };
 /* Begins a new generation. Nothing of the generation returned or a later one may be freed: a session that is open, or opened from now on, may have put or found it. */
 uint32_t store_begin_freeing(struct store *store);
-/* Marks objects that are out of the index dead, durably, and gives their space back. The index is marked `collecting`. */
-int store_free_batch(
-	struct store *store, const struct index_entry *entries, unsigned count, struct error *err);
+/* Marks objects that are out of the index dead, durably, and gives their space back; sorts them. The index is marked `collecting`. */
+int store_free_batch(struct store *store, struct index_entry *entries, unsigned count, struct error *err);
 /* The same if enough was appended since the last one. A failure of it takes nothing from what was synced, and is only logged. */
 void store_checkpoint_if_due(struct store *store);
 /* Reads and verifies the object of an entry. ERROR_NOT_FOUND if its pack is gone. */
