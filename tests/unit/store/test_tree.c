@@ -1,5 +1,6 @@
 /* Trees: canonical roots, lookups, differences, growth and cuts, against a plain array of ids. */
 #include <fcntl.h>
+#include <pthread.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -366,6 +367,46 @@ static void differences_do_not_depend_on_heights(void **state)
 		tree_close(trees[i]);
 }
 
+static uint64_t count_blocks(struct tree *tree)
+{
+	struct error err;
+	struct digest block;
+	bool found = true;
+	uint64_t count = 0;
+	for (uint64_t index = 0; found; index++) {
+		ASSERT_OK(tree_next(tree, &index, &block, &found, &err));
+		count += found;
+	}
+	return count;
+}
+
+static void *count_in_thread(void *context)
+{
+	return (void *)(uintptr_t)count_blocks(context);
+}
+
+/* What is read along belongs to one of them at a time. */
+static void one_tree_is_walked_by_several_threads(void **state)
+{
+	(void)state;
+	enum { THREADS = 4, BLOCKS = 400 };
+	static uint64_t pairs[2 * BLOCKS];
+	pthread_t threads[THREADS];
+	for (uint64_t i = 0; i < BLOCKS; i++) {
+		pairs[2 * i] = i * 100;
+		pairs[2 * i + 1] = i + 1;
+	}
+	struct tree *tree = open_tree(build(NULL, TIB, pairs, BLOCKS));
+	for (int i = 0; i < THREADS; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, count_in_thread, tree), 0);
+	for (int i = 0; i < THREADS; i++) {
+		void *count;
+		pthread_join(threads[i], &count);
+		assert_int_equal((uintptr_t)count, BLOCKS);
+	}
+	tree_close(tree);
+}
+
 /* A root that an earlier version has made says so, wherever it comes from. */
 static void a_tree_of_another_version_is_named(void **state)
 {
@@ -382,19 +423,6 @@ static void a_tree_of_another_version_is_named(void **state)
 	ASSERT_FAILS(tree_open(store, &digest, &tree, &err), ERROR_UNSUPPORTED);
 	assert_non_null(
 		strstr(err.message, "is of version 1, which this version does not read (it reads 2)"));
-}
-
-static uint64_t count_blocks(struct tree *tree)
-{
-	struct error err;
-	struct digest block;
-	bool found = true;
-	uint64_t count = 0;
-	for (uint64_t index = 0; found; index++) {
-		ASSERT_OK(tree_next(tree, &index, &block, &found, &err));
-		count += found;
-	}
-	return count;
 }
 
 /* Blocks that come, go, change, come twice, and go with the end of the disk. */
@@ -435,6 +463,7 @@ int main(void)
 		TEST(what_is_no_root_is_refused), TEST(a_root_is_known_without_a_store),
 		TEST(pages_that_were_not_hashed_serve_comparisons_only),
 		TEST(a_damaged_page_is_found_by_a_comparison), TEST(differences_do_not_depend_on_heights),
-		TEST(a_tree_of_another_version_is_named), TEST(a_builder_knows_how_many_blocks_were_gained) };
+		TEST(a_tree_of_another_version_is_named), TEST(one_tree_is_walked_by_several_threads),
+		TEST(a_builder_knows_how_many_blocks_were_gained) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
