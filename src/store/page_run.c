@@ -73,6 +73,7 @@ static uint32_t read_object(
 		if (!run->bytes)
 			run->bytes = memory_alloc(RUN_SIZE);
 		bytes = run->bytes;
+		run->filled = 0;
 		/* a pack may end before */
 		filled = disk_read(fd, bytes, RUN_SIZE, entry->offset) ? 0 : RUN_SIZE;
 	}
