@@ -39,14 +39,14 @@ def read_header(data, offset, nonce):
     if len(data) < 64 or data[:4] != b"AMOB" or struct.unpack_from("<I", data, 60)[0] != crc32c(nonce + struct.pack("<Q", offset) + data[:60]):
         return None
     names = ("kind", "encoding", "state", "zero", "size", "stored", "digest", "rest")
-    return dict(zip(names, struct.unpack_from("<BBBBII32s12s", data, 4)))
+    return dict(zip(names, struct.unpack_from("<BBBBII32s8xI", data, 4)))
 
 
 def read_object(file, where, group, offset, header):
     """The plain bytes of a live object, verified."""
     expect(header["kind"] in KINDS and (header["kind"] == 1) == (group == 0), f"{where}: kind {header['kind']}")
-    expect(header["zero"] == 0 and not any(header["rest"]) and header["encoding"] in (0, 1), f"{where}: {header}")
     data = os.pread(file, header["stored"], offset + ALIGNMENT[group])
+    expect((header["zero"], header["rest"]) == (0, crc32c(data) if group else 0) and header["encoding"] in (0, 1), f"{where}: {header}")
     plain = unzstd(data, header["size"]) if header["encoding"] else data
     expect(hashlib.sha256(plain).digest() == header["digest"] and len(plain) == header["size"], f"{where}: digest")
     return plain
@@ -56,7 +56,7 @@ def read_pack(path, objects):
     file = os.open(path, os.O_RDONLY)
     first, length = os.pread(file, PAGE, 0), os.fstat(file).st_size
     version, group, number = struct.unpack_from("<III", first, 8)
-    expect(first[:8] == b"AMIDPACK" and version == 1 and group in ALIGNMENT and path.name == f"{number:010}.pack", path)
+    expect(first[:8] == b"AMIDPACK" and version == 2 and group in ALIGNMENT and path.name == f"{number:010}.pack", path)
     expect(struct.unpack_from("<I", first, 60)[0] == crc32c(first[:60]) and not any(first[40:60] + first[64:]), f"{path}: header")
     offset, step = PAGE, ALIGNMENT[group]
     while offset < length:
@@ -97,9 +97,9 @@ def read_index(path, objects):
 def check_page(found, objects):
     data = found["plain"]
     magic, version, level, count = struct.unpack_from("<4sBBH", data)
-    bits = [n for n in range(1024) if data[8 + n // 8] >> n % 8 & 1]
-    ids = [data[136 + 32 * n:168 + 32 * n] for n in range(count)]
-    expect(magic == b"AMPG" and version == 1 and level and 1 <= count == len(bits) and len(data) == 136 + 32 * count, "page")
+    bits = [n for n in range(128) if data[8 + n // 8] >> n % 8 & 1]
+    ids = [data[24 + 32 * n:56 + 32 * n] for n in range(count)]
+    expect(magic == b"AMPG" and version == 2 and level and 1 <= count == len(bits) and len(data) == 24 + 32 * count, "page")
     for child in ids:
         expect(child in objects and objects[child]["kind"] == (1 if level == 1 else 2), f"child {child.hex()} of a page")
         expect(level > 1 or objects[child]["size"] == BLOCK, "size of a block")
@@ -108,9 +108,9 @@ def check_page(found, objects):
 def check_root(found, objects):
     magic, version, levels, zero, block, zero2, size, zero3 = struct.unpack_from("<4sBBHIIQQ", found["plain"])
     top, fewest = found["plain"][32:], 1
-    while 1024 ** fewest * BLOCK < size:
+    while 128 ** fewest * BLOCK < size:
         fewest += 1
-    expect(magic == b"AMRT" and (version, block, zero, zero2, zero3) == (1, BLOCK, 0, 0, 0) and levels == fewest and len(top) == 32, "root")
+    expect(magic == b"AMRT" and (version, block, zero, zero2, zero3) == (2, BLOCK, 0, 0, 0) and levels == fewest and len(top) == 32, "root")
     expect(not any(top) or top in objects and objects[top]["plain"][5] == levels, "top page of a root")
 
 

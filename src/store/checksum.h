@@ -1,4 +1,4 @@
-/* CRC-32C (Castagnoli), for headers and manifests: small things. Contents are covered by SHA-256. */
+/* CRC-32C (Castagnoli), for headers, manifests and pages: small things. Contents are covered by SHA-256. */
 #pragma once
 
 #include <stddef.h>

@@ -134,18 +134,12 @@ static int mark_protected(struct collection *collection, struct error *err)
 	return 0;
 }
 
-int store_free_batch(
-	struct store *store, const struct index_entry *entries, unsigned count, struct error *err)
+int store_free_batch(struct store *store, struct index_entry *entries, unsigned count, struct error *err)
 {
 	for (unsigned i = 0; i < count; i++)
 		if (packs_mark_dead(store->packs, &entries[i], err))
 			return -1;
-	if (packs_sync(store->packs, err))
-		return -1;
-	for (unsigned i = 0; i < count; i++)
-		if (packs_punch(store->packs, &entries[i], err))
-			return -1;
-	return 0;
+	return packs_sync(store->packs, err) || packs_punch(store->packs, entries, count, err) ? -1 : 0;
 }
 
 static int free_batch(struct collection *collection, struct error *err)

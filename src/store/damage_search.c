@@ -83,7 +83,8 @@ static void note_sound(struct store_damage_search *search, const struct digest *
 static int visit_range(struct walk *walk, unsigned level, uint64_t index, struct error *err)
 {
 	unsigned shift = PAGE_FANOUT_BITS * level;
-	uint64_t offset = (index << shift) * STORE_BLOCK_SIZE, size = (1ULL << shift) * STORE_BLOCK_SIZE;
+	uint64_t offset = (index << shift) * STORE_BLOCK_SIZE;
+	uint64_t size = shift < 45 ? (1ULL << shift) * STORE_BLOCK_SIZE : UINT64_MAX;
 	if (offset >= walk->disk_size)
 		return 0;
 	if (size > walk->disk_size - offset)

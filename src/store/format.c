@@ -22,11 +22,16 @@ void format_encode_pack(const struct pack_header *header, uint8_t out[OBJECT_HEA
 	wire_put(out + 60, 4, checksum_crc32c(0, out, 60));
 }
 
+uint32_t format_pack_version(const uint8_t in[OBJECT_HEADER_SIZE])
+{
+	if (memcmp(in, PACK_MAGIC, sizeof PACK_MAGIC) || wire_get(in + 60, 4) != checksum_crc32c(0, in, 60))
+		return 0;
+	return (uint32_t)wire_get(in + 8, 4);
+}
+
 int format_decode_pack(const uint8_t in[OBJECT_HEADER_SIZE], struct pack_header *header)
 {
-	if (memcmp(in, PACK_MAGIC, sizeof PACK_MAGIC) || wire_get(in + 8, 4) != FORMAT_VERSION ||
-		wire_get(in + 12, 4) >= PACK_CLASS_COUNT ||
-		wire_get(in + 60, 4) != checksum_crc32c(0, in, 60))
+	if (format_pack_version(in) != FORMAT_VERSION || wire_get(in + 12, 4) >= PACK_CLASS_COUNT)
 		return -1;
 	header->group = (enum pack_class)wire_get(in + 12, 4);
 	header->number = (uint32_t)wire_get(in + 16, 4);
@@ -54,6 +59,7 @@ void format_encode_object(const struct pack_header *pack, uint64_t offset, const
 	wire_put(out + 8, 4, header->size);
 	wire_put(out + 12, 4, header->stored_size);
 	memcpy(out + 16, header->digest.bytes, DIGEST_SIZE);
+	wire_put(out + 56, 4, header->checksum);
 	wire_put(out + 60, 4, object_checksum(pack, offset, out));
 }
 
@@ -67,7 +73,8 @@ int format_decode_object(const struct pack_header *pack, uint64_t offset,
 		.encoding = in[5],
 		.state = in[6],
 		.size = (uint32_t)wire_get(in + 8, 4),
-		.stored_size = (uint32_t)wire_get(in + 12, 4) };
+		.stored_size = (uint32_t)wire_get(in + 12, 4),
+		.checksum = (uint32_t)wire_get(in + 56, 4) };
 	memcpy(header->digest.bytes, in + 16, DIGEST_SIZE);
 	bool sound = header->kind >= STORE_BLOCK && header->kind <= STORE_ROOT &&
 		format_class_of(header->kind) == pack->group &&
@@ -75,6 +82,18 @@ int format_decode_object(const struct pack_header *pack, uint64_t offset,
 		header->size <= STORE_BLOCK_SIZE && header->stored_size <= 2 * STORE_BLOCK_SIZE &&
 		(header->encoding || header->stored_size == header->size);
 	return sound ? 0 : -1;
+}
+
+uint32_t format_sound_object(const uint8_t *bytes, size_t available, const struct digest *digest)
+{
+	if (available < OBJECT_HEADER_SIZE || memcmp(bytes, OBJECT_MAGIC, sizeof OBJECT_MAGIC) || bytes[5] ||
+		bytes[6] != OBJECT_LIVE || memcmp(bytes + 16, digest->bytes, DIGEST_SIZE))
+		return 0;
+	uint32_t size = (uint32_t)wire_get(bytes + 12, 4);
+	return size <= available - OBJECT_HEADER_SIZE &&
+			wire_get(bytes + 56, 4) == checksum_crc32c(0, bytes + OBJECT_HEADER_SIZE, size)
+		? size
+		: 0;
 }
 
 enum pack_class format_class_of(uint8_t kind)

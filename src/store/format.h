@@ -13,7 +13,7 @@ enum {
 	PACK_HEADER_SIZE = 4096, /* objects begin here */
 	OBJECT_HEADER_SIZE = 64,
 	PACK_NONCE_SIZE = 16,
-	FORMAT_VERSION = 1,
+	FORMAT_VERSION = 2, /* 1: pages of 1,024 ids, no checksum of the payload */
 };
 
 /* Blocks are aligned so that the page cache and O_DIRECT like them; pages and roots are small, so they are packed tightly elsewhere. */
@@ -34,16 +34,24 @@ struct object_header {
 	uint8_t state;
 	uint32_t size;        /* plain */
 	uint32_t stored_size; /* in the pack */
+	uint32_t checksum;    /* CRC-32C of the stored bytes of a live page or root; else 0 */
 	struct digest digest;
 };
 
 void format_encode_pack(const struct pack_header *header, uint8_t out[OBJECT_HEADER_SIZE]);
 int format_decode_pack(const uint8_t in[OBJECT_HEADER_SIZE], struct pack_header *header);
+/* The version that a pack's header says it is of, whether it is known or not; 0 if it is no pack's header, or a damaged one. */
+uint32_t format_pack_version(const uint8_t in[OBJECT_HEADER_SIZE]);
 /* `offset` is where the header lies in the pack; it is part of the checksum. */
 void format_encode_object(const struct pack_header *pack, uint64_t offset, const struct object_header *header,
 	uint8_t out[OBJECT_HEADER_SIZE]);
 int format_decode_object(const struct pack_header *pack, uint64_t offset,
 	const uint8_t in[OBJECT_HEADER_SIZE], struct object_header *header);
+
+/*
+ * Whether bytes begin with a live page or root of that digest, header and payload, as far as the payload's checksum can tell (the header's own is not looked at): the payload's size, or 0.
+ */
+uint32_t format_sound_object(const uint8_t *bytes, size_t available, const struct digest *digest);
 
 enum pack_class format_class_of(uint8_t kind);
 /* Alignment of headers: also the step in which a scan looks for the next one. */

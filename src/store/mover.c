@@ -133,7 +133,7 @@ static int give_up_old(struct mover *mover, struct error *err)
 		return 0;
 	index_advance_epoch(mover->store->index);
 	for (size_t i = 0; i < mover->count; i++)
-		if (packs_punch(packs, &mover->moves[i].from, err))
+		if (packs_punch(packs, &mover->moves[i].from, 1, err))
 			return -1;
 	return 0;
 }

@@ -18,6 +18,8 @@
 
 #include "base/arena.h"
 #include "base/disk.h"
+#include "base/file.h"
+#include "store/format.h"
 #include "base/banned.h"
 
 enum { TABLE_LEAF = 1024, TABLE_LEAVES = PACK_NUMBER_LIMIT / TABLE_LEAF };
@@ -59,6 +61,15 @@ void pack_files_destroy(struct pack_files *files)
 void pack_files_path(const struct pack_files *files, uint32_t number, char *path, size_t size)
 {
 	snprintf(path, size, "%s/%010" PRIu32 ".pack", files->folder, number);
+}
+
+uint32_t pack_files_version(const struct pack_files *files, uint32_t number)
+{
+	uint8_t bytes[OBJECT_HEADER_SIZE];
+	char path[4096];
+	pack_files_path(files, number, path, sizeof path);
+	int fd FILE_SCOPED = disk_open(path, O_RDONLY, 0);
+	return fd >= 0 && !disk_read(fd, bytes, sizeof bytes, 0) ? format_pack_version(bytes) : 0;
 }
 
 /* The word of a pack; NULL if nothing near it was ever opened. */

@@ -18,6 +18,8 @@ struct pack_files;
 struct pack_files *pack_files_create(const char *folder, bool writer);
 void pack_files_destroy(struct pack_files *files); /* no lease is left; NULL is legal */
 
+/* The version that a pack's header says it is of; 0 if it says none. What is wrong with it is found, and told, when it is needed. */
+uint32_t pack_files_version(const struct pack_files *files, uint32_t number);
 void pack_files_path(const struct pack_files *files, uint32_t number, char *path, size_t size);
 /* Makes the file of a new pack. */
 int pack_files_create_pack(struct pack_files *files, uint32_t number, int *fd, struct error *err);

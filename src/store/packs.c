@@ -22,6 +22,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "base/disk.h"
+#include "store/checksum.h"
 #include "store/direct_file.h"
 #include "store/pack_files.h"
 #include "base/banned.h"
@@ -87,6 +88,21 @@ static int read_folder(struct packs *packs, struct error *err)
 	return 0;
 }
 
+/*
+ * The packs of a store are all of one version, as one of another is never opened. So the newest header that says anything says it.
+ */
+static int check_version(struct packs *packs, struct error *err)
+{
+	uint32_t version = 0;
+	for (uint32_t i = packs->count; !version && i > 0; i--)
+		version = pack_files_version(packs->files, packs->numbers[i - 1]);
+	if (!version || version == FORMAT_VERSION)
+		return 0;
+	return error_set(err, ERROR_UNSUPPORTED,
+		"%s is of format %" PRIu32 ", which this version does not read (it reads %d)", packs->folder,
+		version, FORMAT_VERSION);
+}
+
 int packs_open(const char *folder, bool writer, struct packs **packs_out, struct error *err)
 {
 	struct packs *packs = memory_alloc(sizeof *packs);
@@ -100,7 +116,8 @@ int packs_open(const char *folder, bool writer, struct packs **packs_out, struct
 	pthread_cond_init(&packs->sync_done, NULL);
 	for (int i = 0; i < PACK_CLASS_COUNT; i++)
 		pthread_mutex_init(&packs->active[i].lock, NULL);
-	if (writer && (file_make_folder(packs->folder, 0700, err) || read_folder(packs, err))) {
+	if ((writer && file_make_folder(packs->folder, 0700, err)) || read_folder(packs, err) ||
+		check_version(packs, err)) {
 		packs_close(packs);
 		return -1;
 	}
@@ -323,7 +340,10 @@ int packs_append(struct packs *packs, const struct object_header *object, const 
 	if (take_space(packs, group, object->stored_size, &pack, &offset, err) ||
 		packs_descriptor(packs, pack.number, &fd, err))
 		return -1;
-	format_encode_object(&pack, offset, object, header);
+	struct object_header described = *object;
+	if (group == PACK_SMALL)
+		described.checksum = checksum_crc32c(0, payload, object->stored_size);
+	format_encode_object(&pack, offset, &described, header);
 	*entry = (struct index_entry){ .digest = object->digest,
 		.pack = pack.number,
 		.offset = offset,
@@ -458,21 +478,44 @@ int packs_mark_dead(struct packs *packs, const struct index_entry *entry, struct
 	return 0;
 }
 
-int packs_punch(struct packs *packs, const struct index_entry *entry, struct error *err)
+static int compare_places(const void *a, const void *b)
 {
-	enum pack_class group = format_class_of(entry->kind);
-	uint64_t from = entry->offset; /* the header too: it is durably dead, and a scan goes over the hole */
-	uint64_t to = format_object_end(group, entry->offset, entry->stored_size);
+	const struct index_entry *x = a, *y = b;
+	if (x->pack != y->pack)
+		return x->pack < y->pack ? -1 : 1;
+	return (x->offset > y->offset) - (x->offset < y->offset);
+}
+
+/* The headers too: they are durably dead, and a scan goes over the hole. */
+static int punch_range(struct packs *packs, uint32_t number, uint64_t from, uint64_t to, struct error *err)
+{
 	int fd;
 	from = (from + PAGE_SIZE_ON_DISK - 1) / PAGE_SIZE_ON_DISK * PAGE_SIZE_ON_DISK;
 	to = to / PAGE_SIZE_ON_DISK * PAGE_SIZE_ON_DISK;
 	if (from >= to)
 		return 0;
-	if (packs_descriptor(packs, entry->pack, &fd, err))
+	if (packs_descriptor(packs, number, &fd, err))
 		return -1;
 	/* where the file system has no holes, the space comes back when the pack is compacted */
 	if (disk_punch(fd, from, to - from) && errno != EOPNOTSUPP)
-		return error_set_errno(err, errno, "cannot punch pack %" PRIu32, entry->pack);
+		return error_set_errno(err, errno, "cannot punch pack %" PRIu32, number);
+	return 0;
+}
+
+int packs_punch(struct packs *packs, struct index_entry *entries, size_t count, struct error *err)
+{
+	if (count)
+		qsort(entries, count, sizeof *entries, compare_places);
+	for (size_t i = 0, next; i < count; i = next) {
+		uint64_t end = entries[i].offset;
+		for (next = i;
+			next < count && entries[next].pack == entries[i].pack && entries[next].offset == end;
+			next++)
+			end = format_object_end(
+				format_class_of(entries[next].kind), end, entries[next].stored_size);
+		if (punch_range(packs, entries[i].pack, entries[i].offset, end, err))
+			return -1;
+	}
 	return 0;
 }
 

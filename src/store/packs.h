@@ -12,7 +12,7 @@
 
 struct packs;
 
-/* Reads which packs there are; a writer makes the folder if it is missing. */
+/* Reads which packs there are; a writer makes the folder if it is missing. ERROR_UNSUPPORTED if they are of another version. */
 int packs_open(const char *folder, bool writer, struct packs **packs, struct error *err);
 /* A writer gives back what was reserved beyond the last object. NULL is legal. */
 void packs_close(struct packs *packs);
@@ -39,7 +39,7 @@ enum packs_way {
 	PACKS_PAST_CACHE, /* straight to the disk, if it is a block, aligned to 4096, and the file system can do that: see direct_file.h */
 };
 /*
- * Appends an object and fills where it lies into *entry. Safe from every thread. ERROR_NO_SPACE when the disk has no more than its reserve left.
+ * Appends an object (its checksum is made here) and fills where it lies into *entry. Safe from every thread. ERROR_NO_SPACE when the disk has no more than its reserve left.
  */
 int packs_append(struct packs *packs, const struct object_header *object, const void *payload,
 	enum packs_way way, struct index_entry *entry, struct error *err);
@@ -54,8 +54,8 @@ void packs_set_position(struct packs *packs, enum pack_class group, struct index
 
 /* Rewrites the header as dead. Not durable until packs_sync. */
 int packs_mark_dead(struct packs *packs, const struct index_entry *entry, struct error *err);
-/* Frees an object's space on the disk. It must be durably dead before. Whole pages only, so up to two pages may stay. */
-int packs_punch(struct packs *packs, const struct index_entry *entry, struct error *err);
+/* Frees objects' space on the disk; sorts them. They must be durably dead before. Whole pages of the disk only, so up to two may stay of objects that lie one behind another. */
+int packs_punch(struct packs *packs, struct index_entry *entries, size_t count, struct error *err);
 /* Appending goes on in a new pack of that class. The caller sees to it that nothing is being appended. */
 int packs_begin_new(struct packs *packs, enum pack_class group, struct error *err);
 /* Removes a pack file without live objects, to which nothing is being appended any more. Refuses, without an error, one that is appended to or has the highest number (numbers are never used again). */

@@ -9,7 +9,6 @@
 
 static const uint8_t PAGE_MAGIC[4] = { 'A', 'M', 'P', 'G' };
 static const uint8_t ROOT_MAGIC[4] = { 'A', 'M', 'R', 'T' };
-enum { TREE_VERSION = 1 };
 
 size_t page_encode(const struct page *page, uint8_t *out)
 {
@@ -42,9 +41,11 @@ int page_decode(const uint8_t *bytes, size_t size, struct page *page)
 		bytes[4] != TREE_VERSION || bytes[5] < 1 || bytes[5] > TREE_LEVELS_LIMIT)
 		return -1;
 	const uint8_t *bitmap = bytes + PAGE_HEADER_SIZE, *ids = bitmap + PAGE_BITMAP_SIZE;
+	uint64_t words[PAGE_BITMAP_SIZE / sizeof(uint64_t)];
 	unsigned count = 0;
-	for (unsigned i = 0; i < PAGE_BITMAP_SIZE; i++)
-		count += (unsigned)__builtin_popcount(bitmap[i]);
+	memcpy(words, bitmap, sizeof words);
+	for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+		count += (unsigned)__builtin_popcountll(words[i]);
 	if (!count || count != wire_get(bytes + 6, 2) ||
 		size != PAGE_HEADER_SIZE + PAGE_BITMAP_SIZE + (size_t)count * DIGEST_SIZE)
 		return -1;
@@ -68,6 +69,11 @@ int page_decode(const uint8_t *bytes, size_t size, struct page *page)
 			return -1;
 	}
 	return 0;
+}
+
+unsigned root_version(const uint8_t *bytes, size_t size)
+{
+	return size == ROOT_SIZE && !memcmp(bytes, ROOT_MAGIC, sizeof ROOT_MAGIC) ? bytes[4] : 0;
 }
 
 uint64_t root_block_count(uint64_t size)

@@ -12,13 +12,14 @@
 #include "base/error.h"
 
 enum {
-	PAGE_FANOUT = 1024,
-	PAGE_FANOUT_BITS = 10,
+	PAGE_FANOUT = 128,
+	PAGE_FANOUT_BITS = 7,
 	PAGE_HEADER_SIZE = 8,
 	PAGE_BITMAP_SIZE = PAGE_FANOUT / 8,
 	PAGE_LIMIT = PAGE_HEADER_SIZE + PAGE_BITMAP_SIZE + PAGE_FANOUT * DIGEST_SIZE,
 	ROOT_SIZE = 64,
-	TREE_LEVELS_LIMIT = 5, /* 2^50 blocks of 512 KiB: more than a file offset can say */
+	TREE_LEVELS_LIMIT = 7, /* 2^49 blocks of 512 KiB: more than a file offset can say */
+	TREE_VERSION = 2,      /* of pages and roots */
 };
 
 /* Ids of the level below (blocks below level 1); the zero digest stands for all zeros. */
@@ -41,6 +42,8 @@ int page_decode(const uint8_t *bytes, size_t size, struct page *page);
 
 void root_encode(const struct root *root, uint8_t out[ROOT_SIZE]);
 int root_decode(const uint8_t *bytes, size_t size, struct root *root);
+/* The version that the bytes of a root say they are of, whether it is known or not; 0 if they are no root's. */
+unsigned root_version(const uint8_t *bytes, size_t size);
 /* How many levels a tree over so many blocks has: the fewest, at least 1. */
 uint8_t root_levels(uint64_t block_count);
 uint64_t root_block_count(uint64_t size);

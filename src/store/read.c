@@ -132,39 +132,6 @@ int store_get_once(
 	return store_get(store, digest, data, size, err);
 }
 
-/* Whether an object that was read without a look at its digest was whole all the while: it has not been taken out of the index, which comes before its place is punched. */
-static bool still_lies(struct store *store, const struct index_entry *entry)
-{
-	struct index_entry now;
-	return index_find(store->index, &entry->digest, &now) && now.pack == entry->pack &&
-		now.offset == entry->offset;
-}
-
-int store_get_again(struct store *store, const struct digest *digest, void *data, size_t room, size_t *size,
-	bool *verified, struct error *err)
-{
-	struct index_entry entry;
-	char hex[2 * DIGEST_SIZE + 1];
-	if (find(store, digest, &entry, err))
-		return -1;
-	text_hex(digest, sizeof *digest, hex);
-	if (entry.size > room)
-		return error_set(err, ERROR_INVALID, "object %s has %" PRIu32 " bytes", hex, entry.size);
-	*size = entry.size;
-	*verified = false;
-	bool known = entry.encoding == ENCODING_PLAIN && entry.stored_size == entry.size &&
-		verified_has(store->verified, &entry) &&
-		!(store->damage && damage_has(store->damage, digest));
-	if (known && !read_payload(store, &entry, data, hex, err) && still_lies(store, &entry))
-		return 0;
-	*verified = true;
-	if (store_get(store, digest, data, size, err))
-		return -1;
-	/* it may lie elsewhere by now: then this is of no use, and does no harm */
-	verified_note(store->verified, &entry);
-	return 0;
-}
-
 int store_locate(
 	struct store *store, const struct digest *digest, struct store_location *location, struct error *err)
 {

@@ -137,10 +137,7 @@ static int scan_packs(struct recovery *recovery, struct error *err)
 static int punch_dead(struct recovery *recovery, struct error *err)
 {
 	index_advance_epoch(recovery->store->index);
-	for (size_t i = 0; i < recovery->dead_count; i++)
-		if (packs_punch(recovery->store->packs, &recovery->dead[i], err))
-			return -1;
-	return 0;
+	return packs_punch(recovery->store->packs, recovery->dead, recovery->dead_count, err);
 }
 
 static int recover(struct recovery *recovery, enum index_condition condition, struct error *err)

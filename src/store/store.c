@@ -32,10 +32,7 @@ pthread_mutex_t *store_stripe(struct store *store, const struct digest *digest)
 static struct store *allocate(const char *folder, bool writer)
 {
 	struct store *store = memory_alloc(sizeof *store);
-	*store = (struct store){ .writer = writer,
-		.lock_fd = -1,
-		.folder = memory_strdup(folder),
-		.verified = verified_create() };
+	*store = (struct store){ .writer = writer, .lock_fd = -1, .folder = memory_strdup(folder) };
 	for (int i = 0; i < STRIPE_COUNT; i++)
 		pthread_mutex_init(&store->stripes[i], NULL);
 	pthread_rwlock_init(&store->quiet, NULL);
@@ -49,7 +46,6 @@ static void release(struct store *store)
 	packs_close(store->packs);
 	references_close(store->references);
 	index_close(store->index);
-	verified_destroy(store->verified);
 	free(store->retired.items);
 	store_scrub_close(store);
 	file_close_cleanup(&store->lock_fd);

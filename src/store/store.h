@@ -58,13 +58,6 @@ int store_get_once(
 	struct store *store, const struct digest *digest, void *data, size_t *size, struct error *err);
 
 /*
- * The same for a plain object of at most `room` bytes (ERROR_INVALID: it is larger), but one that this process has verified before in its place is not hashed again; *verified says whether it was now. For comparing trees: damage that came after the first
- * look may not show here, so what is stored because of it must be checked as a whole (a copied tree by its root).
- */
-int store_get_again(struct store *store, const struct digest *digest, void *data, size_t room, size_t *size,
-	bool *verified, struct error *err);
-
-/*
  * Where an uncompressed block lies, for readers that want to pread from the file (and so share the page cache with every other reader). ERROR_UNSUPPORTED: it is compressed, see store_get.
  * Blocks may be moved. What was read from a location is the block if store_epoch, called after the read, is what it was before store_locate; else the block has to be looked for
  * again. The caller verifies the content itself (digest_sha256 over `size` bytes).

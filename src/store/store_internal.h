@@ -8,7 +8,6 @@
 #include "store/packs.h"
 #include "store/references.h"
 #include "store/store.h"
-#include "store/verified.h"
 
 enum { STRIPE_COUNT = 64 };
 
@@ -24,7 +23,6 @@ struct store {
 	struct index *index;
 	struct packs *packs;
 	struct references *references; /* NULL in a reader */
-	struct verified *verified;
 
 	/* serializes put, touch and sweep of one digest */
 	pthread_mutex_t stripes[STRIPE_COUNT];
@@ -77,6 +75,16 @@ int store_confirm_damage(struct store *store, const struct digest *digest, void 
 
 void digest_list_append(struct digest_list *list, const struct digest *digest);
 
+/*
+ * page_run.c: reads a page of a tree, whose checksum is enough; *verified says whether it was hashed all the same. For comparing trees: of 2^32 damages one would not show here, so what is stored because of it must be checked
+ * as a whole (a copied tree by its root). `data` has room for PAGE_LIMIT. ERROR_INVALID: it is larger. `run` (NULL is legal) is the caller's alone meanwhile.
+ */
+struct page_run;
+int store_get_page(struct store *store, struct page_run *run, const struct digest *digest, void *data,
+	size_t *size, bool *verified, struct error *err);
+struct page_run *page_run_create(void);
+void page_run_destroy(struct page_run *run); /* NULL is legal */
+
 /* count.c: keeping the reference counts. */
 typedef int store_child(void *context, const struct digest *child, struct error *err);
 /* Calls `visit` for each id in a page (an id as often as it stands there) or a root, until it fails. What is malformed has no children, whoever asks. */
@@ -95,9 +103,8 @@ void store_end_counting(struct store *store);
 enum { STORE_FREE_BATCH = 4096 };
 /* Begins a new generation. Nothing of the generation returned or a later one may be freed: a session that is open, or opened from now on, may have put or found it. */
 uint32_t store_begin_freeing(struct store *store);
-/* Marks objects that are out of the index dead, durably, and gives their space back. The index is marked `collecting`. */
-int store_free_batch(
-	struct store *store, const struct index_entry *entries, unsigned count, struct error *err);
+/* Marks objects that are out of the index dead, durably, and gives their space back; sorts them. The index is marked `collecting`. */
+int store_free_batch(struct store *store, struct index_entry *entries, unsigned count, struct error *err);
 /* The same if enough was appended since the last one. A failure of it takes nothing from what was synced, and is only logged. */
 void store_checkpoint_if_due(struct store *store);
 /* Reads and verifies the object of an entry. ERROR_NOT_FOUND if its pack is gone. */

@@ -1,7 +1,7 @@
 /*
- * Reading trees. Owns a small cache of decoded pages, one slot for each residue of (level, index): walks touch a page 1,024 times in a row, and random readers keep their own cache
- * of what they found. A page is read and verified when it is first needed, and shared by reference, so the cache's lock is held only to look. The leaves that a comparison looks at are hashed by the first comparison in this process
- * only; nobody else is given one that was not. Pages of a tree that is elsewhere (tree_open_from) are hashed as they come.
+ * Reading trees. Owns a small cache of decoded pages: walks touch a page many times in a row, and random readers keep their own cache of what they found, so a few of each level do. A page is read and verified when it is
+ * first needed, and shared by reference, so the cache's lock is held only to look. Comparing takes a page's checksum for its digest; nobody else is given a page that was not hashed. Pages of a tree that is
+ * elsewhere (tree_open_from) are hashed as they come.
  * Any thread.
  */
 #include "store/tree_internal.h"
@@ -13,12 +13,13 @@
 
 #include "base/arena.h"
 #include "base/text.h"
+#include "store/store_internal.h"
 #include "base/banned.h"
 
-enum { CACHE_SLOTS = 32 };
+/* 2 GiB of disk under the leaves, 128 GiB under the pages next above; at most 340 KiB, if all were taken */
+enum { LEAF_SLOTS = 32, UPPER_SLOTS = 8, CACHE_SLOTS = LEAF_SLOTS + (TREE_LEVELS_LIMIT - 1) * UPPER_SLOTS };
 
 struct cache_slot {
-	unsigned level;
 	uint64_t index;
 	struct tree_page *page; /* NULL: free */
 };
@@ -30,6 +31,8 @@ struct tree {
 	struct root root;
 	pthread_mutex_t lock; /* the cache */
 	struct cache_slot cache[CACHE_SLOTS];
+	pthread_mutex_t run_lock;
+	struct page_run *runs[2]; /* leaves, and what is above them; NULL: nothing was compared yet */
 };
 
 static struct tree *tree_create(const struct digest *digest, const struct root *root)
@@ -37,12 +40,18 @@ static struct tree *tree_create(const struct digest *digest, const struct root *
 	struct tree *tree = memory_alloc(sizeof *tree);
 	*tree = (struct tree){ .digest = *digest, .root = *root };
 	pthread_mutex_init(&tree->lock, NULL);
+	pthread_mutex_init(&tree->run_lock, NULL);
 	return tree;
 }
 
-static int fail_root(const struct digest *digest, struct error *err)
+static int fail_root(const struct digest *digest, const uint8_t *bytes, size_t size, struct error *err)
 {
 	char hex[2 * DIGEST_SIZE + 1];
+	unsigned version = root_version(bytes, size);
+	if (version && version != TREE_VERSION)
+		return error_set(err, ERROR_UNSUPPORTED,
+			"tree %s is of version %u, which this version does not read (it reads %d)",
+			text_hex(digest, sizeof *digest, hex), version, TREE_VERSION);
 	return error_set(err, ERROR_CORRUPT, "object %s is not the root of a tree",
 		text_hex(digest, sizeof *digest, hex));
 }
@@ -57,7 +66,7 @@ int tree_open(struct store *store, const struct digest *digest, struct tree **tr
 	uint8_t *buffer = memory_alloc(size > PAGE_LIMIT ? STORE_BLOCK_SIZE : PAGE_LIMIT);
 	int failed = store_get(store, digest, buffer, &size, err);
 	if (!failed && root_decode(buffer, size, &root))
-		failed = fail_root(digest, err);
+		failed = fail_root(digest, buffer, size, err);
 	free(buffer);
 	if (failed)
 		return -1;
@@ -90,7 +99,7 @@ int tree_open_from(
 	if (read_from(source, 0, 0, digest, buffer, sizeof buffer, &size, err))
 		return -1;
 	if (root_decode(buffer, size, &root))
-		return fail_root(digest, err);
+		return fail_root(digest, buffer, size, err);
 	*tree = tree_create(digest, &root);
 	(*tree)->source = *source;
 	return 0;
@@ -102,6 +111,9 @@ void tree_close(struct tree *tree)
 		return;
 	for (int i = 0; i < CACHE_SLOTS; i++)
 		tree_put_page(tree->cache[i].page);
+	for (int i = 0; i < 2; i++)
+		page_run_destroy(tree->runs[i]);
+	pthread_mutex_destroy(&tree->run_lock);
 	pthread_mutex_destroy(&tree->lock);
 	free(tree);
 }
@@ -135,8 +147,7 @@ void tree_put_page(struct tree_page *page)
 /* The page itself is not filled in. */
 static struct tree_page *new_page(void)
 {
-	enum { ALIGNMENT = 64, SIZE = (sizeof(struct tree_page) + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT };
-	struct tree_page *page = memory_alloc_aligned(ALIGNMENT, SIZE);
+	struct tree_page *page = memory_alloc(sizeof *page);
 	page->references = 1;
 	page->verified = true;
 	return page;
@@ -144,7 +155,8 @@ static struct tree_page *new_page(void)
 
 static struct cache_slot *slot_of(struct tree *tree, unsigned level, uint64_t index)
 {
-	return &tree->cache[(index + level * 7) % CACHE_SLOTS];
+	return level == 1 ? &tree->cache[index % LEAF_SLOTS]
+			  : &tree->cache[LEAF_SLOTS + (level - 2) * UPPER_SLOTS + index % UPPER_SLOTS];
 }
 
 static struct tree_page *cache_find(struct tree *tree, unsigned level, uint64_t index, bool verified)
@@ -152,8 +164,7 @@ static struct tree_page *cache_find(struct tree *tree, unsigned level, uint64_t 
 	struct cache_slot *slot = slot_of(tree, level, index);
 	struct tree_page *page = NULL;
 	pthread_mutex_lock(&tree->lock);
-	if (slot->page && slot->level == level && slot->index == index &&
-		(slot->page->verified || !verified)) {
+	if (slot->page && slot->index == index && (slot->page->verified || !verified)) {
 		page = slot->page;
 		atomic_fetch_add(&page->references, 1);
 	}
@@ -167,9 +178,23 @@ static void cache_enter(struct tree *tree, unsigned level, uint64_t index, struc
 	atomic_fetch_add(&page->references, 1);
 	pthread_mutex_lock(&tree->lock);
 	struct tree_page *old = slot->page;
-	*slot = (struct cache_slot){ .level = level, .index = index, .page = page };
+	*slot = (struct cache_slot){ .index = index, .page = page };
 	pthread_mutex_unlock(&tree->lock);
 	tree_put_page(old);
+}
+
+/* For comparing: whoever comes while another thread is at it reads page by page. */
+static int get_unverified(struct tree *tree, unsigned level, const struct digest *digest, uint8_t *bytes,
+	size_t *size, bool *verified, struct error *err)
+{
+	struct page_run **run = &tree->runs[level > 1];
+	if (pthread_mutex_trylock(&tree->run_lock))
+		return store_get_page(tree->store, NULL, digest, bytes, size, verified, err);
+	if (!*run)
+		*run = page_run_create();
+	int result = store_get_page(tree->store, *run, digest, bytes, size, verified, err);
+	pthread_mutex_unlock(&tree->run_lock);
+	return result;
 }
 
 static int read_page(struct tree *tree, unsigned level, uint64_t index, const struct digest *digest,
@@ -187,8 +212,7 @@ static int read_page(struct tree *tree, unsigned level, uint64_t index, const st
 		failed = read_from(&tree->source, level, index, digest, buffer, sizeof buffer, &size, err);
 		fits = true;
 	} else if (!verified) {
-		failed = store_get_again(
-			tree->store, digest, buffer, sizeof buffer, &size, &page->verified, err);
+		failed = get_unverified(tree, level, digest, buffer, &size, &page->verified, err);
 		fits = !failed || err->code != ERROR_INVALID;
 	} else if (fits) {
 		failed = store_get(tree->store, digest, buffer, &size, err);
@@ -204,8 +228,11 @@ static int read_page(struct tree *tree, unsigned level, uint64_t index, const st
 	return 0;
 }
 
-int tree_get_digest(
-	struct tree *tree, unsigned level, uint64_t index, struct digest *digest, struct error *err)
+static int get_page(struct tree *tree, unsigned level, uint64_t index, bool verified, struct tree_page **page,
+	struct error *err);
+
+static int get_digest(struct tree *tree, unsigned level, uint64_t index, bool verified, struct digest *digest,
+	struct error *err)
 {
 	struct tree_page *parent;
 	memset(digest, 0, sizeof *digest);
@@ -216,7 +243,7 @@ int tree_get_digest(
 			*digest = tree->root.top;
 		return 0;
 	}
-	if (tree_get_page(tree, level + 1, index >> PAGE_FANOUT_BITS, &parent, err))
+	if (get_page(tree, level + 1, index >> PAGE_FANOUT_BITS, verified, &parent, err))
 		return -1;
 	if (parent)
 		*digest = parent->page.ids[index % PAGE_FANOUT];
@@ -224,7 +251,13 @@ int tree_get_digest(
 	return 0;
 }
 
-/* tree_get_page; without `verified`, of a page that was verified before, it is enough. */
+int tree_get_digest(
+	struct tree *tree, unsigned level, uint64_t index, struct digest *digest, struct error *err)
+{
+	return get_digest(tree, level, index, true, digest, err);
+}
+
+/* tree_get_page; without `verified`, the page's checksum is enough, and those of the pages above it. */
 static int get_page(struct tree *tree, unsigned level, uint64_t index, bool verified, struct tree_page **page,
 	struct error *err)
 {
@@ -240,7 +273,7 @@ static int get_page(struct tree *tree, unsigned level, uint64_t index, bool veri
 	}
 	if ((*page = cache_find(tree, level, index, verified)))
 		return 0;
-	if (tree_get_digest(tree, level, index, &digest, err))
+	if (get_digest(tree, level, index, verified, &digest, err))
 		return -1;
 	if (digest_is_zero(&digest))
 		return 0;
@@ -270,97 +303,83 @@ int tree_next(struct tree *tree, uint64_t *index, struct digest *block, bool *fo
 	return tree_next_difference(tree, NULL, index, block, &nothing, found, err);
 }
 
-/* What a tree says about a subtree: its digest, or that it has none of its own (levels above the tree's). */
-static int subtree(struct tree *tree, unsigned level, uint64_t index, struct digest *digest, bool *known,
-	struct error *err)
+/*
+ * The page whose ids are compared at a level. Where the other tree is higher by more than a level, ids of our own are not known; the top's stands for them: it is no page of that level's, so it
+ * differs from whatever the other has there, and what is below is looked at.
+ */
+static int get_compared(
+	struct tree *tree, unsigned level, uint64_t index, struct tree_page **page, struct error *err)
 {
-	memset(digest, 0, sizeof *digest);
-	*known = true;
+	*page = NULL;
 	if (!tree)
 		return 0;
-	if (level > tree->root.levels && index == 0 && !digest_is_zero(&tree->root.top)) {
-		*known = false;
-		return 0;
-	}
-	return tree_get_digest(tree, level, index, digest, err);
+	if (level > tree->root.levels + 1U && index == 0)
+		level = tree->root.levels + 1U;
+	return get_page(tree, level, index, false, page, err);
 }
 
-/* How many ids from `i` on are compared at one go: up to the next multiple of 64. */
-static unsigned stretch(unsigned i)
+/* The first place from `from` on at which two pages differ (NULL: all zeros); PAGE_FANOUT if none does. */
+static unsigned first_difference(const struct tree_page *a, const struct tree_page *b, unsigned from,
+	struct digest *id_a, struct digest *id_b)
 {
-	enum { STRETCH = 64 };
-	return STRETCH - i % STRETCH;
-}
-
-/* The first id from `from` on that differs between the leaf pages over it; PAGE_FANOUT if none does. */
-static int next_in_leaf(struct tree *a, struct tree *b, uint64_t leaf, unsigned from, unsigned *position,
-	struct digest *block_a, struct digest *block_b, struct error *err)
-{
+	enum { STRETCH = 16 }; /* compared at one go */
 	static const struct digest zeros[PAGE_FANOUT];
-	struct tree_page *page_a = NULL, *page_b = NULL;
-	if ((a && get_page(a, 1, leaf, false, &page_a, err)) ||
-		(b && get_page(b, 1, leaf, false, &page_b, err))) {
-		tree_put_page(page_a);
-		return -1;
+	const struct digest *ids_a = a ? a->page.ids : zeros, *ids_b = b ? b->page.ids : zeros;
+	unsigned i = from, length;
+	for (; i < PAGE_FANOUT; i += length) {
+		length = STRETCH - i % STRETCH;
+		if (memcmp(ids_a + i, ids_b + i, length * sizeof *zeros))
+			break;
 	}
-	const struct digest *ids_a = page_a ? page_a->page.ids : zeros,
-			    *ids_b = page_b ? page_b->page.ids : zeros;
-	unsigned i = from;
-	while (i < PAGE_FANOUT && !memcmp(ids_a + i, ids_b + i, stretch(i) * sizeof *zeros))
-		i += stretch(i);
 	while (i < PAGE_FANOUT && !memcmp(ids_a + i, ids_b + i, sizeof *zeros))
 		i++;
 	if (i < PAGE_FANOUT) {
-		*block_a = ids_a[i];
-		*block_b = ids_b[i];
+		*id_a = ids_a[i];
+		*id_b = ids_b[i];
 	}
-	*position = i;
+	return i;
+}
+
+/* Goes on, within the page of that level over *index, to the first child that differs; `position` PAGE_FANOUT: behind the page. */
+static int seek_in_page(struct tree *a, struct tree *b, unsigned level, uint64_t *index, unsigned *position,
+	struct digest *id_a, struct digest *id_b, struct error *err)
+{
+	unsigned shift = PAGE_FANOUT_BITS * (level - 1);
+	uint64_t child = *index >> shift, page = child >> PAGE_FANOUT_BITS;
+	struct tree_page *page_a = NULL, *page_b = NULL;
+	int failed = get_compared(a, level, page, &page_a, err) || get_compared(b, level, page, &page_b, err);
+	if (!failed) {
+		*position = first_difference(page_a, page_b, child % PAGE_FANOUT, id_a, id_b);
+		if (*position != child % PAGE_FANOUT)
+			*index = ((page << PAGE_FANOUT_BITS) + *position) << shift;
+	}
 	tree_put_page(page_a);
 	tree_put_page(page_b);
-	return 0;
+	return failed ? -1 : 0;
 }
 
-/* Skips from *index over the largest subtree that is alike in both and begins there; whether it did. */
-static int skip_alike(
-	struct tree *a, struct tree *b, uint64_t *index, unsigned levels, bool *skipped, struct error *err)
-{
-	*skipped = false;
-	for (unsigned level = levels; level >= 1; level--) {
-		struct digest digest_a, digest_b;
-		bool known_a, known_b;
-		unsigned shift = PAGE_FANOUT_BITS * level;
-		if (subtree(a, level, *index >> shift, &digest_a, &known_a, err) ||
-			subtree(b, level, *index >> shift, &digest_b, &known_b, err))
-			return -1;
-		if (known_a && known_b && !memcmp(&digest_a, &digest_b, sizeof digest_a)) {
-			*index = ((*index >> shift) + 1) << shift;
-			*skipped = true;
-			return 0;
-		}
-	}
-	return 0;
-}
-
+/* Down to the child that differs; at the end of a page, up as far as it ends other pages as well. */
 int tree_next_difference(struct tree *a, struct tree *b, uint64_t *index, struct digest *block_a,
 	struct digest *block_b, bool *found, struct error *err)
 {
 	uint64_t count_a = a ? tree_block_count(a) : 0, count_b = b ? tree_block_count(b) : 0;
 	uint64_t count = count_a > count_b ? count_a : count_b;
-	unsigned levels = root_levels(count);
+	unsigned levels = root_levels(count), level = levels, position;
+	struct digest id_a, id_b;
 	*found = false;
 	while (*index < count) {
-		bool skipped;
-		unsigned position;
-		if (skip_alike(a, b, index, levels, &skipped, err))
+		if (seek_in_page(a, b, level, index, &position, &id_a, &id_b, err))
 			return -1;
-		if (skipped)
-			continue;
-		uint64_t leaf = *index >> PAGE_FANOUT_BITS;
-		if (next_in_leaf(a, b, leaf, *index % PAGE_FANOUT, &position, block_a, block_b, err))
-			return -1;
-		*index = (leaf << PAGE_FANOUT_BITS) + position;
-		if (position < PAGE_FANOUT) {
+		if (position == PAGE_FANOUT) {
+			while (level < levels &&
+				*index >> PAGE_FANOUT_BITS * level << PAGE_FANOUT_BITS * level == *index)
+				level++;
+		} else if (level > 1) {
+			level--;
+		} else {
 			*found = *index < count;
+			*block_a = id_a;
+			*block_b = id_b;
 			return 0;
 		}
 	}

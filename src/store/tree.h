@@ -50,4 +50,9 @@ int tree_builder_set(
 /* Writes the changed pages and the root, syncs the store, returns the root digest. *added counts bytes that pages added. */
 int tree_builder_finish(
 	struct tree_builder *builder, struct digest *root, uint64_t *added, struct error *err);
+/*
+ * After tree_builder_finish: how many blocks that are not all zeros the new tree has more than its base (than nothing, without one); negative: fewer. Known from the pages that were changed, so that who knows the base's number need not
+ * walk the new tree; where the disk was made shorter, what was cut off is walked.
+ */
+int64_t tree_builder_blocks_gained(const struct tree_builder *builder);
 void tree_builder_destroy(struct tree_builder *builder); /* NULL is legal */

@@ -34,6 +34,7 @@ struct tree_builder {
 	pthread_mutex_t lock; /* changes */
 	struct changes changes;
 	uint64_t added;
+	int64_t gained; /* blocks that are not zeros */
 };
 
 static void append_change(struct changes *changes, uint64_t index, const struct digest *digest)
@@ -87,6 +88,11 @@ void tree_builder_destroy(struct tree_builder *builder)
 	pthread_mutex_destroy(&builder->lock);
 	free(builder->changes.items);
 	free(builder);
+}
+
+int64_t tree_builder_blocks_gained(const struct tree_builder *builder)
+{
+	return builder->gained;
 }
 
 int tree_builder_set(
@@ -164,12 +170,28 @@ static void drop_beyond_end(struct page *page, uint64_t index, uint64_t block_co
 			memset(&page->ids[i], 0, DIGEST_SIZE);
 }
 
-static bool page_is_empty(const struct page *page)
+static unsigned count_ids(const struct page *page)
 {
+	unsigned count = 0;
 	for (unsigned i = 0; i < PAGE_FANOUT; i++)
-		if (!digest_is_zero(&page->ids[i]))
-			return false;
-	return true;
+		count += !digest_is_zero(&page->ids[i]);
+	return count;
+}
+
+/* Blocks of the base that lie beyond the new end are lost; those in the page over the end are not counted here, as that page is built anyway. */
+static int count_cut(struct tree_builder *builder, struct error *err)
+{
+	uint64_t index = ((builder->block_count - 1) / PAGE_FANOUT + 1) * PAGE_FANOUT;
+	struct digest block;
+	bool found = true;
+	for (; index < tree_block_count(builder->base); index++) {
+		if (tree_next(builder->base, &index, &block, &found, err))
+			return -1;
+		if (!found)
+			break;
+		builder->gained--;
+	}
+	return 0;
 }
 
 static int put_page(struct tree_builder *builder, const struct page *page, uint8_t *bytes,
@@ -177,7 +199,7 @@ static int put_page(struct tree_builder *builder, const struct page *page, uint8
 {
 	uint64_t added = 0;
 	memset(digest, 0, sizeof *digest);
-	if (page_is_empty(page))
+	if (!page->count)
 		return 0;
 	size_t size = page_encode(page, bytes);
 	digest_sha256(bytes, size, digest);
@@ -205,7 +227,10 @@ static int build_page(struct tree_builder *builder, unsigned level, uint64_t ind
 	page->level = (uint8_t)level;
 	for (const struct change *change = from; change < to; change++)
 		page->ids[change->index % PAGE_FANOUT] = change->digest;
+	unsigned before = page->count;
 	drop_beyond_end(page, index, builder->block_count);
+	page->count = (uint16_t)count_ids(page);
+	builder->gained += level == 1 ? (int64_t)page->count - before : 0;
 	int result = put_page(builder, page, bytes, &digest, err);
 	if (!result)
 		append_change(above, index, &digest);
@@ -266,7 +291,7 @@ int tree_builder_finish(
 	struct tree_builder *builder, struct digest *root_out, uint64_t *added, struct error *err)
 {
 	struct root root = { .levels = root_levels(builder->block_count), .size = builder->size };
-	if (builder->base && cut_last_block(builder, err))
+	if (builder->base && (cut_last_block(builder, err) || count_cut(builder, err)))
 		return -1;
 	if (build(builder, root.levels, &root.top, err) || put_root(builder, &root, root_out, err))
 		return -1;

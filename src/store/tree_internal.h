@@ -7,7 +7,7 @@
 /* A page in memory, shared by whoever holds a reference. */
 struct tree_page {
 	_Atomic unsigned references;
-	bool verified; /* when it was read; else earlier, by this process: good enough for comparing */
+	bool verified; /* hashed; else its checksum was right: good enough for comparing */
 	struct page page;
 };
 

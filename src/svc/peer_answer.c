@@ -278,8 +278,9 @@ static int open_leased(
 	return tree_open(asking->region->store, root, tree, err);
 }
 
-static int append_object(const struct asking *asking, const struct digest *digest, bool sized, uint8_t *data,
-	struct error *err)
+/* Behind its size. */
+static int append_object(
+	const struct asking *asking, const struct digest *digest, uint8_t *data, struct error *err)
 {
 	size_t size;
 	if (digest_is_zero(digest))
@@ -287,41 +288,61 @@ static int append_object(const struct asking *asking, const struct digest *diges
 	if (store_get(asking->region->store, digest, data, &size, err))
 		return -1;
 	const uint8_t prefix[4] = { (uint8_t)size, (uint8_t)(size >> 8), (uint8_t)(size >> 16), 0 };
-	if (sized)
-		buffer_append(asking->answer, prefix, sizeof prefix);
+	buffer_append(asking->answer, prefix, sizeof prefix);
 	buffer_append(asking->answer, data, size);
 	return 0;
 }
 
-static int append_page(
+static int get_indexes(const struct asking *asking, size_t most, json_t **indexes, struct error *err)
+{
+	json_t *index;
+	size_t i;
+	*indexes = json_object_get(asking->body, "indexes");
+	if (json_array_size(*indexes) == 0 || json_array_size(*indexes) > most)
+		return wrong_body("indexes", err);
+	json_array_foreach(*indexes, i, index)
+	{
+		if (!json_is_integer(index) || json_integer_value(index) < 0)
+			return wrong_body("indexes", err);
+	}
+	return 0;
+}
+
+static int append_pages(
 	struct asking *asking, struct tree *tree, const struct digest *root, uint8_t *data, struct error *err)
 {
-	uint64_t level, index;
+	json_t *indexes, *index;
+	uint64_t level = 0;
 	struct digest digest = *root;
-	if (get_number(asking, "level", &level, err) || get_number(asking, "index", &index, err))
+	size_t i;
+	if (get_number(asking, "level", &level, err) || get_indexes(asking, PEER_PAGES_MAX, &indexes, err))
 		return -1;
 	if (level > TREE_LEVELS_LIMIT)
 		return wrong_body("level", err);
-	if (level && tree_get_digest(tree, (unsigned)level, index, &digest, err))
-		return -1;
-	return append_object(asking, &digest, false, data, err);
+	json_array_foreach(indexes, i, index)
+	{
+		if ((level &&
+			    tree_get_digest(tree, (unsigned)level, (uint64_t)json_integer_value(index),
+				    &digest, err)) ||
+			append_object(asking, &digest, data, err))
+			return -1;
+	}
+	return 0;
 }
 
 static int append_blocks(
 	struct asking *asking, struct tree *tree, const struct digest *root, uint8_t *data, struct error *err)
 {
-	json_t *indexes = json_object_get(asking->body, "indexes"), *index;
+	json_t *indexes, *index;
 	struct digest digest;
 	size_t i;
 	(void)root;
-	if (json_array_size(indexes) == 0 || json_array_size(indexes) > COPY_BATCH)
-		return wrong_body("indexes", err);
+	if (get_indexes(asking, COPY_BATCH, &indexes, err))
+		return -1;
 	json_array_foreach(indexes, i, index)
 	{
-		if (!json_is_integer(index) || json_integer_value(index) < 0)
-			return wrong_body("indexes", err);
 		if (tree_lookup(tree, (uint64_t)json_integer_value(index), &digest, err) ||
-			append_object(asking, &digest, true, data, err))
+			append_object(asking, &digest, data, err))
 			return -1;
 	}
 	return 0;
@@ -343,9 +364,9 @@ static int give(struct asking *asking,
 	return result;
 }
 
-static int give_page(struct asking *asking, struct error *err)
+static int give_pages(struct asking *asking, struct error *err)
 {
-	return give(asking, append_page, err);
+	return give(asking, append_pages, err);
 }
 
 static int give_blocks(struct asking *asking, struct error *err)
@@ -361,7 +382,7 @@ static const struct what {
 	{ "image", describe_image },
 	{ "lease", renew },
 	{ "release", release },
-	{ "page", give_page },
+	{ "pages", give_pages },
 	{ "blocks", give_blocks },
 };
 

@@ -3,8 +3,8 @@
  *	snapshot  {"account", "organization", "units", "id"}: what a copy needs of it, and a lease of its tree
  *	image     the same of an image and all its snapshots
  *	lease     {"account", ..., "lease", "snapshot", "root"}: the lease goes on
- *	page      {"lease", "level", "index"}: a page of the leased tree as it is stored; level 0: its root
- *	blocks    {"lease", "indexes": [...]}: some blocks of it, each after its size (4 bytes, little-endian)
+ *	pages     {"lease", "level", "indexes": [...]}: some pages of the leased tree as they are stored, each after its size (4 bytes, little-endian); level 0: its root
+ *	blocks    {"lease", "indexes": [...]}: some blocks of it in the same way
  *	release   {"lease"}
  * Nothing else is open to a peer, and this to nobody else.
  */
@@ -14,6 +14,9 @@
 #include "aws/http.h"
 
 #define PEER_PATH "/_amid/peer/"
+
+/* Pages in one answer: a round trip for 2 GiB of disk, and little that comes in vain at the end of a copy's step, which forgets what it has not used. */
+enum { PEER_PAGES_MAX = 32 };
 
 /* ERROR_ACCESS_DENIED unless the request is signed with the key of a peer. Other errors are in the answer, which is signed. */
 int peer_answer(struct call *call, const struct http_request *http, struct http_response *response,

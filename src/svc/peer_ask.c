@@ -177,28 +177,124 @@ void peer_ask_release(struct amid *amid, const struct peer *peer, const char *le
 			err.message);
 }
 
+/* The next object of a list, each behind its size: `at` and `left` go on behind it. */
+static int take_object(const uint8_t **at, size_t *left, size_t most, const uint8_t **data, size_t *size)
+{
+	const uint8_t *bytes = *at;
+	if (*left < 4)
+		return -1;
+	*size = bytes[0] | (size_t)bytes[1] << 8 | (size_t)bytes[2] << 16 | (size_t)bytes[3] << 24;
+	if (*size > most || *size > *left - 4)
+		return -1;
+	*data = bytes + 4;
+	*at += 4 + *size;
+	*left -= 4 + *size;
+	return 0;
+}
+
+static bool read_here(
+	const struct peer_tree *tree, const struct digest *digest, void *data, size_t room, size_t *size)
+{
+	struct error missing;
+	return store_stat(tree->here, digest, size, &missing) == 0 && *size <= room &&
+		store_get(tree->here, digest, data, size, &missing) == 0;
+}
+
+static bool read_waiting(
+	const struct peer_tree *tree, const struct digest *digest, void *data, size_t room, size_t *size)
+{
+	for (size_t i = 0; i < tree->waiting_count; i++) {
+		const struct peer_page *page = &tree->waiting[i];
+		if (!digest_equal(&page->digest, digest) || page->size > room)
+			continue;
+		*size = page->size;
+		memcpy(data, buffer_text(&tree->pages) + page->offset, *size);
+		return true;
+	}
+	return false;
+}
+
+static bool is_waiting(const struct peer_tree *tree, const struct digest *digest)
+{
+	for (size_t i = 0; i < tree->waiting_count; i++)
+		if (digest_equal(&tree->waiting[i].digest, digest))
+			return true;
+	return false;
+}
+
+/* The page that is wanted, and if it is a leaf, those behind it that will be wanted next: that are not here. */
+static json_t *choose_pages(
+	struct peer_tree *tree, unsigned level, uint64_t index, const struct digest *digest)
+{
+	json_t *indexes = json_array();
+	struct error missing;
+	size_t size;
+	tree->waiting[0].digest = *digest;
+	tree->waiting_count = 1;
+	json_array_append_new(indexes, json_integer((json_int_t)index));
+	if (level != 1 || !tree->above || tree->above_index != index >> PAGE_FANOUT_BITS)
+		return indexes;
+	for (uint64_t next = index + 1; next % PAGE_FANOUT && tree->waiting_count < PEER_PAGES_MAX; next++) {
+		const struct digest *beside = &tree->above->ids[next % PAGE_FANOUT];
+		if (digest_is_zero(beside) || is_waiting(tree, beside) ||
+			store_stat(tree->here, beside, &size, &missing) == 0)
+			continue;
+		tree->waiting[tree->waiting_count++].digest = *beside;
+		json_array_append_new(indexes, json_integer((json_int_t)next));
+	}
+	return indexes;
+}
+
+static int ask_pages(struct peer_tree *tree, unsigned level, uint64_t index, const struct digest *digest,
+	size_t room, struct error *err)
+{
+	json_t *indexes = choose_pages(tree, level, index, digest);
+	size_t count = tree->waiting_count;
+	tree->waiting_count = 0;
+	if (ask(tree->amid, tree->peer, "pages",
+		    json_pack(
+			    "{s:s, s:i, s:o}", "lease", tree->lease, "level", (int)level, "indexes", indexes),
+		    &tree->pages, err))
+		return -1;
+	const uint8_t *begin = (const uint8_t *)buffer_text(&tree->pages), *at = begin, *data;
+	size_t left = tree->pages.size;
+	for (size_t i = 0; i < count; i++) {
+		struct peer_page *page = &tree->waiting[i];
+		if (take_object(&at, &left, room, &data, &page->size))
+			return wrong_answer(tree->peer, "list of pages", err);
+		page->offset = (size_t)(data - begin);
+		tree->page_bytes += page->size;
+	}
+	if (left)
+		return wrong_answer(tree->peer, "list of pages", err);
+	tree->waiting_count = count;
+	return 0;
+}
+
+/* Only so that more can be asked for at once: one that is not what it should be is found where it is used. */
+static void note_above(struct peer_tree *tree, uint64_t index, const void *data, size_t size)
+{
+	if (!tree->above)
+		tree->above = memory_alloc(sizeof *tree->above);
+	tree->above_index = index;
+	if (page_decode(data, size, tree->above)) {
+		free(tree->above);
+		tree->above = NULL;
+	}
+}
+
 /* Pages that are here already, as those of a copy of an earlier snapshot, need not come. */
 static int read_page(void *context, unsigned level, uint64_t index, const struct digest *digest, void *data,
 	size_t room, size_t *size, struct error *err)
 {
 	struct peer_tree *tree = context;
-	struct digest found;
-	struct error missing;
-	bool verified;
-	if (store_get_again(tree->here, digest, data, room, size, &verified, &missing) == 0) {
-		digest_sha256(data, *size, &found);
-		if (digest_equal(&found, digest))
-			return 0;
+	if (!read_here(tree, digest, data, room, size) && !read_waiting(tree, digest, data, room, size)) {
+		if (ask_pages(tree, level, index, digest, room, err))
+			return -1;
+		read_waiting(tree, digest, data, room, size);
 	}
-	json_t *body = json_pack(
-		"{s:s, s:i, s:I}", "lease", tree->lease, "level", (int)level, "index", (json_int_t)index);
-	if (ask(tree->amid, tree->peer, "page", body, &tree->answer, err))
-		return -1;
-	if (tree->answer.size > room)
-		return wrong_answer(tree->peer, "page", err);
-	*size = tree->answer.size;
-	memcpy(data, buffer_text(&tree->answer), *size);
-	tree->page_bytes += *size;
+	if (level == 2)
+		note_above(tree, index, data, *size);
 	return 0;
 }
 
@@ -212,18 +308,21 @@ static int read_blocks(void *context, const struct copy_wanted *wanted, size_t c
 	if (ask(tree->amid, tree->peer, "blocks",
 		    json_pack("{s:s, s:o}", "lease", tree->lease, "indexes", indexes), &tree->answer, err))
 		return -1;
-	const uint8_t *at = (const uint8_t *)buffer_text(&tree->answer);
+	const uint8_t *at = (const uint8_t *)buffer_text(&tree->answer), *block;
 	size_t left = tree->answer.size;
 	for (size_t i = 0; i < count; i++) {
-		sizes[i] = left < 4 ? SIZE_MAX
-				    : at[0] | (size_t)at[1] << 8 | (size_t)at[2] << 16 | (size_t)at[3] << 24;
-		if (left < 4 || sizes[i] > STORE_BLOCK_SIZE || sizes[i] > left - 4)
+		if (take_object(&at, &left, STORE_BLOCK_SIZE, &block, &sizes[i]))
 			return wrong_answer(tree->peer, "list of blocks", err);
-		memcpy(data + i * STORE_BLOCK_SIZE, at + 4, sizes[i]);
-		at += 4 + sizes[i];
-		left -= 4 + sizes[i];
+		memcpy(data + i * STORE_BLOCK_SIZE, block, sizes[i]);
 	}
 	return left ? wrong_answer(tree->peer, "list of blocks", err) : 0;
+}
+
+void peer_tree_free(struct peer_tree *tree)
+{
+	buffer_free(&tree->answer);
+	buffer_free(&tree->pages);
+	free(tree->above);
 }
 
 struct copy_source peer_tree_source(struct peer_tree *tree)

@@ -10,7 +10,9 @@
 #include "api/records.h"
 #include "base/arena.h"
 #include "base/buffer.h"
+#include "store/page.h"
 #include "svc/control/copy_blocks.h"
+#include "svc/peer_answer.h"
 #include "svc/peers.h"
 
 struct peer_snapshot {
@@ -42,6 +44,17 @@ struct peer_tree {
 	const char *lease;
 	struct store *here;   /* what pages are looked for in, first */
 	uint64_t page_bytes;  /* that have come */
-	struct buffer answer; /* buffer_free it at the end */
+	struct buffer answer; /* the last */
+	/* Pages that have come together and were not all asked for yet. */
+	struct buffer pages;
+	struct peer_page {
+		struct digest digest;
+		size_t offset, size; /* in `pages` */
+	} waiting[PEER_PAGES_MAX];
+	size_t waiting_count;
+	/* The last page of level 2 that was read: which leaves lie beside one. NULL: none was. */
+	struct page *above;
+	uint64_t above_index;
 };
+void peer_tree_free(struct peer_tree *tree); /* what is in it */
 struct copy_source peer_tree_source(struct peer_tree *tree);

@@ -33,7 +33,6 @@ struct seal {
 	bool failed;
 	struct error error;
 	uint64_t changed, added;
-	int64_t gained; /* blocks that are not all zeros, over the base */
 };
 
 /* The next block at or after a grain that any layer says something about. */
@@ -72,41 +71,20 @@ static bool is_zero(const uint8_t *data, size_t size)
 	return !data[0] && !memcmp(data, data + 1, size - 1);
 }
 
-/* Whether the base has something other than zeros there. */
-static int find_in_base(const struct seal *seal, uint64_t block, bool *found, struct error *err)
-{
-	struct tree *base = seal->stack->base ? base_tree(seal->stack->base) : NULL;
-	struct digest digest = { 0 };
-	if (base && block < tree_block_count(base) && tree_lookup(base, block, &digest, err))
-		return -1;
-	*found = !digest_is_zero(&digest);
-	return 0;
-}
-
-struct sealed_block {
-	uint64_t added;
-	int gained;
-};
-
-static int seal_block(
-	struct seal *seal, uint64_t block, uint8_t *data, struct sealed_block *sealed, struct error *err)
+static int seal_block(struct seal *seal, uint64_t block, uint8_t *data, uint64_t *added, struct error *err)
 {
 	uint64_t offset = block * STORE_BLOCK_SIZE;
 	uint64_t size = seal->size - offset < STORE_BLOCK_SIZE ? seal->size - offset : STORE_BLOCK_SIZE;
 	struct digest digest = { 0 };
-	bool had, has;
-	*sealed = (struct sealed_block){ 0 };
-	if (find_in_base(seal, block, &had, err) || stack_read_block(seal->stack, block, data, size, err))
+	*added = 0;
+	if (stack_read_block(seal->stack, block, data, size, err))
 		return -1;
 	memset(data + size, 0, STORE_BLOCK_SIZE - size);
-	has = !is_zero(data, STORE_BLOCK_SIZE);
-	if (has) {
+	if (!is_zero(data, STORE_BLOCK_SIZE)) {
 		digest_sha256(data, STORE_BLOCK_SIZE, &digest);
-		if (store_put(
-			    seal->session, STORE_BLOCK, &digest, data, STORE_BLOCK_SIZE, &sealed->added, err))
+		if (store_put(seal->session, STORE_BLOCK, &digest, data, STORE_BLOCK_SIZE, added, err))
 			return -1;
 	}
-	sealed->gained = has - had;
 	return tree_builder_set(seal->builder, block, &digest, err);
 }
 
@@ -114,18 +92,16 @@ static void *seal_blocks(void *context)
 {
 	struct seal *seal = context;
 	uint8_t *data = memory_alloc_aligned(ALIGNMENT, STORE_BLOCK_SIZE);
-	struct sealed_block sealed;
-	uint64_t block;
+	uint64_t block, added;
 	struct error err;
 	while (take_block(seal, &block)) {
-		int failed = seal_block(seal, block, data, &sealed, &err);
+		int failed = seal_block(seal, block, data, &added, &err);
 		pthread_mutex_lock(&seal->lock);
 		if (failed && !seal->failed) {
 			seal->failed = true;
 			seal->error = err;
 		}
-		seal->added += sealed.added;
-		seal->gained += sealed.gained;
+		seal->added += added;
 		pthread_mutex_unlock(&seal->lock);
 	}
 	free(data);
@@ -147,17 +123,15 @@ static int run_threads(struct seal *seal, struct error *err)
 	return seal->failed ? -1 : 0;
 }
 
-/* The blocks of the tree: what the base has, with what came and went; a walk if the base reaches beyond the disk, as some of it is not in the tree then. */
-static int count_blocks(struct seal *seal, const char *folder, const struct manifest *manifest,
+/* The blocks of the tree that was built: what the base has, with what came and went. */
+static int count_blocks(const struct seal *seal, const char *folder, const struct manifest *manifest,
 	struct store *store, const struct digest *root, uint64_t *blocks, struct error *err)
 {
 	struct tree *base = seal->stack->base ? base_tree(seal->stack->base) : NULL;
 	*blocks = 0;
-	if (base && tree_size(base) > seal->size)
-		return census_take(folder, store, root, blocks, err);
 	if (base && census_take(folder, store, &manifest->base, blocks, err))
 		return -1;
-	*blocks += (uint64_t)seal->gained;
+	*blocks += (uint64_t)tree_builder_blocks_gained(seal->builder);
 	census_note(folder, root, *blocks);
 	return 0;
 }

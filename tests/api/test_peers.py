@@ -176,6 +176,21 @@ def test_only_what_is_lacking_travels_and_is_metered(pair, wait_for):
     assert figures[2]["travelled_bytes"] == 0  # its pages are here, too
 
 
+def test_pages_come_together(pair, wait_for):
+    """Blocks so far apart that each has a leaf of its own: 40 leaves that differ from the parent's, one block each."""
+    ebs = pair.source("ebs")
+    first = write(ebs, {index * 128: block_of(("wide", index)) for index in range(0, 48, 8)}, VolumeSize=3)
+    second = write(ebs, {index * 128 + 5: block_of("the same") for index in range(40)}, VolumeSize=3, ParentSnapshotId=first)
+    for source in (first, second):
+        pair.gate.let(1000)
+        copy = pair.copy(source)
+        wait_for(lambda copy=copy: completed(pair.ec2, copy))
+        asked, pair.gate.left = 1000 - pair.gate.left, None
+        shown_here, shown_there = shown(pair.here, "us-east-1", copy), shown(pair.there, "eu-west-1", source)
+        assert shown_here["root"] == shown_there["root"]
+    assert asked <= 9  # describe; lease, root, page over the leaves, 32 leaves, 8, a block; release: 8, and one should a step be made again
+
+
 def test_image_is_copied_and_launched(pair, wait_for):
     world = World(pair.source())
     image = world.image(snapshot=write(pair.source("ebs"), BLOCKS))
@@ -237,7 +252,7 @@ def test_regions_of_peers_are_listed(pair):
 
 def test_peers_paths_are_closed_to_others(pair):
     """Not even an operator's signature opens them."""
-    for what in ("snapshot", "image", "lease", "page", "blocks", "release"):
+    for what in ("snapshot", "image", "lease", "pages", "blocks", "release"):
         request = botocore.awsrequest.AWSRequest("POST", f"{pair.there.endpoint}/_amid/peer/eu-west-1/{what}", data=b"{}")
         status, body = pair.there.send(request, region="eu-west-1", key=pair.there.credentials("root"))
         assert status == 403 and "peer" in body
@@ -263,7 +278,7 @@ def half_way(pair, wait_for):
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda index: put(ebs, source, index, block_of(("big", index))), range(COUNT)))
     ebs.complete_snapshot(SnapshotId=source, ChangedBlocksCount=COUNT)
-    pair.gate.let(15)  # describe; lease, root, page, 8 times blocks; lease, root, page
+    pair.gate.let(17)  # describe; lease, root, two pages, 8 times blocks; lease, root, two pages
     copy = pair.copy(source)
     assert pair.gate.refused.wait(30)
     wait_for(lambda: described(pair.ec2, copy)["Progress"] == "70%")

@@ -91,13 +91,13 @@ static struct digest put_snapshot(struct bench *bench, uint64_t number, bool own
 	static struct page page;
 	memset(&page, 0, sizeof page);
 	page.level = 1;
-	page.ids[number % 1000] = bench->pool[number % POOL];
-	page.ids[number / 1000 % 1000] = bench->pool[number / 7 % POOL];
-	page.ids[1000 + number / 1000000 % 20] = bench->pool[1];
+	page.ids[number % 40] = bench->pool[number % POOL];
+	page.ids[40 + number / 40 % 40] = bench->pool[number / 7 % POOL];
+	page.ids[80 + number / 1600 % 40] = bench->pool[number / 64000 % POOL];
 	if (own)
-		page.ids[1023] = put_block(bench, 1000 + number);
+		page.ids[PAGE_FANOUT - 1] = put_block(bench, 1000 + number);
 	struct digest top = put_page(bench, &page);
-	return put_root(bench, 400ULL << 20, &top);
+	return put_root(bench, (uint64_t)PAGE_FANOUT * STORE_BLOCK_SIZE, &top);
 }
 
 /* All but those that are to be deleted are published. */

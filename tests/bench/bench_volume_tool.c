@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "store/page.h"
 #include "store/rewrite.h"
 #include "store/tree.h"
 #include "volume/volume.h"
@@ -36,23 +37,41 @@ static int create(int argc, char **argv, struct error *err)
 	return result;
 }
 
-/* Changes `count` blocks of a tree (NULL: of nothing), `spread` blocks from each other; each gets a digest that `seed` makes. The blocks are not there: nobody reads them. */
-static int build(struct store_session *session, struct tree *base, uint64_t size, uint64_t count,
-	uint64_t spread, uint64_t seed, struct digest *root, struct error *err)
+/* Some of a disk's blocks: the i-th of `count` lies at i * spread, or, if that is 0, anywhere in the i-th of as many parts of the disk. */
+struct places {
+	uint64_t count, spread, blocks;
+};
+
+static uint64_t place(const struct places *places, uint64_t i)
 {
-	struct tree_builder *builder;
+	struct digest random;
+	uint64_t part = places->blocks / places->count, within;
+	if (places->spread)
+		return i * places->spread;
+	digest_sha256(&i, sizeof i, &random);
+	memcpy(&within, random.bytes, sizeof within);
+	return i * part + within % part;
+}
+
+/* Gives blocks from each place on, as many as `run`, a digest that `seed` makes. The blocks are not there: nobody reads them. */
+static int set_blocks(struct tree_builder *builder, const struct places *places, uint64_t run, uint64_t seed,
+	struct error *err)
+{
 	struct digest block;
-	uint64_t added;
-	if (tree_builder_create(session, base, size, &builder, err))
-		return -1;
-	int failed = 0;
-	for (uint64_t i = 0; !failed && i < count; i++) {
-		uint64_t name[2] = { seed, i };
-		digest_sha256(name, sizeof name, &block);
-		failed = tree_builder_set(builder, i * spread, &block, err);
-	}
+	for (uint64_t i = 0; i < places->count; i++)
+		for (uint64_t first = place(places, i) / run * run, j = first; j < first + run; j++) {
+			uint64_t name[2] = { seed, j };
+			digest_sha256(name, sizeof name, &block);
+			if (tree_builder_set(builder, j, &block, err))
+				return -1;
+		}
+	return 0;
+}
+
+static int end_build(struct tree_builder *builder, int failed, struct digest *root, struct error *err)
+{
 	if (!failed)
-		failed = tree_builder_finish(builder, root, &added, err);
+		failed = tree_builder_finish(builder, root, NULL, err);
 	tree_builder_destroy(builder);
 	return failed;
 }
@@ -77,7 +96,11 @@ static int make_tree(char **argv, struct error *err)
 	char hex[2 * DIGEST_SIZE + 1];
 	if (open_session(argv[2], &store, &session, err))
 		return -1;
-	int failed = build(session, NULL, strtoull(argv[3], NULL, 10), 16, 1, 0, &root, err);
+	struct places places = { .count = 16, .spread = 1 };
+	struct tree_builder *builder;
+	int failed = tree_builder_create(session, NULL, strtoull(argv[3], NULL, 10), &builder, err);
+	if (!failed)
+		failed = end_build(builder, set_blocks(builder, &places, 1, 0, err), &root, err);
 	if (!failed)
 		printf("%s\n", text_hex(root.bytes, sizeof root.bytes, hex));
 	store_session_close(session);
@@ -106,33 +129,54 @@ static int count_differences(struct store *store, const struct digest roots[2], 
 	return failed;
 }
 
+/* The pages over the changes are full, and so is every page above the lowest. */
+static int build_pair(struct store *store, struct store_session *session, const struct places *changes,
+	struct digest roots[2], struct error *err)
+{
+	struct places everywhere = { .count = changes->blocks / PAGE_FANOUT, .spread = PAGE_FANOUT };
+	struct tree_builder *builder;
+	struct tree *base = NULL;
+	if (tree_builder_create(session, NULL, changes->blocks * STORE_BLOCK_SIZE, &builder, err))
+		return -1;
+	int failed = set_blocks(builder, &everywhere, 1, 1, err) ||
+		set_blocks(builder, changes, PAGE_FANOUT, 1, err);
+	if (end_build(builder, failed, &roots[0], err) || tree_open(store, &roots[0], &base, err))
+		return -1;
+	failed = tree_builder_create(session, base, changes->blocks * STORE_BLOCK_SIZE, &builder, err);
+	if (!failed)
+		failed = end_build(builder, set_blocks(builder, changes, 1, 2, err), &roots[1], err);
+	tree_close(base);
+	return failed;
+}
+
 /*
- * Two trees of that size that differ in CHANGES blocks, SPREAD blocks from each other; the pages over these are full. Prints differences found and microseconds, best of 5; each time
- * both trees are opened anew.
+ * Two trees of that size that differ in CHANGES blocks, SPREAD blocks from each other, or (0) anywhere. Prints differences found and microseconds, of the first comparison after the store was opened anew and the
+ * best of 5; each time both trees are opened anew.
  */
 static int diff(char **argv, struct error *err)
 {
-	uint64_t size = strtoull(argv[3], NULL, 10), changes = strtoull(argv[4], NULL, 10), count = 0;
-	uint64_t spread = strtoull(argv[5], NULL, 10);
+	struct places changes = { .count = strtoull(argv[4], NULL, 10),
+		.spread = strtoull(argv[5], NULL, 10),
+		.blocks = strtoull(argv[3], NULL, 10) / STORE_BLOCK_SIZE };
 	struct store *store;
 	struct store_session *session;
 	struct digest roots[2];
-	struct tree *base = NULL;
-	int64_t taken, best = INT64_MAX;
+	uint64_t count = 0;
+	int64_t taken, first = 0, best = INT64_MAX;
 	if (open_session(argv[2], &store, &session, err))
 		return -1;
-	uint64_t blocks = (changes * spread + 1023) / 1024 * 1024;
-	int failed = build(session, NULL, size, blocks, 1, 1, &roots[0], err) ||
-		tree_open(store, &roots[0], &base, err) ||
-		build(session, base, size, changes, spread, 2, &roots[1], err);
-	tree_close(base);
+	int failed = build_pair(store, session, &changes, roots, err);
+	store_session_close(session);
+	store_close(store);
+	if (failed || store_open(argv[2], &store, err))
+		return -1;
 	for (int i = 0; !failed && i < 5; i++) {
 		failed = count_differences(store, roots, &count, &taken, err);
+		first = i ? first : taken;
 		best = taken < best ? taken : best;
 	}
 	if (!failed)
-		printf("%" PRIu64 " %" PRId64 "\n", count, best);
-	store_session_close(session);
+		printf("%" PRIu64 " %" PRId64 " %" PRId64 "\n", count, first, best);
 	store_close(store);
 	return failed;
 }

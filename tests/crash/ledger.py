@@ -102,7 +102,7 @@ class Client:
         if not thing:
             return
         for _ in range(self.random.randint(1, 4)):
-            index = self.random.choice((0, 1, 1023, 1024, 2047, self.random.randrange(2048)))
+            index = self.random.choice((0, 1, 127, 128, 2047, self.random.randrange(2048)))
             data = self.random.randbytes(4096) * (BLOCK_SIZE // 4096)
             digest = hashlib.sha256(data).hexdigest()
             thing.pending_blocks[index] = {digest, thing.content.get(index)} | thing.pending_blocks.get(index, set())

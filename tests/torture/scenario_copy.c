@@ -20,7 +20,7 @@
 #include "base/banned.h"
 
 enum { BLOCKS = 18, STEP_BLOCKS = 3, BLOCK_SIZE = 3000, STEPS = BLOCKS + 2, TRIES = 3 };
-static const uint64_t SIZE = (uint64_t)(1024 + BLOCKS) * STORE_BLOCK_SIZE;
+static const uint64_t SIZE = (uint64_t)(128 + BLOCKS) * STORE_BLOCK_SIZE;
 
 struct record {
 	uint32_t steps;
@@ -70,7 +70,7 @@ static int open_again(struct copy *copy, struct error *err)
 /* The blocks lie under two pages, every third one twice. */
 static uint64_t place_of(unsigned i)
 {
-	return i < BLOCKS / 2 ? i : 1024U + i;
+	return i < BLOCKS / 2 ? i : 128U + i;
 }
 
 static void content_of(unsigned i, uint8_t data[BLOCK_SIZE], struct digest *digest)

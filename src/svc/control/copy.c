@@ -169,7 +169,7 @@ static int copy_more(struct snapshot_view *view, struct error *err)
 			: 0;
 		copy_blocks_close(copy);
 	}
-	buffer_free(&remote.answer);
+	peer_tree_free(&remote);
 	return failed;
 }
 

@@ -7,7 +7,7 @@
 /* Blocks lie so far apart that a large tree has them in several leaf pages. */
 uint64_t model_position(unsigned i)
 {
-	return (uint64_t)i * 300;
+	return (uint64_t)i * 37;
 }
 
 void model_fill_block(uint8_t *block, unsigned number)
@@ -79,7 +79,7 @@ void model_publish_one(struct model *model)
 		tree->blocks[model_random_below(model, TREE_BLOCKS)] =
 			(uint8_t)model_random_below(model, POOL + 1);
 	} else {
-		tree->size = model_random_below(model, 2) ? 400ULL << 20 : 900ULL << 20;
+		tree->size = model_random_below(model, 2) ? 50ULL << 20 : 110ULL << 20;
 		for (unsigned i = 0; i < TREE_BLOCKS; i++)
 			tree->blocks[i] = (uint8_t)model_random_below(model, 6);
 	}
@@ -221,7 +221,7 @@ void model_give_up_one(struct model *model)
 	static uint8_t block[STORE_BLOCK_SIZE];
 	struct error err;
 	struct store_session *session;
-	struct model_tree tree = { .size = 900ULL << 20, .blocks = { 1, 2, 3, 4, 5, 6 } };
+	struct model_tree tree = { .size = 110ULL << 20, .blocks = { 1, 2, 3, 4, 5, 6 } };
 	unsigned number = 1 + (unsigned)model_random_below(model, POOL);
 	ASSERT_OK(store_session_open(model->store, &session, &err));
 	if (model_random_below(model, 2))

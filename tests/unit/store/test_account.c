@@ -9,7 +9,7 @@ static void added_is_what_differs_from_the_parent(void **state)
 	struct store_session *session;
 	uint64_t added, full;
 	model_prepare(&model, *state, 1);
-	struct model_tree parent = { .size = 900ULL << 20, .blocks = { 1, 2, 3, 4, 5, 6 } };
+	struct model_tree parent = { .size = 110ULL << 20, .blocks = { 1, 2, 3, 4, 5, 6 } };
 	struct model_tree child = parent, taller = { .size = 900ULL << 30, .blocks = { 9, 9 } };
 	ASSERT_OK(store_session_open(model.store, &session, &err));
 	model_put_tree(&model, session, &parent, NULL);
@@ -19,7 +19,7 @@ static void added_is_what_differs_from_the_parent(void **state)
 	ASSERT_OK(store_account_added(model.store, &child.root, &child.root, &added, &err));
 	assert_int_equal(added, 0);
 	/* the block; leaf of four ids, top of two, root, in units of 64 bytes with a header each */
-	uint64_t leaf = 64 + (8 + 128 + 4 * 32 + 63) / 64 * 64, top = 64 + (8 + 128 + 2 * 32 + 63) / 64 * 64;
+	uint64_t leaf = 64 + (8 + 16 + 4 * 32 + 63) / 64 * 64, top = 64 + (8 + 16 + 2 * 32 + 63) / 64 * 64;
 	ASSERT_OK(store_account_added(model.store, &child.root, &parent.root, &added, &err));
 	assert_int_equal(added, 4096 + STORE_BLOCK_SIZE + leaf + top + 64 + 64);
 	model_put_tree(&model, session, &taller, NULL);
@@ -41,8 +41,8 @@ static void several_roots_are_accounted_as_one(void **state)
 	uint64_t one, two, both;
 	model_prepare(&model, *state, 1);
 	struct model_tree *a = &model.trees[0], *b = &model.trees[1];
-	*a = (struct model_tree){ .size = 400ULL << 20, .blocks = { 1, 2 } };
-	*b = (struct model_tree){ .size = 400ULL << 20, .blocks = { 1, 3 } };
+	*a = (struct model_tree){ .size = 50ULL << 20, .blocks = { 1, 2 } };
+	*b = (struct model_tree){ .size = 50ULL << 20, .blocks = { 1, 3 } };
 	ASSERT_OK(store_session_open(model.store, &session, &err));
 	model_put_tree(&model, session, a, NULL);
 	model_put_tree(&model, session, b, NULL);

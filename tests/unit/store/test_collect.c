@@ -45,12 +45,12 @@ static struct digest put_tree(struct store_session *session, uint64_t seed, unsi
 	struct error err;
 	struct tree_builder *builder;
 	struct digest digest, root;
-	ASSERT_OK(tree_builder_create(session, NULL, 1ULL << 30, &builder, &err));
+	ASSERT_OK(tree_builder_create(session, NULL, 1ULL << 27, &builder, &err));
 	for (unsigned i = 0; i < count; i++) {
 		scratch_fill(block, sizeof block, seed + i);
 		digest_sha256(block, sizeof block, &digest);
 		ASSERT_OK(store_put(session, STORE_BLOCK, &digest, block, sizeof block, NULL, &err));
-		ASSERT_OK(tree_builder_set(builder, i * 100, &digest, &err));
+		ASSERT_OK(tree_builder_set(builder, i * 10, &digest, &err));
 	}
 	ASSERT_OK(tree_builder_finish(builder, &root, NULL, &err));
 	tree_builder_destroy(builder);
@@ -146,7 +146,7 @@ static void an_open_session_keeps_what_it_put_or_found(void **state)
 	ASSERT_OK(tree_open(store, &root, &tree, &err));
 	store_session_close(second);
 	ASSERT_OK(store_session_open(store, &first, &err));
-	ASSERT_OK(tree_builder_create(first, tree, 1ULL << 30, &builder, &err));
+	ASSERT_OK(tree_builder_create(first, tree, 1ULL << 27, &builder, &err));
 	assert_int_equal(collect(store, &none).objects_freed, 0);
 	tree_builder_destroy(builder);
 	tree_close(tree);
@@ -223,7 +223,7 @@ static void *put_trees(void *context)
 			static _Thread_local uint8_t data[STORE_BLOCK_SIZE];
 			struct digest digest;
 			size_t size;
-			ASSERT_OK(tree_lookup(tree, i * 100, &digest, &err));
+			ASSERT_OK(tree_lookup(tree, i * 10, &digest, &err));
 			ASSERT_OK(store_get(putter->store, &digest, data, &size, &err));
 		}
 		tree_close(tree);

@@ -64,7 +64,9 @@ static struct digest put_tree(struct store_session *session, unsigned number, co
 	page.ids[number % PAGE_FANOUT] = *block;
 	page.ids[number / PAGE_FANOUT] = *other;
 	size_t size = page_encode(&page, bytes);
-	struct root root = { .size = 1ULL << 29, .levels = 1, .top = put(session, STORE_PAGE, bytes, size) };
+	struct root root = { .size = PAGE_FANOUT * (uint64_t)STORE_BLOCK_SIZE,
+		.levels = 1,
+		.top = put(session, STORE_PAGE, bytes, size) };
 	root_encode(&root, bytes);
 	return put(session, STORE_ROOT, bytes, ROOT_SIZE);
 }

@@ -12,6 +12,22 @@ static void checksum_is_crc32c(void **state)
 	assert_int_equal(checksum_crc32c(checksum_crc32c(0, "1234", 4), "56789", 5), 0xe3069283);
 }
 
+/* By the instruction or the table, whatever the length and wherever it begins. */
+static void checksum_of_pieces_is_that_of_the_whole(void **state)
+{
+	(void)state;
+	uint8_t bytes[300];
+	scratch_fill(bytes, sizeof bytes, 5);
+	uint32_t whole = checksum_crc32c(0, bytes, sizeof bytes), single = 0;
+	for (size_t i = 0; i < sizeof bytes; i++)
+		single = checksum_crc32c(single, bytes + i, 1);
+	assert_int_equal(whole, single);
+	for (size_t cut = 0; cut < sizeof bytes; cut++)
+		assert_int_equal(
+			checksum_crc32c(checksum_crc32c(0, bytes, cut), bytes + cut, sizeof bytes - cut),
+			whole);
+}
+
 static void object_header_round_trip(void **state)
 {
 	(void)state;
@@ -49,9 +65,9 @@ static void page_round_trip(void **state)
 	static uint8_t bytes[PAGE_LIMIT + 1];
 	page.level = 2;
 	page.ids[0].bytes[0] = 1;
-	page.ids[1023].bytes[31] = 2;
+	page.ids[PAGE_FANOUT - 1].bytes[31] = 2;
 	size_t size = page_encode(&page, bytes);
-	assert_int_equal(size, 8 + 128 + 2 * 32);
+	assert_int_equal(size, 8 + 16 + 2 * 32);
 	assert_int_equal(page_decode(bytes, size, &decoded), 0);
 	assert_memory_equal(page.ids, decoded.ids, sizeof page.ids);
 	assert_int_equal(decoded.count, 2);
@@ -70,9 +86,11 @@ static void root_refuses_what_is_not_canonical(void **state)
 	struct root root = { .levels = 1, .size = 1 << 30 }, decoded;
 	uint8_t bytes[ROOT_SIZE];
 	assert_int_equal(root_levels(1), 1);
-	assert_int_equal(root_levels(1024), 1);
-	assert_int_equal(root_levels(1025), 2);
-	assert_int_equal(root_levels(root_block_count(64ULL << 40)), 3);
+	assert_int_equal(root_levels(128), 1);
+	assert_int_equal(root_levels(129), 2);
+	assert_int_equal(root_levels(root_block_count(64ULL << 40)), 4);
+	assert_int_equal(root_levels(root_block_count(INT64_MAX)), TREE_LEVELS_LIMIT);
+	assert_true(1ULL << PAGE_FANOUT_BITS * TREE_LEVELS_LIMIT >= root_block_count(INT64_MAX));
 	root.levels = root_levels(root_block_count(root.size));
 	root_encode(&root, bytes);
 	assert_int_equal(root_decode(bytes, sizeof bytes, &decoded), 0);
@@ -89,6 +107,7 @@ static void root_refuses_what_is_not_canonical(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(checksum_is_crc32c),
+		cmocka_unit_test(checksum_of_pieces_is_that_of_the_whole),
 		cmocka_unit_test(object_header_round_trip), cmocka_unit_test(page_round_trip),
 		cmocka_unit_test(root_refuses_what_is_not_canonical) };
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -50,7 +50,7 @@ static void what_a_session_holds_stays_until_its_end(void **state)
 	size_t waiting;
 	model_prepare(&model, *state, 1);
 	struct model_tree *tree = &model.trees[0];
-	*tree = (struct model_tree){ .size = 900ULL << 20, .blocks = { 1, 2, 3, 4, 5, 6 } };
+	*tree = (struct model_tree){ .size = 110ULL << 20, .blocks = { 1, 2, 3, 4, 5, 6 } };
 	ASSERT_OK(store_session_open(model.store, &first, &err));
 	model_put_tree(&model, first, tree, NULL);
 	store_retire(model.store, &tree->root);
@@ -322,7 +322,7 @@ static void *publish_and_retire(void *context)
 	struct error err;
 	for (unsigned round = 0; round < 15 || !atomic_load(putter->stop); round++) {
 		struct store_session *session;
-		struct model_tree tree = { .size = 900ULL << 20 };
+		struct model_tree tree = { .size = 110ULL << 20 };
 		for (unsigned i = 0; i < TREE_BLOCKS; i++)
 			tree.blocks[i] = (uint8_t)(1 + (round + i * putter->number) % 4);
 		ASSERT_OK(store_session_open(model->store, &session, &err));

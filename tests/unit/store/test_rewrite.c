@@ -8,7 +8,7 @@
 #include "store/rewrite.h"
 #include "store/tree.h"
 
-enum { DISK = 1 << 28 };
+enum { DISK = 1 << 26 };
 
 struct roots {
 	const struct digest *list;

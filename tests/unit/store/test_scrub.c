@@ -5,6 +5,7 @@
 
 #include "base/text.h"
 #include "scratch.h"
+#include "store/page.h"
 #include "store/scrub.h"
 #include "store/tree.h"
 
@@ -176,7 +177,7 @@ static void a_damaged_page_takes_what_lies_below_it(void **state)
 	bool ended = false;
 	char path[512];
 	make(&fixture, *state);
-	/* every page of the small pack, one after another, from the second object header on: the first is that over blocks 0 to 1023 */
+	/* every page of the small pack, one after another, from the second object header on: the first is that over blocks 0 to 127 */
 	snprintf(path, sizeof path, "%s/packs/0000000002.pack", (char *)*state);
 	int fd = open(path, O_RDWR);
 	uint8_t byte;
@@ -191,7 +192,7 @@ static void a_damaged_page_takes_what_lies_below_it(void **state)
 	struct ranges ranges = search(fixture.store, &fixture.root);
 	assert_int_equal(ranges.count, 1);
 	assert_int_equal(ranges.offsets[0], 0);
-	assert_int_equal(ranges.sizes[0], 1024ULL * STORE_BLOCK_SIZE);
+	assert_int_equal(ranges.sizes[0], PAGE_FANOUT * (uint64_t)STORE_BLOCK_SIZE);
 	/* never handed out */
 	ASSERT_OK(tree_open(fixture.store, &fixture.root, &tree, &err));
 	ASSERT_FAILS(tree_lookup(tree, 0, &page, &err), ERROR_CORRUPT);

@@ -7,7 +7,10 @@
 #include <sys/wait.h>
 
 #include "scratch.h"
+#include "store/checksum.h"
+#include "store/format.h"
 #include "store/store.h"
+#include "store/wire.h"
 
 static uint8_t block[STORE_BLOCK_SIZE], copy[STORE_BLOCK_SIZE];
 
@@ -328,11 +331,53 @@ static void streamed_blocks_pass_by_the_page_cache(void **state)
 	free(aligned);
 }
 
+/* Makes the pack one of an earlier version: the header's checksum is of no version. */
+static void make_older(const char *path)
+{
+	uint8_t header[OBJECT_HEADER_SIZE];
+	int fd = open(path, O_RDWR);
+	assert_int_equal(pread(fd, header, sizeof header, 0), sizeof header);
+	wire_put(header + 8, 4, 1);
+	wire_put(header + 60, 4, checksum_crc32c(0, header, 60));
+	assert_int_equal(pwrite(fd, header, sizeof header, 0), sizeof header);
+	close(fd);
+}
+
+/* At once and with one message, by writers and readers, index or not; and nothing is changed. */
+static void a_store_of_another_version_is_refused(void **state)
+{
+	static const char message[] = "/packs is of format 1, which this version does not read (it reads 2)";
+	struct store *store;
+	struct store_session *session;
+	struct error err;
+	struct stat before, after;
+	char path[512];
+	ASSERT_OK(store_open(*state, &store, &err));
+	ASSERT_OK(store_session_open(store, &session, &err));
+	put_random(session, 1, 4096, NULL);
+	store_session_close(session);
+	store_close(store);
+	make_older(scratch_path(state, "packs/0000000001.pack", path));
+	ASSERT_FAILS(store_open(*state, &store, &err), ERROR_UNSUPPORTED);
+	assert_non_null(strstr(err.message, message));
+	ASSERT_FAILS(store_open_reader(*state, &store, &err), ERROR_UNSUPPORTED);
+	/* a pack that was never begun says nothing, so the one before it does */
+	close(open(scratch_path(state, "packs/0000000002.pack", path), O_WRONLY | O_CREAT, 0600));
+	assert_int_equal(stat(scratch_path(state, "index", path), &before), 0);
+	ASSERT_FAILS(store_open(*state, &store, &err), ERROR_UNSUPPORTED);
+	assert_non_null(strstr(err.message, message));
+	assert_int_equal(stat(path, &after), 0);
+	assert_int_equal(before.st_mtim.tv_nsec, after.st_mtim.tv_nsec);
+	assert_int_equal(unlink(path), 0);
+	ASSERT_FAILS(store_open(*state, &store, &err), ERROR_UNSUPPORTED);
+	assert_int_equal(access(path, F_OK), -1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = { TEST(put_is_once_and_get_is_whole),
-		TEST(index_grows_with_its_objects), TEST(killed_writer_loses_nothing),
-		TEST(torn_objects_are_cut_and_can_be_put_again),
+		TEST(a_store_of_another_version_is_refused), TEST(index_grows_with_its_objects),
+		TEST(killed_writer_loses_nothing), TEST(torn_objects_are_cut_and_can_be_put_again),
 		TEST(after_a_loss_of_power_unsynced_entries_count_for_nothing),
 		TEST(a_flipped_bit_is_found_and_not_handed_out),
 		TEST(reader_in_another_process_sees_new_objects),

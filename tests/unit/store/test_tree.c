@@ -1,11 +1,16 @@
 /* Trees: canonical roots, lookups, differences, growth and cuts, against a plain array of ids. */
 #include <fcntl.h>
+#include <pthread.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "scratch.h"
+#include "store/checksum.h"
+#include "store/format.h"
+#include "store/page.h"
 #include "store/tree.h"
 #include "store/tree_digest.h"
+#include "store/wire.h"
 
 static struct store *store;
 static struct store_session *session;
@@ -82,16 +87,20 @@ static void same_content_same_root(void **state)
 static void growing_and_cutting_are_canonical(void **state)
 {
 	(void)state;
-	const uint64_t sizes[] = { MIB, 512 * MIB, 513 * MIB, 1024 * MIB + 512, TIB, 2 * TIB, 64 * TIB };
-	const uint64_t pairs[] = { 0, 1, 1, 2, 1023, 3, 1024, 4, 1025, 5, 2048, 6, 1048576, 7, 100000000, 8 };
-	for (size_t i = 0; i < 7; i++) {
+	enum { PAIRS = 11 };
+	const uint64_t sizes[] = { MIB, 64 * MIB, 65 * MIB, 1024 * MIB + 512, 8192 * MIB, TIB, 2 * TIB,
+		128 * TIB, 129 * TIB };
+	const uint64_t pairs[2 * PAIRS] = { 0, 1, 1, 2, 127, 3, 128, 4, 129, 5, 2048, 6, 16383, 7, 16384, 8,
+		2097152, 9, 100000000, 10, 268435456, 11 };
+	enum { SIZES = sizeof sizes / sizeof *sizes };
+	for (size_t i = 0; i < SIZES; i++) {
 		uint64_t blocks_i = (sizes[i] + 524287) / 524288;
 		size_t count_i = 0;
-		while (count_i < 8 && pairs[2 * count_i] < blocks_i)
+		while (count_i < PAIRS && pairs[2 * count_i] < blocks_i)
 			count_i++;
 		struct digest direct_i = build(NULL, sizes[i], pairs, count_i);
 		struct tree *tree = open_tree(direct_i);
-		for (size_t j = 0; j < 7; j++) {
+		for (size_t j = 0; j < SIZES; j++) {
 			uint64_t blocks_j = (sizes[j] + 524287) / 524288;
 			size_t count = 0;
 			if (sizes[j] % 524288 && sizes[j] < sizes[i])
@@ -227,7 +236,7 @@ static void what_is_no_root_is_refused(void **state)
 static void a_root_is_known_without_a_store(void **state)
 {
 	(void)state;
-	const uint64_t sizes[] = { MIB, 512 * MIB, 1024 * MIB + 512, 3 * TIB };
+	const uint64_t sizes[] = { MIB, 64 * MIB, 1024 * MIB + 512, 3 * TIB };
 	for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
 		uint64_t pairs[400], limit = (sizes[i] + 512 * 1024 - 1) / (512 * 1024), at = i;
 		size_t count = 0;
@@ -247,8 +256,8 @@ static void a_root_is_known_without_a_store(void **state)
 	tree_digest_destroy(NULL);
 }
 
-/* Flips a bit of the id where it stands in the only pack of pages. */
-static void damage_id(const char *folder, struct digest id)
+/* Flips a bit of the id where it stands in the only pack of pages, in a page of that id alone; `hidden`: and makes the page's checksum right again. */
+static void damage_id(const char *folder, struct digest id, bool hidden)
 {
 	char path[512];
 	uint8_t pack[64 * 1024];
@@ -260,6 +269,11 @@ static void damage_id(const char *folder, struct digest id)
 	assert_non_null(at);
 	*at ^= 1;
 	assert_int_equal(pwrite(fd, at, 1, at - pack), 1);
+	uint8_t *payload = at - PAGE_HEADER_SIZE - PAGE_BITMAP_SIZE, *header = payload - OBJECT_HEADER_SIZE;
+	if (hidden) {
+		wire_put(header + 56, 4, checksum_crc32c(0, payload, (size_t)(at + sizeof id - payload)));
+		assert_int_equal(pwrite(fd, header, OBJECT_HEADER_SIZE, header - pack), OBJECT_HEADER_SIZE);
+	}
 	close(fd);
 }
 
@@ -271,39 +285,174 @@ static int compare(struct tree *a, struct tree *b, struct digest *block_b, struc
 	return tree_next_difference(a, b, &index, &block_a, block_b, &found, err);
 }
 
-/* The second comparison does not hash again; but nobody else is served by it, and what is known to be damaged is found. */
+/* What has the right checksum and the wrong digest does not happen; but if it does, it goes no further than a list of differences. */
 static void pages_that_were_not_hashed_serve_comparisons_only(void **state)
 {
 	struct error err;
 	struct digest found, wanted = id_of(77);
 	const uint64_t pair_a[] = { 5, 78 }, pair_b[] = { 5, 77 };
-	struct tree *a = open_tree(build(NULL, 4096 * MIB, pair_a, 1));
-	struct digest root_b = build(NULL, 4096 * MIB, pair_b, 1);
-	struct tree *first = open_tree(root_b), *second = open_tree(root_b), *third = open_tree(root_b);
-	ASSERT_OK(compare(a, first, &found, &err));
-	assert_memory_equal(&found, &wanted, sizeof found);
-	damage_id(*state, wanted);
-	ASSERT_OK(compare(a, second, &found, &err));
+	struct tree *a = open_tree(build(NULL, 64 * MIB, pair_a, 1)),
+		    *b = open_tree(build(NULL, 64 * MIB, pair_b, 1));
+	damage_id(*state, wanted, true);
+	ASSERT_OK(compare(a, b, &found, &err));
 	assert_memory_not_equal(&found, &wanted, sizeof found);
-	ASSERT_FAILS(tree_lookup(second, 5, &found, &err), ERROR_CORRUPT);
-	ASSERT_FAILS(compare(a, third, &found, &err), ERROR_CORRUPT);
-	tree_close(third);
-	tree_close(second);
-	tree_close(first);
+	ASSERT_FAILS(tree_lookup(b, 5, &found, &err), ERROR_CORRUPT);
+	tree_close(b);
 	tree_close(a);
 }
 
-static void a_damaged_page_is_found_by_the_first_comparison(void **state)
+static void a_damaged_page_is_found_by_a_comparison(void **state)
 {
 	struct error err;
 	struct digest found;
 	const uint64_t pair_a[] = { 5, 78 }, pair_b[] = { 5, 77 };
-	struct tree *a = open_tree(build(NULL, 4096 * MIB, pair_a, 1)),
-		    *b = open_tree(build(NULL, 4096 * MIB, pair_b, 1));
-	damage_id(*state, id_of(77));
-	ASSERT_FAILS(compare(a, b, &found, &err), ERROR_CORRUPT);
-	tree_close(b);
+	struct tree *a = open_tree(build(NULL, 4096 * MIB, pair_a, 1));
+	struct digest root_b = build(NULL, 4096 * MIB, pair_b, 1);
+	struct tree *before = open_tree(root_b), *after = open_tree(root_b);
+	ASSERT_OK(compare(a, before, &found, &err));
+	damage_id(*state, id_of(77), false);
+	ASSERT_FAILS(compare(a, after, &found, &err), ERROR_CORRUPT);
+	tree_close(before);
+	tree_close(after);
 	tree_close(a);
+}
+
+/* Trees of all heights, compared with each other and walked, against what was put into them. */
+static void differences_do_not_depend_on_heights(void **state)
+{
+	(void)state;
+	enum { TREES = 6, MOST = 60 };
+	const uint64_t sizes[TREES] = { 64 * MIB, 8192 * MIB, TIB, TIB, 128 * TIB, 128 * TIB };
+	uint64_t pairs[TREES][2 * MOST], seed = 7;
+	size_t counts[TREES] = { 0 };
+	struct tree *trees[TREES];
+	struct error err;
+	for (int i = 0; i < TREES; i++) {
+		/* near the beginning, where all have blocks, and now and then far from it; ascending */
+		for (uint64_t at = scratch_random(&seed) % 3;
+			at < sizes[i] / STORE_BLOCK_SIZE && counts[i] < MOST;
+			at += 1 + scratch_random(&seed) % 40 + (counts[i] > 20 ? at / 3 : 0)) {
+			pairs[i][2 * counts[i]] = at;
+			pairs[i][2 * counts[i]++ + 1] = 1 + scratch_random(&seed) % 2;
+		}
+		trees[i] = open_tree(build(NULL, sizes[i], pairs[i], counts[i]));
+	}
+	for (int i = 0; i < TREES; i++)
+		for (int j = 0; j < TREES; j++) {
+			size_t a = 0, b = 0;
+			bool found = true;
+			struct digest id_a, id_b;
+			for (uint64_t index = 0; found; index++) {
+				uint64_t at_a, at_b, value_a, value_b;
+				do { /* the next that differs */
+					at_a = a < counts[i] ? pairs[i][2 * a] : UINT64_MAX;
+					at_b = b < counts[j] ? pairs[j][2 * b] : UINT64_MAX;
+					value_a = at_a <= at_b && at_a != UINT64_MAX ? pairs[i][2 * a++ + 1]
+										     : 0;
+					value_b = at_b <= at_a && at_b != UINT64_MAX ? pairs[j][2 * b++ + 1]
+										     : 0;
+				} while (value_a == value_b && (value_a || value_b));
+				ASSERT_OK(tree_next_difference(
+					trees[i], trees[j], &index, &id_a, &id_b, &found, &err));
+				assert_int_equal(found, value_a != value_b);
+				if (!found)
+					break;
+				struct digest expected_a = id_of(value_a), expected_b = id_of(value_b);
+				assert_int_equal(index, at_a < at_b ? at_a : at_b);
+				assert_memory_equal(&id_a, &expected_a, sizeof id_a);
+				assert_memory_equal(&id_b, &expected_b, sizeof id_b);
+			}
+		}
+	for (int i = 0; i < TREES; i++)
+		tree_close(trees[i]);
+}
+
+static uint64_t count_blocks(struct tree *tree)
+{
+	struct error err;
+	struct digest block;
+	bool found = true;
+	uint64_t count = 0;
+	for (uint64_t index = 0; found; index++) {
+		ASSERT_OK(tree_next(tree, &index, &block, &found, &err));
+		count += found;
+	}
+	return count;
+}
+
+static void *count_in_thread(void *context)
+{
+	return (void *)(uintptr_t)count_blocks(context);
+}
+
+/* What is read along belongs to one of them at a time. */
+static void one_tree_is_walked_by_several_threads(void **state)
+{
+	(void)state;
+	enum { THREADS = 4, BLOCKS = 400 };
+	static uint64_t pairs[2 * BLOCKS];
+	pthread_t threads[THREADS];
+	for (uint64_t i = 0; i < BLOCKS; i++) {
+		pairs[2 * i] = i * 100;
+		pairs[2 * i + 1] = i + 1;
+	}
+	struct tree *tree = open_tree(build(NULL, TIB, pairs, BLOCKS));
+	for (int i = 0; i < THREADS; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, count_in_thread, tree), 0);
+	for (int i = 0; i < THREADS; i++) {
+		void *count;
+		pthread_join(threads[i], &count);
+		assert_int_equal((uintptr_t)count, BLOCKS);
+	}
+	tree_close(tree);
+}
+
+/* A root that an earlier version has made says so, wherever it comes from. */
+static void a_tree_of_another_version_is_named(void **state)
+{
+	(void)state;
+	struct error err;
+	struct tree *tree;
+	struct digest digest;
+	struct root root = { .levels = 1, .size = MIB };
+	uint8_t bytes[ROOT_SIZE];
+	root_encode(&root, bytes);
+	bytes[4] = 1;
+	digest_sha256(bytes, sizeof bytes, &digest);
+	ASSERT_OK(store_put(session, STORE_ROOT, &digest, bytes, sizeof bytes, NULL, &err));
+	ASSERT_FAILS(tree_open(store, &digest, &tree, &err), ERROR_UNSUPPORTED);
+	assert_non_null(
+		strstr(err.message, "is of version 1, which this version does not read (it reads 2)"));
+}
+
+/* Blocks that come, go, change, come twice, and go with the end of the disk. */
+static void a_builder_knows_how_many_blocks_were_gained(void **state)
+{
+	(void)state;
+	const uint64_t sizes[] = { 64 * MIB, 63 * MIB, 65 * MIB, 9000 * MIB, TIB, 512 * 1024, 2 * TIB,
+		100 * MIB };
+	struct error err;
+	struct tree *base = NULL;
+	uint64_t seed = 11, count = 0;
+	for (size_t round = 0; round < 40; round++) {
+		struct tree_builder *builder;
+		struct digest root;
+		uint64_t size = sizes[scratch_random(&seed) % (sizeof sizes / sizeof *sizes)];
+		ASSERT_OK(tree_builder_create(session, base, size, &builder, &err));
+		for (int i = 0; i < 200; i++) {
+			uint64_t at =
+				scratch_random(&seed) % (i % 2 ? 300 : 4000000) % (size / STORE_BLOCK_SIZE);
+			struct digest id = id_of(scratch_random(&seed) % 3);
+			ASSERT_OK(tree_builder_set(builder, at, &id, &err));
+		}
+		ASSERT_OK(tree_builder_finish(builder, &root, NULL, &err));
+		tree_close(base);
+		base = open_tree(root);
+		count += (uint64_t)tree_builder_blocks_gained(builder);
+		tree_builder_destroy(builder);
+		assert_int_equal(count_blocks(base), count);
+	}
+	tree_close(base);
 }
 
 int main(void)
@@ -313,6 +462,8 @@ int main(void)
 		TEST(differences_and_walks_match_an_array), TEST(trees_of_different_heights_compare),
 		TEST(what_is_no_root_is_refused), TEST(a_root_is_known_without_a_store),
 		TEST(pages_that_were_not_hashed_serve_comparisons_only),
-		TEST(a_damaged_page_is_found_by_the_first_comparison) };
+		TEST(a_damaged_page_is_found_by_a_comparison), TEST(differences_do_not_depend_on_heights),
+		TEST(a_tree_of_another_version_is_named), TEST(one_tree_is_walked_by_several_threads),
+		TEST(a_builder_knows_how_many_blocks_were_gained) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
