@@ -48,6 +48,9 @@ static enum error_code error_code_of(sqlite3 *handle, int result)
 	case SQLITE_TOOBIG:
 		return ERROR_INVALID;
 	case SQLITE_IOERR:
+		/* a sync that failed, also for a full disk, may have lost what was written before it: nothing may build on that */
+		if (result == SQLITE_IOERR_FSYNC || result == SQLITE_IOERR_DIR_FSYNC)
+			return ERROR_INTERNAL;
 		return handle && sqlite3_system_errno(handle) == ENOSPC ? ERROR_NO_SPACE : ERROR_INTERNAL;
 	default:
 		return ERROR_INTERNAL;

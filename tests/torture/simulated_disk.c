@@ -356,6 +356,15 @@ int disk_sync(int fd)
 	return result;
 }
 
+/* Files that others write (SQLite's) keep in memory what a failed sync of theirs has lost, as most file systems do, until this. */
+void disk_forget_cached(int fd)
+{
+	pthread_mutex_lock(&disk.lock);
+	if (disk.failed)
+		forget_unwritten(fd);
+	pthread_mutex_unlock(&disk.lock);
+}
+
 void disk_start_writing(int fd, uint64_t offset, uint64_t size)
 {
 	(void)fd;

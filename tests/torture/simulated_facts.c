@@ -1,4 +1,4 @@
-/* What a simulated disk (simulated_disk.c) tells that is the same at all times: nothing is in a cache, and there is room. No state. */
+/* What a simulated disk (simulated_disk.c) tells that is the same at all times: nothing that counts is in a cache, and there is room. No state. */
 #include "base/disk.h"
 
 #include "base/banned.h"
@@ -10,11 +10,6 @@ bool disk_is_cached(int fd, uint64_t offset, uint64_t size)
 	(void)offset;
 	(void)size;
 	return false;
-}
-
-void disk_forget_cached(int fd)
-{
-	(void)fd;
 }
 
 int disk_space(const char *path, uint64_t *total, uint64_t *available)
