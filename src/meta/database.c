@@ -9,10 +9,13 @@
 #include "meta/database.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sqlite3.h>
 #include <string.h>
 
 #include "base/arena.h"
+#include "base/disk.h"
+#include "base/file.h"
 #include "base/banned.h"
 #include "base/log.h"
 
@@ -122,8 +125,34 @@ static int configure(struct database *database, enum database_role role, struct 
 	return database_execute(database, limit, err);
 }
 
+/*
+ * What an earlier process failed to sync may still be in memory, where it looks as if it were on the disk: a log that is read with it, and written on behind it, would lose what follows with the next loss of power. So the file is read from the
+ * disk. Nothing in this process has it open yet, so there are no locks that closing it here would drop.
+ */
+static int forget_unwritten(const char *path, struct error *err)
+{
+	int fd FILE_SCOPED = disk_open(path, O_RDWR, 0);
+	if (fd < 0 && errno == ENOENT)
+		return 0;
+	if (fd < 0 || disk_sync(fd))
+		return error_set_errno(err, errno, "cannot sync %s", path);
+	disk_forget_cached(fd);
+	return 0;
+}
+
+static int forget_all_unwritten(const char *path, struct error *err)
+{
+	struct arena *scratch ARENA_SCOPED = arena_create();
+	return forget_unwritten(path, err) || forget_unwritten(arena_printf(scratch, "%s-wal", path), err) ||
+			forget_unwritten(arena_printf(scratch, "%s-journal", path), err)
+		? -1
+		: 0;
+}
+
 int database_open(const char *path, enum database_role role, struct database **opened, struct error *err)
 {
+	if (role == DATABASE_WRITER && forget_all_unwritten(path, err))
+		return -1;
 	struct database *database = memory_alloc(sizeof *database);
 	database->path = memory_strdup(path);
 	int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE;

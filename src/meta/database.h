@@ -22,7 +22,7 @@ enum statement {
 };
 
 enum database_role {
-	DATABASE_WRITER,       /* may write; the only one that does */
+	DATABASE_WRITER,       /* may write; the only one that does, and the first to be opened */
 	DATABASE_READER,       /* cannot write */
 	DATABASE_CHECKPOINTER, /* only moves the log into the database */
 };

@@ -67,37 +67,12 @@ static int secure_file(const char *path, struct error *err)
 	return status.st_size ? 0 : file_sync_folder(dirname(arena_strdup(scratch, path)), err);
 }
 
-/*
- * What an earlier process failed to sync may still be in memory, where it looks as if it were on the disk: a log that is read with it, and written on behind it, would lose what follows with the next loss of power. So the file is read from the
- * disk. SQLite has not opened it yet, and so has no locks that closing it here would drop.
- */
-static int forget_unwritten(const char *path, struct error *err)
-{
-	int fd FILE_SCOPED = disk_open(path, O_RDWR, 0);
-	if (fd < 0 && errno == ENOENT)
-		return 0;
-	if (fd < 0 || disk_sync(fd))
-		return error_set_errno(err, errno, "cannot sync %s", path);
-	disk_forget_cached(fd);
-	return 0;
-}
-
-static int forget_all_unwritten(const char *path, struct error *err)
-{
-	struct arena *scratch ARENA_SCOPED = arena_create();
-	return forget_unwritten(path, err) || forget_unwritten(arena_printf(scratch, "%s-wal", path), err) ||
-			forget_unwritten(arena_printf(scratch, "%s-journal", path), err)
-		? -1
-		: 0;
-}
-
 int meta_open(const char *path, struct meta **opened, struct error *err)
 {
 	struct meta *meta = memory_alloc(sizeof *meta);
 	meta->lock_fd = -1;
 	meta->readers = readers_create(path);
 	if (lock_file(path, &meta->lock_fd, err) || secure_file(path, err) ||
-		forget_all_unwritten(path, err) ||
 		checkpointer_create(path, meta, &meta->checkpointer, err) ||
 		writer_start(path, meta, &meta->writer, err)) {
 		meta_close(meta);
