@@ -92,7 +92,11 @@ void meta_batch_expect(struct meta_batch *batch, const struct record_kind *kind,
  */
 int meta_commit(struct meta *meta, struct meta_batch *batch, struct error *err);
 
-/* The change log: one entry per record changed, numbered without gaps in commit order, appended in the transaction of the change. */
+/*
+ * The change log: one entry per record changed, numbered without gaps in commit order, appended in the transaction of the change. Kept are at least the newest META_CHANGES_KEPT entries that are not older than META_CHANGES_KEPT_MS,
+ * and at least one; the numbers go on.
+ */
+enum { META_CHANGES_KEPT = 65536, META_CHANGES_KEPT_MS = 7 * 86400 * 1000 };
 struct meta_index_value {
 	const char *index, *value;
 };
@@ -105,6 +109,10 @@ struct meta_change {
 	struct meta_index_value *lost;
 	size_t lost_count;
 };
+/*
+ * The entries behind `sequence`, oldest first; limit 0: all. ERROR_NOT_FOUND if some of them are not kept any more: then whoever follows the log has fallen behind, takes meta_last_change, looks at the records themselves, and goes
+ * on behind that number.
+ */
 int meta_changes_after(struct meta *meta, int64_t sequence, size_t limit, struct arena *arena,
 	struct meta_change **changes, size_t *count, struct error *err);
 /* The newest sequence number that is durable. */

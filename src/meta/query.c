@@ -4,6 +4,7 @@
  */
 #include "meta/meta_internal.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 #include "base/banned.h"
@@ -127,5 +128,11 @@ int meta_changes_after(struct meta *meta, int64_t sequence, size_t limit, struct
 	}
 	cursor_close(&rows);
 	readers_release(meta->readers, database);
+	/* the newest entry always stays: who is given none has missed none */
+	if (!more && *count && (*changes)[0].sequence != sequence + 1)
+		return error_set(err, ERROR_NOT_FOUND,
+			"the change log begins at %" PRId64 ": changes after %" PRId64
+			" are not all kept any more",
+			(*changes)[0].sequence, sequence);
 	return more;
 }

@@ -77,7 +77,13 @@ META_STATEMENT(CHANGE_APPEND,
 META_STATEMENT(CHANGES_AFTER,
 	"SELECT sequence, time_ms, kind, account, region, id, deleted FROM change_log"
 	" WHERE sequence > $1 ORDER BY sequence LIMIT $2")
-META_STATEMENT(CHANGE_LAST, "SELECT COALESCE(MAX(sequence), 0) FROM change_log")
+META_STATEMENT(CHANGE_ENDS,
+	"SELECT (SELECT COALESCE(MIN(sequence), 1) FROM change_log),"
+	" (SELECT COALESCE(MAX(sequence), 0) FROM change_log)")
+META_STATEMENT(CHANGE_RECENT,
+	"SELECT sequence FROM change_log WHERE sequence >= $1 AND sequence < $2 AND time_ms >= $3"
+	" ORDER BY sequence LIMIT 1")
+META_STATEMENT(CHANGES_FORGET, "DELETE FROM change_log WHERE sequence < $1")
 META_STATEMENT(CHANGE_COUNT,
 	"SELECT COUNT(*), COALESCE(MIN(sequence), 1), COALESCE(MAX(sequence), 0) FROM change_log")
 
