@@ -92,7 +92,7 @@ struct amid {
 	struct work *work;
 	struct identity_cache *identities;        /* NULL: look-ups read the records */
 	struct organization_cache *organizations; /* NULL: paths in organizations are read anew each time */
-	struct last_uses *last_uses;              /* NULL: nobody notes uses of keys */
+	struct last_uses *last_uses;              /* NULL: nobody notes uses of keys, roles, images */
 	struct upkeep *upkeep;
 	struct server_watch *server_watch; /* NULL with the dry driver */
 	const char *runtime_folder;        /* on a tmpfs: live maps and sockets */
