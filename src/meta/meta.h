@@ -75,6 +75,12 @@ int meta_list(struct meta *meta, const struct record_kind *kind, const struct me
 	struct arena *arena, struct meta_rows *rows, struct error *err);
 
 /*
+ * How many records meta_list would find. Only the index is read; the query must have index, value, account and region, and neither after_id nor limit.
+ */
+int meta_count(struct meta *meta, const struct record_kind *kind, const struct meta_query *query,
+	size_t *count, struct error *err);
+
+/*
  * A batch of changes, all or nothing. Records given to it are encoded at once, so they may change afterwards. meta_batch_create needs no cleanup: it lives in the arena.
  *  put: a record with version 0 must not exist yet (ERROR_DUPLICATE otherwise); another must still have that version (ERROR_CONFLICT otherwise). After a successful commit the stored version is version + 1.
  *  A unique index violated: ERROR_DUPLICATE, the message names kind, index and value.

@@ -48,6 +48,11 @@ META_STATEMENT(LIST_INDEX_REGION, "SELECT " RECORD_COLUMNS BY_INDEX " AND x.regi
 META_STATEMENT(LIST_INDEX_ACCOUNT_REGION,
 	"SELECT " RECORD_COLUMNS BY_INDEX " AND x.account = $4 AND x.region = $5" INDEX_ORDER(6, 7))
 
+/* By the index alone: no record is read. */
+META_STATEMENT(COUNT_INDEX,
+	"SELECT COUNT(*) FROM record_index WHERE kind = $1 AND name = $2 AND value = $3"
+	" AND account = $4 AND region = $5")
+
 META_STATEMENT(RECORDS_OF_ACCOUNT,
 	"SELECT kind, region, id, version FROM records WHERE account = $1 ORDER BY kind, region, id")
 META_STATEMENT(RECORDS_OF_KIND, "SELECT " RECORD_COLUMNS " FROM records r WHERE r.kind = $1")

@@ -346,6 +346,7 @@ static const struct {
 	{ LIST_INDEX_ACCOUNT, ENTRIES " AND account=? AND id>?)" },
 	{ LIST_INDEX_REGION, ENTRIES ")", true },
 	{ LIST_INDEX_ACCOUNT_REGION, ENTRIES " AND account=? AND id>?)" },
+	{ COUNT_INDEX, ENTRIES " AND account=?)" },
 	{ INDEX_OF_RECORD, WHOLE_KEY },
 	{ INDEX_DELETE, ENTRIES " AND account=? AND id=? AND region=?)" },
 	{ INDEX_DELETE_RECORD, WHOLE_KEY },
