@@ -222,6 +222,16 @@ static enum MHD_Result queue_response(struct connection *connection, struct http
 	return result;
 }
 
+/*
+ * For good, not for one answer: packets of it may be sent again long after it was written. Whoever is too far away for them gets nothing that follows either, since a connection's bytes come in order.
+ */
+static int limit_hops(struct connection *connection, unsigned hop_limit)
+{
+	int fd = MHD_get_connection_info(connection->mhd, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+	int ttl = (int)hop_limit;
+	return hop_limit ? setsockopt(fd, IPPROTO_IP, IP_TTL, &ttl, sizeof ttl) : 0;
+}
+
 static enum MHD_Result answer(struct connection *connection)
 {
 	struct http_listener *listener = connection->listener;
@@ -240,6 +250,10 @@ static enum MHD_Result answer(struct connection *connection)
 	memcpy(exchange.peer, connection->peer, sizeof exchange.peer);
 	listener->server->config.handle(listener->context, &exchange);
 	drop_body(connection);
+	if (limit_hops(connection, exchange.hop_limit)) {
+		buffer_free(&exchange.response.body);
+		return answer_plainly(connection, MHD_HTTP_INTERNAL_SERVER_ERROR);
+	}
 	return queue_response(connection, &exchange.response);
 }
 

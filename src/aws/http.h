@@ -23,7 +23,9 @@ struct http_exchange {
 	struct http_request request;
 	struct http_response response; /* zeroed; the handler fills it. The server frees its body */
 	struct arena *arena;           /* the request lies in it; gone after the answer was sent */
-	char peer[INET6_ADDRSTRLEN];   /* the client's address; an IPv4 one always in its own form */
+	/* How many hops the answer's packets may travel (1: to the next host, no further), and all that follow them on the connection; 0: as many as usual. IPv4. The handler sets it. */
+	unsigned hop_limit;
+	char peer[INET6_ADDRSTRLEN]; /* the client's address; an IPv4 one always in its own form */
 	const struct error *
 		refused; /* the body was over the limit, so there is none here: the handler puts this error in the form its clients read. NULL: none */
 };

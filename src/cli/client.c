@@ -328,3 +328,8 @@ int client_ask(const char *endpoint, const struct client_rest *rest, json_t **an
 	client_close(client);
 	return result;
 }
+
+int client_print(json_t *answer)
+{
+	return json_dumpf(answer, stdout, JSON_INDENT(2)) || putchar('\n') == EOF;
+}

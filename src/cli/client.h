@@ -55,3 +55,5 @@ int client_call_rest(struct client_connection *connection, const struct client_r
 	enum client_repeat repeat, json_t **answer, struct error *err);
 /* One such call, over a connection of its own. `endpoint` as of client_open. */
 int client_ask(const char *endpoint, const struct client_rest *rest, json_t **answer, struct error *err);
+/* An answer on standard output, for --json. 0, or 1 if it cannot be written. */
+int client_print(json_t *answer);

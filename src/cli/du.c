@@ -18,13 +18,6 @@ static const char help[] =
 	"A figure that is not known is a -: after a crash all are counted anew; added needs a parent that exists.\n\n"
 	"Example: amid du ami-0123456789abcdef0\n";
 
-static const struct option options[] = {
-	{ "endpoint", required_argument, NULL, 'e' },
-	{ "json", no_argument, NULL, 'j' },
-	{ "help", no_argument, NULL, 'h' },
-	{ 0 },
-};
-
 static const char *figure(json_t *resource, const char *name, struct arena *arena)
 {
 	json_t *value = json_object_get(resource, name);
@@ -70,25 +63,17 @@ int command_du(int argc, char **argv)
 	struct arena *arena ARENA_SCOPED = arena_create();
 	const char *endpoint = NULL;
 	bool raw = false;
+	const struct options_place places[] = { { "endpoint", .text = &endpoint }, { "json", .flag = &raw },
+		{ 0 } };
+	int result;
 	struct error err;
 	json_t *answer;
-	for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
-		if (option == 'h') {
-			fputs(help, stdout);
-			return 0;
-		}
-		if (option == '?')
-			return 2;
-		if (option == 'j')
-			raw = true;
-		else
-			endpoint = optarg;
-	}
+	if (!options_read(argc, argv, help, places, &result))
+		return result;
 	if (fetch(endpoint, argv + optind, argc - optind, &answer, &err))
 		return options_fail("du", 1, err.message);
-	int result = 0;
 	if (raw)
-		result = json_dumpf(answer, stdout, JSON_INDENT(2)) || putchar('\n') == EOF;
+		result = client_print(answer);
 	else
 		print_table(answer, arena);
 	json_decref(answer);

@@ -18,20 +18,9 @@ static const char help[] =
 	"Exit status: 0 it may, 1 it may not (or there was no answer), 2 wrong use.\n\n"
 	"Example: amid explain launch --image ami-0123456789abcdef0 --as arn:aws:iam::123456789012:user/bob\n";
 
-static const struct option options[] = {
-	{ "image", required_argument, NULL, 'i' },
-	{ "as", required_argument, NULL, 'a' },
-	{ "region", required_argument, NULL, 'r' },
-	{ "instance-type", required_argument, NULL, 't' },
-	{ "endpoint", required_argument, NULL, 'e' },
-	{ "json", no_argument, NULL, 'j' },
-	{ "help", no_argument, NULL, 'h' },
-	{ 0 },
-};
-
 struct question {
 	const char *endpoint, *image, *principal, *region, *instance_type;
-	bool raw, help;
+	bool raw;
 };
 
 static void set_text(json_t *object, const char *name, const char *text)
@@ -82,36 +71,9 @@ static void print_gates(json_t *answer)
 }
 
 /* 0, or the exit status of wrong use. */
-static int read_options(int argc, char **argv, struct question *question)
+static int check(const struct question *question, int count, char **arguments)
 {
-	for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
-		switch (option) {
-		case 'h':
-			question->help = true;
-			return 0;
-		case 'i':
-			question->image = optarg;
-			break;
-		case 'a':
-			question->principal = optarg;
-			break;
-		case 'r':
-			question->region = optarg;
-			break;
-		case 't':
-			question->instance_type = optarg;
-			break;
-		case 'e':
-			question->endpoint = optarg;
-			break;
-		case 'j':
-			question->raw = true;
-			break;
-		default:
-			return 2;
-		}
-	}
-	if (optind + 1 != argc || strcmp(argv[optind], "launch") != 0)
+	if (count != 1 || strcmp(arguments[0], "launch") != 0)
 		return options_fail("explain", 2, "say what to explain: launch");
 	if (!question->image || !question->principal)
 		return options_fail("explain", 2, "name the image (--image) and the principal (--as)");
@@ -123,21 +85,27 @@ int command_explain(int argc, char **argv)
 	struct question question = { 0 };
 	struct error err;
 	json_t *answer;
-	int status = read_options(argc, argv, &question);
+	const struct options_place places[] = {
+		{ "image", .text = &question.image },
+		{ "as", .text = &question.principal },
+		{ "region", .text = &question.region },
+		{ "instance-type", .text = &question.instance_type },
+		{ "endpoint", .text = &question.endpoint },
+		{ "json", .flag = &question.raw },
+		{ 0 },
+	};
+	int status;
+	if (!options_read(argc, argv, help, places, &status))
+		return status;
+	status = check(&question, argc - optind, argv + optind);
 	if (status)
 		return status;
-	if (question.help) {
-		fputs(help, stdout);
-		return 0;
-	}
 	if (fetch(&question, &answer, &err))
 		return options_fail("explain", 1, err.message);
-	if (question.raw) {
-		json_dumpf(answer, stdout, JSON_INDENT(2));
-		putchar('\n');
-	} else {
+	if (question.raw)
+		client_print(answer);
+	else
 		print_gates(answer);
-	}
 	status = json_is_true(json_object_get(answer, "allowed")) ? 0 : 1;
 	json_decref(answer);
 	return status;

@@ -2,6 +2,7 @@
 #include "cli/options.h"
 
 #include <errno.h>
+#include <getopt.h>
 #include <libgen.h>
 #include <limits.h>
 #include <stdio.h>
@@ -9,6 +10,32 @@
 #include <unistd.h>
 
 #include "base/banned.h"
+
+bool options_read(int argc, char **argv, const char *help, const struct options_place *places, int *status)
+{
+	struct option options[OPTIONS_MAX + 2] = { 0 }; /* help, and a zeroed one at the end */
+	options[0] = (struct option){ "help", no_argument, NULL, 0 };
+	for (int i = 0; i < OPTIONS_MAX && places[i].name; i++)
+		options[i + 1] = (struct option){ places[i].name,
+			places[i].text ? required_argument : no_argument, NULL, i + 1 };
+	*status = 0;
+	for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
+		if (option == '?') {
+			*status = 2;
+			return false;
+		}
+		if (option == 0) {
+			fputs(help, stdout);
+			return false;
+		}
+		const struct options_place *place = &places[option - 1];
+		if (place->text)
+			*place->text = optarg;
+		else
+			*place->flag = true;
+	}
+	return true;
+}
 
 char *options_default_data(struct arena *arena)
 {

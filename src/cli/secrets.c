@@ -23,19 +23,9 @@ static const char help[] =
 	"Exit status: 0, also with findings; 1 there was no answer; 2 wrong use.\n\n"
 	"Example: amid secrets --scan ami-0123456789abcdef0\n";
 
-static const struct option options[] = {
-	{ "scan", no_argument, NULL, 's' },
-	{ "policy", required_argument, NULL, 'p' },
-	{ "unreadable", required_argument, NULL, 'u' },
-	{ "endpoint", required_argument, NULL, 'e' },
-	{ "json", no_argument, NULL, 'j' },
-	{ "help", no_argument, NULL, 'h' },
-	{ 0 },
-};
-
 struct question {
 	const char *policy, *unreadable, *endpoint, *id;
-	bool scans, raw, help;
+	bool scans, raw;
 };
 
 static const char *text(json_t *object, const char *name)
@@ -97,8 +87,11 @@ static int fetch(const struct question *question, json_t **answer, struct error 
 }
 
 /* 0, or the exit status of wrong use. */
-static int check(struct question *question)
+static int check(struct question *question, int count, char **arguments)
 {
+	if (count > 1)
+		return options_fail("secrets", 2, "name one snapshot or image");
+	question->id = count ? arguments[0] : NULL;
 	bool sets = question->policy || question->unreadable;
 	if (question->id && sets)
 		return options_fail("secrets", 2, "a policy is the account's, not an image's");
@@ -109,61 +102,34 @@ static int check(struct question *question)
 	return 0;
 }
 
-static int read_options(int argc, char **argv, struct question *question)
-{
-	for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
-		switch (option) {
-		case 'h':
-			question->help = true;
-			return 0;
-		case 's':
-			question->scans = true;
-			break;
-		case 'p':
-			question->policy = optarg;
-			break;
-		case 'u':
-			question->unreadable = optarg;
-			break;
-		case 'e':
-			question->endpoint = optarg;
-			break;
-		case 'j':
-			question->raw = true;
-			break;
-		default:
-			return 2;
-		}
-	}
-	if (optind + 1 < argc)
-		return options_fail("secrets", 2, "name one snapshot or image");
-	question->id = optind < argc ? argv[optind] : NULL;
-	return check(question);
-}
-
 int command_secrets(int argc, char **argv)
 {
 	struct question question = { 0 };
 	struct error err;
 	json_t *answer;
-	int status = read_options(argc, argv, &question);
+	const struct options_place places[] = {
+		{ "scan", .flag = &question.scans },
+		{ "policy", .text = &question.policy },
+		{ "unreadable", .text = &question.unreadable },
+		{ "endpoint", .text = &question.endpoint },
+		{ "json", .flag = &question.raw },
+		{ 0 },
+	};
+	int status;
+	if (!options_read(argc, argv, help, places, &status))
+		return status;
+	status = check(&question, argc - optind, argv + optind);
 	if (status)
 		return status;
-	if (question.help) {
-		fputs(help, stdout);
-		return 0;
-	}
 	if (fetch(&question, &answer, &err))
 		return options_fail("secrets", 1, err.message);
-	if (question.raw) {
-		json_dumpf(answer, stdout, JSON_INDENT(2));
-		putchar('\n');
-	} else if (question.id) {
+	if (question.raw)
+		client_print(answer);
+	else if (question.id)
 		print_findings(answer);
-	} else {
+	else
 		printf("policy      %s\nunreadable  %s\n", text(answer, "policy"),
 			text(answer, "unreadable"));
-	}
 	json_decref(answer);
 	return 0;
 }

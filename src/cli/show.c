@@ -16,13 +16,6 @@ static const char help[] =
 	"it is. Equal root digests mean equal disks, in whatever region. --json prints what the server answers.\n\n"
 	"Example: AWS_ENDPOINT_URL=http://127.0.0.1:4566 amid show snap-0123456789abcdef0\n";
 
-static const struct option options[] = {
-	{ "endpoint", required_argument, NULL, 'e' },
-	{ "json", no_argument, NULL, 'j' },
-	{ "help", no_argument, NULL, 'h' },
-	{ 0 },
-};
-
 static void print_texts(const char *name, json_t *list)
 {
 	json_t *item;
@@ -67,27 +60,19 @@ int command_show(int argc, char **argv)
 {
 	const char *endpoint = NULL;
 	bool raw = false;
+	const struct options_place places[] = { { "endpoint", .text = &endpoint }, { "json", .flag = &raw },
+		{ 0 } };
+	int result;
 	struct error err;
 	json_t *shown;
-	for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
-		if (option == 'h') {
-			fputs(help, stdout);
-			return 0;
-		}
-		if (option == '?')
-			return 2;
-		if (option == 'j')
-			raw = true;
-		else
-			endpoint = optarg;
-	}
+	if (!options_read(argc, argv, help, places, &result))
+		return result;
 	if (optind + 1 != argc)
 		return options_fail("show", 2, "name one snapshot or image");
 	if (fetch(endpoint, argv[optind], &shown, &err))
 		return options_fail("show", 1, err.message);
-	int result = 0;
 	if (raw)
-		result = json_dumpf(shown, stdout, JSON_INDENT(2)) || putchar('\n') == EOF;
+		result = client_print(shown);
 	else
 		print_object(shown);
 	json_decref(shown);

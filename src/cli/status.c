@@ -16,14 +16,6 @@ static const char help[] =
 	"and what was done to the store since the start: compacted_bytes, packs_removed, compressed_blocks, compression_saved_bytes, warmed_blocks.\n\n"
 	"Example: AWS_ENDPOINT_URL=http://127.0.0.1:4566 amid status\n";
 
-static const struct option options[] = {
-	{ "endpoint", required_argument, NULL, 'e' },
-	{ "json", no_argument, NULL, 'j' },
-	{ "field", required_argument, NULL, 'f' },
-	{ "help", no_argument, NULL, 'h' },
-	{ 0 },
-};
-
 static long long figure(json_t *region, const char *name)
 {
 	return (long long)json_integer_value(json_object_get(region, name));
@@ -84,26 +76,18 @@ int command_status(int argc, char **argv)
 {
 	const char *endpoint = NULL, *field = NULL;
 	bool raw = false;
+	const struct options_place places[] = { { "endpoint", .text = &endpoint }, { "json", .flag = &raw },
+		{ "field", .text = &field }, { 0 } };
+	int result;
 	struct error err;
 	json_t *status;
-	for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
-		if (option == 'h') {
-			fputs(help, stdout);
-			return 0;
-		}
-		if (option == '?')
-			return 2;
-		if (option == 'j')
-			raw = true;
-		else
-			*(option == 'e' ? &endpoint : &field) = optarg;
-	}
+	if (!options_read(argc, argv, help, places, &result))
+		return result;
 	const struct client_rest rest = { .service = "ec2", .method = "GET", .path = "/_amid/status" };
 	if (client_ask(endpoint, &rest, &status, &err))
 		return options_fail("status", 1, err.message);
-	int result = 0;
 	if (raw)
-		result = json_dumpf(status, stdout, JSON_INDENT(2)) || putchar('\n') == EOF;
+		result = client_print(status);
 	else if (field)
 		result = print_field(status, field, &err) ? options_fail("status", 1, err.message) : 0;
 	else

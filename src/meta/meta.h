@@ -75,6 +75,12 @@ int meta_list(struct meta *meta, const struct record_kind *kind, const struct me
 	struct arena *arena, struct meta_rows *rows, struct error *err);
 
 /*
+ * How many records meta_list would find. Only the index is read; the query must have index, value, account and region, and neither after_id nor limit.
+ */
+int meta_count(struct meta *meta, const struct record_kind *kind, const struct meta_query *query,
+	size_t *count, struct error *err);
+
+/*
  * A batch of changes, all or nothing. Records given to it are encoded at once, so they may change afterwards. meta_batch_create needs no cleanup: it lives in the arena.
  *  put: a record with version 0 must not exist yet (ERROR_DUPLICATE otherwise); another must still have that version (ERROR_CONFLICT otherwise). After a successful commit the stored version is version + 1.
  *  A unique index violated: ERROR_DUPLICATE, the message names kind, index and value.
@@ -92,7 +98,11 @@ void meta_batch_expect(struct meta_batch *batch, const struct record_kind *kind,
  */
 int meta_commit(struct meta *meta, struct meta_batch *batch, struct error *err);
 
-/* The change log: one entry per record changed, numbered without gaps in commit order, appended in the transaction of the change. */
+/*
+ * The change log: one entry per record changed, numbered without gaps in commit order, appended in the transaction of the change. Kept are at least the newest META_CHANGES_KEPT entries that are not older than META_CHANGES_KEPT_MS,
+ * and at least one; the numbers go on.
+ */
+enum { META_CHANGES_KEPT = 65536, META_CHANGES_KEPT_MS = 7 * 86400 * 1000 };
 struct meta_index_value {
 	const char *index, *value;
 };
@@ -105,6 +115,10 @@ struct meta_change {
 	struct meta_index_value *lost;
 	size_t lost_count;
 };
+/*
+ * The entries behind `sequence`, oldest first; limit 0: all. ERROR_NOT_FOUND if some of them are not kept any more: then whoever follows the log has fallen behind, takes meta_last_change, looks at the records themselves, and goes
+ * on behind that number.
+ */
 int meta_changes_after(struct meta *meta, int64_t sequence, size_t limit, struct arena *arena,
 	struct meta_change **changes, size_t *count, struct error *err);
 /* The newest sequence number that is durable. */

@@ -81,6 +81,14 @@ int meta_batch_check(struct meta_batch *batch, struct error *err);
 int meta_batch_apply(
 	struct database *database, struct meta_batch *batch, int64_t *sequence, struct error *err);
 
+/* trim.c: where the change log begins, and its end when it was last looked at. */
+struct change_log {
+	int64_t first;
+	int64_t looked_at;
+};
+/* Forgets the oldest entries of a log that ends at `last`, a bounded number; called in the transaction of every group. *log follows: if the transaction is lost, what it was before holds. */
+int meta_changes_trim(struct database *database, struct change_log *log, int64_t last, struct error *err);
+
 /* index.c: the entries that the declared indexes of `kind` ask for. */
 int meta_index_entries(const struct record_kind *kind, const void *record, struct arena *arena,
 	struct index_entries *entries, struct error *err);

@@ -4,6 +4,7 @@
  */
 #include "meta/meta_internal.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 #include "base/banned.h"
@@ -101,6 +102,29 @@ int meta_list(struct meta *meta, const struct record_kind *kind, const struct me
 	return read_records(meta, kind, LIST_ALL + variant, arguments, count, arena, rows, err);
 }
 
+int meta_count(struct meta *meta, const struct record_kind *kind, const struct meta_query *query,
+	size_t *count, struct error *err)
+{
+	*count = 0;
+	if (!query->index || !query->value || !query->account || !query->region || query->after_id ||
+		query->limit || !has_index(kind, query->index))
+		return error_set(
+			err, ERROR_INTERNAL, "a count of %s needs an index, account and region", kind->name);
+	struct database *database = readers_acquire(meta->readers, err);
+	if (!database)
+		return -1;
+	struct cursor rows;
+	int more = database_query(database, COUNT_INDEX,
+		ARGUMENTS(text_argument(kind->name), text_argument(query->index), text_argument(query->value),
+			text_argument(query->account), text_argument(query->region)),
+		&rows, err);
+	if (!more && (more = cursor_next(&rows, err)) > 0)
+		*count = (size_t)cursor_number(&rows, 0);
+	cursor_close(&rows);
+	readers_release(meta->readers, database);
+	return more < 0 ? -1 : 0;
+}
+
 int meta_changes_after(struct meta *meta, int64_t sequence, size_t limit, struct arena *arena,
 	struct meta_change **changes, size_t *count, struct error *err)
 {
@@ -127,5 +151,11 @@ int meta_changes_after(struct meta *meta, int64_t sequence, size_t limit, struct
 	}
 	cursor_close(&rows);
 	readers_release(meta->readers, database);
+	/* the newest entry always stays: who is given none has missed none */
+	if (!more && *count && (*changes)[0].sequence != sequence + 1)
+		return error_set(err, ERROR_NOT_FOUND,
+			"the change log begins at %" PRId64 ": changes after %" PRId64
+			" are not all kept any more",
+			(*changes)[0].sequence, sequence);
 	return more;
 }

@@ -48,6 +48,11 @@ META_STATEMENT(LIST_INDEX_REGION, "SELECT " RECORD_COLUMNS BY_INDEX " AND x.regi
 META_STATEMENT(LIST_INDEX_ACCOUNT_REGION,
 	"SELECT " RECORD_COLUMNS BY_INDEX " AND x.account = $4 AND x.region = $5" INDEX_ORDER(6, 7))
 
+/* By the index alone: no record is read. */
+META_STATEMENT(COUNT_INDEX,
+	"SELECT COUNT(*) FROM record_index WHERE kind = $1 AND name = $2 AND value = $3"
+	" AND account = $4 AND region = $5")
+
 META_STATEMENT(RECORDS_OF_ACCOUNT,
 	"SELECT kind, region, id, version FROM records WHERE account = $1 ORDER BY kind, region, id")
 META_STATEMENT(RECORDS_OF_KIND, "SELECT " RECORD_COLUMNS " FROM records r WHERE r.kind = $1")
@@ -77,7 +82,13 @@ META_STATEMENT(CHANGE_APPEND,
 META_STATEMENT(CHANGES_AFTER,
 	"SELECT sequence, time_ms, kind, account, region, id, deleted FROM change_log"
 	" WHERE sequence > $1 ORDER BY sequence LIMIT $2")
-META_STATEMENT(CHANGE_LAST, "SELECT COALESCE(MAX(sequence), 0) FROM change_log")
+META_STATEMENT(CHANGE_ENDS,
+	"SELECT (SELECT COALESCE(MIN(sequence), 1) FROM change_log),"
+	" (SELECT COALESCE(MAX(sequence), 0) FROM change_log)")
+META_STATEMENT(CHANGE_RECENT,
+	"SELECT sequence FROM change_log WHERE sequence >= $1 AND sequence < $2 AND time_ms >= $3"
+	" ORDER BY sequence LIMIT 1")
+META_STATEMENT(CHANGES_FORGET, "DELETE FROM change_log WHERE sequence < $1")
 META_STATEMENT(CHANGE_COUNT,
 	"SELECT COUNT(*), COALESCE(MIN(sequence), 1), COALESCE(MAX(sequence), 0) FROM change_log")
 

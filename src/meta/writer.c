@@ -25,7 +25,8 @@ struct writer {
 	struct meta *meta;
 	struct database *database; /* the thread's own */
 	pthread_t thread;
-	int64_t sequence;    /* of the newest change that is durable; the thread's own */
+	int64_t sequence;          /* of the newest change that is durable; the thread's own */
+	struct change_log changes; /* the thread's own */
 	int checkpoint_mark; /* pages in the log when a checkpoint was last asked for; the thread's own */
 	struct error broken; /* code ERROR_NONE: it works; the thread's own */
 
@@ -139,9 +140,19 @@ static bool is_broken(struct writer *writer)
 	return writer->broken.code != ERROR_NONE;
 }
 
-/* The transaction of a group. *sequence follows what it appends. */
-static int run_transaction(
-	struct writer *writer, struct meta_batch *group, int64_t *sequence, struct error *err)
+/* What goes into a group's transaction. -1 if the whole of it is lost. */
+static int apply_group(struct writer *writer, struct meta_batch *group, int64_t *sequence,
+	struct change_log *changes, struct error *err)
+{
+	for (struct meta_batch *batch = group; batch; batch = batch->next)
+		if (apply_batch(writer, batch, sequence, err))
+			return -1;
+	return meta_changes_trim(writer->database, changes, *sequence, err);
+}
+
+/* The transaction of a group. *sequence and *changes follow what it appends and forgets. */
+static int run_transaction(struct writer *writer, struct meta_batch *group, int64_t *sequence,
+	struct change_log *changes, struct error *err)
 {
 	if (is_broken(writer)) {
 		*err = writer->broken;
@@ -149,11 +160,10 @@ static int run_transaction(
 	}
 	if (database_begin(writer->database, err))
 		return -1;
-	for (struct meta_batch *batch = group; batch; batch = batch->next)
-		if (apply_batch(writer, batch, sequence, err)) {
-			database_rollback(writer->database);
-			return -1;
-		}
+	if (apply_group(writer, group, sequence, changes, err)) {
+		database_rollback(writer->database);
+		return -1;
+	}
 	if (!database_commit(writer->database, err)) {
 		if (!is_broken(writer))
 			return 0;
@@ -205,13 +215,15 @@ static void ask_for_checkpoint(struct writer *writer)
 static void commit_group(struct writer *writer, struct meta_batch *group)
 {
 	int64_t sequence = writer->sequence;
+	struct change_log changes = writer->changes;
 	struct error why = { 0 };
-	if (run_transaction(writer, group, &sequence, &why)) {
+	if (run_transaction(writer, group, &sequence, &changes, &why)) {
 		for (struct meta_batch *batch = group; batch; batch = batch->next)
 			if (!has_failed(batch))
 				set_result(batch, -1, &why);
 	} else {
 		writer->sequence = sequence;
+		writer->changes = changes;
 		atomic_store(&writer->meta->last_change, sequence);
 		tell_listener(writer, group);
 	}
@@ -273,13 +285,14 @@ void writer_fail_checkpoint(struct writer *writer, const struct error *why)
 	pthread_mutex_unlock(&writer->lock);
 }
 
-static int read_last_change(struct writer *writer, struct error *err)
+static int read_change_log(struct writer *writer, struct error *err)
 {
 	struct cursor rows CURSOR_SCOPED = { 0 };
-	if (database_query(writer->database, CHANGE_LAST, NO_ARGUMENTS, &rows, err) ||
+	if (database_query(writer->database, CHANGE_ENDS, NO_ARGUMENTS, &rows, err) ||
 		cursor_next(&rows, err) < 0)
 		return -1;
-	writer->sequence = cursor_number(&rows, 0);
+	writer->changes.first = cursor_number(&rows, 0);
+	writer->sequence = cursor_number(&rows, 1);
 	atomic_store(&writer->meta->last_change, writer->sequence);
 	return 0;
 }
@@ -301,7 +314,7 @@ int writer_start(const char *path, struct meta *meta, struct writer **started, s
 	pthread_cond_init(&writer->wake, NULL);
 	if (database_open(path, DATABASE_WRITER, &writer->database, err) ||
 		schema_migrate(writer->database, schema_migrations, schema_migration_count, err) ||
-		meta_index_refresh(writer->database, record_kinds, err) || read_last_change(writer, err) ||
+		meta_index_refresh(writer->database, record_kinds, err) || read_change_log(writer, err) ||
 		meta_start_thread(&writer->thread, writer_run, writer, err)) {
 		writer_destroy(writer);
 		return -1;

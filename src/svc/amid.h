@@ -73,9 +73,10 @@ struct amid {
 	struct meta *meta;
 	struct iam_policies *iam_policies; /* compiled policies of principals: src/svc/iam_policies.h */
 	struct audit_log *audit;           /* the audit trail: src/svc/audit.h */
-	struct secrets *secrets;   /* what sealed things in the metadata are opened with: src/svc/secret.h */
-	struct peers *peers;       /* amids that have other regions: src/svc/peers.h; NULL: none */
-	struct key_ring *key_ring; /* data keys of encrypted disks in use: src/svc/key_ring.h */
+	struct secrets *secrets; /* what sealed things in the metadata are opened with: src/svc/secret.h */
+	struct peers *peers;     /* amids that have other regions: src/svc/peers.h; NULL: none */
+	struct grant_counts *grant_counts; /* how many a key may still have: src/svc/kms/grant_count.h */
+	struct key_ring *key_ring;         /* data keys of encrypted disks in use: src/svc/key_ring.h */
 	struct amid_region *regions;
 	unsigned region_count;
 	struct compute *compute;
@@ -92,7 +93,7 @@ struct amid {
 	struct work *work;
 	struct identity_cache *identities;        /* NULL: look-ups read the records */
 	struct organization_cache *organizations; /* NULL: paths in organizations are read anew each time */
-	struct last_uses *last_uses;              /* NULL: nobody notes uses of keys */
+	struct last_uses *last_uses;              /* NULL: nobody notes uses of keys, roles, images */
 	struct upkeep *upkeep;
 	struct server_watch *server_watch; /* NULL with the dry driver */
 	const char *runtime_folder;        /* on a tmpfs: live maps and sockets */

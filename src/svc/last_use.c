@@ -132,14 +132,34 @@ static int put_role(struct meta *meta, struct meta_batch *batch, const struct en
 	return 0;
 }
 
+static int put_image(struct meta *meta, struct meta_batch *batch, const struct entry *entry,
+	struct arena *arena, struct error *err)
+{
+	struct image_record *image;
+	if (meta_get_any(meta, &record_image, NULL, entry->id, arena, &image, err))
+		return -1;
+	if (!image)
+		return 0;
+	image->last_launched = some_timestamp(entry->use.time_ms);
+	meta_batch_put(batch, &record_image, image);
+	return 0;
+}
+
+static int put(struct meta *meta, struct meta_batch *batch, const struct entry *entry, struct arena *arena,
+	struct error *err)
+{
+	if (entry->kind == &record_access_key)
+		return put_key(meta, batch, entry, arena, err);
+	return (entry->kind == &record_iam_role ? put_role : put_image)(meta, batch, entry, arena, err);
+}
+
 static int commit(struct meta *meta, const struct uses *uses, struct error *err)
 {
 	struct arena *arena ARENA_SCOPED = arena_create();
 	struct meta_batch *batch = meta_batch_create(meta, arena);
 	for (int i = 0; i < BUCKETS; i++)
 		for (const struct entry *entry = uses->buckets[i]; entry; entry = entry->next)
-			if ((entry->kind == &record_access_key ? put_key : put_role)(
-				    meta, batch, entry, arena, err))
+			if (put(meta, batch, entry, arena, err))
 				return -1;
 	return meta_commit(meta, batch, err);
 }
@@ -211,7 +231,7 @@ int last_use_open(struct meta *meta, struct last_uses **result, struct error *er
 	if (failed) {
 		arena_destroy(uses->noted->arena);
 		free(uses);
-		return error_set_errno(err, failed, "cannot start the thread that notes uses of keys");
+		return error_set_errno(err, failed, "cannot start the thread that notes uses");
 	}
 	*result = uses;
 	return 0;

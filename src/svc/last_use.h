@@ -1,6 +1,6 @@
 /*
- * When access keys and roles were last used, for which service and region. Uses are gathered in memory and written to the records (access_key, iam_role) a minute after the first of them, in one commit, and when the server
- * ends; a crash loses a minute at most. Whoever shows a time of last use looks here first.
+ * When access keys and roles were last used, for which service and region, and images last launched. Uses are gathered in memory and written to the records (access_key, iam_role, image) a minute after the first of them, in one
+ * commit, and when the server ends; a crash loses a minute at most. So calls that use the same thing do not wait for each other, nor conflict. Whoever shows a time of last use looks here first.
  *
  * Safe from every thread. NULL for `uses` is legal everywhere: nothing is noted, nothing found.
  */
@@ -24,7 +24,7 @@ struct last_use {
 int last_use_open(struct meta *meta, struct last_uses **uses, struct error *err);
 /* Writes what there is. */
 void last_use_close(struct last_uses *uses);
-/* Now, by amid's clock. `kind` is &record_access_key or &record_iam_role; quick. */
+/* Now, by amid's clock. `kind` is &record_access_key, &record_iam_role or &record_image; quick. */
 void last_use_note(struct last_uses *uses, const struct record_kind *kind, const char *id,
 	const char *service, const char *region);
 /* A use that the record may not have yet; false: the record tells. */

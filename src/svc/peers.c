@@ -17,6 +17,7 @@ struct peers {
 	struct peer_key keys[PEERS_MAX];
 	size_t key_count;
 	struct peer_nonces *nonces;
+	int64_t opened_ms;
 	atomic_bool stopping;
 	atomic_uint steps;
 };
@@ -86,7 +87,7 @@ int peers_open(const struct amid_config *config, struct peers **result, struct e
 	if (curl_global_init(CURL_GLOBAL_DEFAULT))
 		return error_set(err, ERROR_INTERNAL, "libcurl cannot be initialised");
 	struct peers *peers = memory_alloc(sizeof *peers);
-	*peers = (struct peers){ .nonces = peer_nonces_create() };
+	*peers = (struct peers){ .nonces = peer_nonces_create(), .opened_ms = clock_now_ms() };
 	for (size_t i = 0; i < config->peer_count; i++)
 		if (add_peer(peers, config, &config->peers[i], err)) {
 			peers_close(peers);
@@ -143,6 +144,11 @@ int peers_check_nonce(struct peers *peers, const uint8_t nonce[PEER_NONCE_SIZE],
 bool peers_are_stopping(struct peers *peers)
 {
 	return atomic_load(&peers->stopping);
+}
+
+int64_t peers_opened_ms(const struct peers *peers)
+{
+	return peers->opened_ms;
 }
 
 bool peers_begin_step(struct peers *peers)

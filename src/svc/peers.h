@@ -39,6 +39,8 @@ const struct peer_key *peers_find_key(struct peers *peers, const char *id);
 /* Whether requests signed so were not here before. ERROR_ACCESS_DENIED, ERROR_UNAVAILABLE. */
 int peers_check_nonce(struct peers *peers, const uint8_t nonce[PEER_NONCE_SIZE], struct error *err);
 bool peers_are_stopping(struct peers *peers);
+/* When they were opened, by amid's clock: nobody has asked them for anything before. */
+int64_t peers_opened_ms(const struct peers *peers);
 /* A step of a copy begins, unless there are as many as may be; peers_end_step must follow if it does. */
 bool peers_begin_step(struct peers *peers);
 void peers_end_step(struct peers *peers);

@@ -35,6 +35,7 @@
 #include "svc/identity_cache.h"
 #include "svc/imds/imds.h"
 #include "svc/key_ring.h"
+#include "svc/kms/grant_count.h"
 #include "svc/last_use.h"
 #include "svc/organization_cache.h"
 #include "svc/scrub.h"
@@ -203,6 +204,7 @@ static int open_parts(struct server *server, struct error *err)
 	amid->identities = identity_cache_create();
 	amid->organizations = organization_cache_create();
 	amid->key_ring = key_ring_create();
+	amid->grant_counts = grant_counts_create();
 	char *state_folder = arena_printf(server->arena, "%s/compute", data);
 	char *machines = arena_printf(server->arena, "%s/m", amid->runtime_folder);
 	if (file_make_folder(state_folder, 0700, err) ||
@@ -305,6 +307,7 @@ void server_close(struct server *server)
 	meta_close(amid->meta);
 	peers_close(amid->peers);
 	key_ring_destroy(amid->key_ring);
+	grant_counts_destroy(amid->grant_counts);
 	iam_policies_close(amid->iam_policies);
 	secrets_close(amid->secrets);
 	identity_cache_destroy(amid->identities);

@@ -323,6 +323,31 @@ def test_copy_whose_source_is_gone_says_so(own_pair, wait_for):
     wait_for(lambda: store_objects(own_pair.here) == 0, 60)
 
 
+def test_copy_from_a_peer_that_stays_away_fails_after_a_day(own_pair, wait_for):
+    _, copy = half_way(own_pair, wait_for)
+    own_pair.gate.let(0)
+    clock(own_pair.here, "POST", advance_ms=23 * 3600 * 1000)
+    assert own_pair.gate.refused.wait(30)
+    clock(own_pair.here, "POST", advance_ms=1000)  # waits no longer than for the next look
+    own_pair.gate.let(0)
+    assert own_pair.gate.refused.wait(30)
+    assert described(own_pair.ec2, copy)["State"] == "pending" and store_objects(own_pair.here) > 0
+    clock(own_pair.here, "POST", advance_ms=2 * 3600 * 1000)
+    message = wait_for(lambda: failed(own_pair.ec2, copy), 60)
+    assert "region eu-west-1 for 24 hours" in message and "cannot reach region eu-west-1" in message
+    wait_for(lambda: store_objects(own_pair.here) == 0, 60)  # what had come
+    own_pair.here.stop()
+    assert own_pair.here.fsck().returncode == 0
+
+
+def test_copy_that_gets_something_each_day_goes_on(own_pair, wait_for):
+    _, copy = half_way(own_pair, wait_for)
+    clock(own_pair.here, "POST", advance_ms=23 * 3600 * 1000)
+    own_pair.gate.let(None)
+    clock(own_pair.here, "POST", advance_ms=1000)
+    wait_for(lambda: completed(own_pair.ec2, copy), 60)
+
+
 def test_only_one_region_of_a_name(tmp_path, amid):
     key = key_file(tmp_path / "key")
     command = [amid, "serve", "--compute", "dry", "--listen", "127.0.0.1:0", "--data", tmp_path / "data"]

@@ -4,6 +4,7 @@ Signatures count here (--auth iam).
 """
 
 import uuid
+from datetime import datetime, timedelta, timezone
 
 import pytest
 from botocore.exceptions import ClientError
@@ -78,6 +79,32 @@ def test_shared_image_is_seen_and_launched_but_not_changed(root, other, image):
     ):
         with pytest.raises(ClientError, match="AuthFailure"):
             call()
+
+
+def last_launched(server, image):
+    """By DescribeImageAttribute, and by DescribeImages; clients of before 2024 do not know the member."""
+    attribute = server.query("DescribeImageAttribute", ImageId=image, Attribute="lastLaunchedTime")
+    shown = server.query("DescribeImages", **{"ImageId.1": image})
+    found = attribute.findtext("lastLaunchedTime/value")
+    assert shown.findtext("imagesSet/item/lastLaunchedTime") == found
+    return found
+
+
+def test_the_owner_sees_when_an_image_was_last_launched(iam_server, root, other, second_key, image):
+    assert last_launched(iam_server, image) is None
+    with pytest.raises(ClientError, match="InvalidParameterCombination"):
+        root.ec2.run_instances(ImageId=image, InstanceType="t3.nano", MinCount=2, MaxCount=1)
+    assert last_launched(iam_server, image) is None
+    instance = root.instance(image=image)
+    first = last_launched(iam_server, image)
+    assert abs(datetime.fromisoformat(first) - datetime.now(timezone.utc)) < timedelta(minutes=10)
+    share(root, image, UserId=account(other))
+    theirs = other.instance(image=image)
+    assert last_launched(iam_server, image) > first
+    shown = iam_server.query("DescribeImages", key=second_key, **{"ImageId.1": image})
+    assert shown.findtext("imagesSet/item/lastLaunchedTime") is None
+    root.ec2.terminate_instances(InstanceIds=[instance])
+    other.ec2.terminate_instances(InstanceIds=[theirs])
 
 
 def test_public_image_is_seen_by_all(root, other, image):

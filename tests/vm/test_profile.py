@@ -1,4 +1,4 @@
-"""A guest's credentials of its instance profile's role."""
+"""A guest's tokens of its metadata, and its credentials of its instance profile's role."""
 import json
 
 import boto3
@@ -8,11 +8,22 @@ TRUST = {'Version': '2012-10-17',
          'Statement': [{'Effect': 'Allow', 'Principal': {'Service': 'ec2.amazonaws.com'}, 'Action': 'sts:AssumeRole'}]}
 
 
-def metadata(guest, path):
-    """Status and body of a plain IMDSv1 request; busybox nc sends what it is given."""
-    ask = f"printf 'GET /latest/meta-data/{path} HTTP/1.0\\r\\nHost: x\\r\\n\\r\\n' | nc 169.254.169.254 80"
-    head, body = guest.ssh(ask).replace('\r\n', '\n').split('\n\n', 1)
+def ask(guest, method, path, header=''):
+    """Status and body of a request to the metadata service; busybox nc sends what it is given."""
+    lines = f"printf '{method} /latest/{path} HTTP/1.0\\r\\nHost: x\\r\\n{header}\\r\\n' | nc 169.254.169.254 80"
+    head, body = guest.ssh(lines).replace('\r\n', '\n').split('\n\n', 1)
     return int(head.split()[1]), body
+
+
+def metadata(guest, path):
+    return ask(guest, 'GET', f'meta-data/{path}')
+
+
+def test_guest_gets_a_token_whose_hop_limit_is_one(guest):
+    status, token = ask(guest, 'PUT', 'api/token', 'X-aws-ec2-metadata-token-ttl-seconds: 60\\r\\n')
+    assert status == 200
+    assert ask(guest, 'GET', 'meta-data/instance-id', f'X-aws-ec2-metadata-token: {token}\\r\\n') == (200, guest.id)
+    assert ask(guest, 'GET', 'meta-data/instance-id', 'X-aws-ec2-metadata-token: 1-2\\r\\n')[0] == 401
 
 
 def test_guest_finds_credentials_of_its_role_until_the_profile_loses_it(cloud, guest):

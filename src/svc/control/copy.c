@@ -5,7 +5,7 @@
  * deleted meanwhile gives back what has come.
  *
  * The source's tree is kept by the collection in its region as long as a copy names it (collect.c); by a peer, as long as its lease is renewed, which each step does. From a peer comes what is not encrypted; if the copy is to be, what has
- * come is then the source of a copy within this region.
+ * come is then the source of a copy within this region. A peer that does not answer is asked again after pauses that grow, until a day has gone by without anything new; then the copy fails.
  */
 #include <string.h>
 
@@ -19,7 +19,19 @@
 #include "svc/peer_ask.h"
 #include "base/banned.h"
 
-enum { STEP_BLOCKS = 256, PEER_STEP_BLOCKS = 64, GIB_SHIFT = 30, BUSY_MS = 250 };
+enum {
+	STEP_BLOCKS = 256,
+	PEER_STEP_BLOCKS = 64,
+	GIB_SHIFT = 30,
+	BUSY_MS = 250,
+	/* A peer that is mended within a day, as operators do it, is waited for; whoever waits for the copy should not have to watch it any longer. */
+	PATIENCE_HOURS = 24,
+	PATIENCE_MS = PATIENCE_HOURS * 3600 * 1000,
+	/* Pauses are an eighth of the time since something came, within these. */
+	PAUSE_PART = 8,
+	PAUSE_MIN_MS = 250,
+	PAUSE_MAX_MS = 5 * 60 * 1000,
+};
 
 static int parse_root(const char *hex, const char *id, struct digest *root, struct error *err)
 {
@@ -146,6 +158,8 @@ static int publish(struct snapshot_view *view, struct copy_blocks *copy, const s
 		return -1;
 	snapshot->root = arena_strdup(view->arena, text_hex(step->root.bytes, DIGEST_SIZE, hex));
 	snapshot->copy->blocks = some_integer(total);
+	if (remote->peer)
+		snapshot->copy->progressed = some_timestamp(clock_now_ms());
 	add_to(&snapshot->added_bytes, step->added);
 	add_to(&snapshot->copy->copied, step->blocks);
 	if (strcmp(snapshot->copy->region, snapshot->record.region) != 0) {
@@ -203,7 +217,36 @@ static int give_up(struct snapshot_view *view, const struct peer *peer, bool ref
 	return 0;
 }
 
-static int do_step(struct snapshot_view *view, const struct peer *peer, struct error *err)
+/* How long a peer has given nothing, as far as this process can tell: while amid was off, nobody asked it. */
+static int64_t waited_ms(const struct snapshot_view *view)
+{
+	const struct snapshot_record *snapshot = view->snapshot;
+	int64_t since = snapshot->copy->progressed.set ? snapshot->copy->progressed.ms : snapshot->started.ms;
+	int64_t opened = peers_opened_ms(view->amid->peers);
+	return clock_now_ms() - (since > opened ? since : opened);
+}
+
+/* Something that may go better another time. */
+static int wait_for_peer(
+	struct snapshot_view *view, const struct peer *peer, int64_t *again_ms, struct error *err)
+{
+	if (err->code == ERROR_CONFLICT || !view->snapshot->copy)
+		return -1;
+	int64_t waited = waited_ms(view);
+	if (waited >= PATIENCE_MS) {
+		error_prefix(err, "Nothing has come from region %s for %d hours; the last error was",
+			peer->region, PATIENCE_HOURS);
+		return give_up(view, peer, false, err);
+	}
+	int64_t pause = waited / PAUSE_PART;
+	*again_ms = pause < PAUSE_MIN_MS ? PAUSE_MIN_MS : pause > PAUSE_MAX_MS ? PAUSE_MAX_MS : pause;
+	log_warning("snapshot-copy-waits", "snapshot=%s region=%s waited_ms=%lld again_ms=%lld error=\"%s\"",
+		view->snapshot->record.id, peer->region, (long long)waited, (long long)*again_ms,
+		err->message);
+	return 0;
+}
+
+static int do_step(struct snapshot_view *view, const struct peer *peer, int64_t *again_ms, struct error *err)
 {
 	struct snapshot_record *snapshot = view->snapshot;
 	bool reencrypt = !peer && boolean_or(snapshot->copy->reencrypt, false);
@@ -213,19 +256,21 @@ static int do_step(struct snapshot_view *view, const struct peer *peer, struct e
 	if (err->code == ERROR_CONFLICT)
 		work_enqueue(view->amid->work, "collect", snapshot->record.region);
 	bool refused = data_key_is_refused(err);
-	return refused || is_final(err, peer) ? give_up(view, peer, refused, err) : -1;
+	if (refused || is_final(err, peer))
+		return give_up(view, peer, refused, err);
+	return peer ? wait_for_peer(view, peer, again_ms, err) : -1;
 }
 
 int snapshot_copy_step(struct snapshot_view *view, int64_t *again_ms, struct error *err)
 {
 	const struct peer *peer = peer_of(view);
 	if (!peer)
-		return do_step(view, NULL, err);
+		return do_step(view, NULL, again_ms, err);
 	if (!peers_begin_step(view->amid->peers)) {
 		*again_ms = BUSY_MS;
 		return 0;
 	}
-	int result = do_step(view, peer, err);
+	int result = do_step(view, peer, again_ms, err);
 	peers_end_step(view->amid->peers);
 	return result;
 }

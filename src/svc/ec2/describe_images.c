@@ -107,9 +107,10 @@ static bool is_wanted(const struct call *call, const struct sharing *view,
 /* "true" or "false" where the account has criteria for images, be they enforced or looked at. */
 static struct shape_boolean allowed_result(const struct sharing *view, const struct image_record *image)
 {
-	return strcmp(sharing_allowed_images_state(view), ALLOWED_IMAGES_DISABLED) == 0
-		? (struct shape_boolean){ 0 }
-		: some_boolean(sharing_image_is_allowed(view, image));
+	struct shape_boolean allowed = { 0 };
+	if (strcmp(sharing_allowed_images_state(view), ALLOWED_IMAGES_DISABLED) != 0)
+		allowed = some_boolean(sharing_image_is_allowed(view, image));
+	return allowed;
 }
 
 static void image_result(struct call *call, const struct sharing *view, const struct image_record *image,
@@ -148,7 +149,7 @@ static void image_result(struct call *call, const struct sharing *view, const st
 			image->source_image ? text_or(image->source_region, image->record.region) : NULL,
 		.image_allowed = allowed_result(view, image),
 		.deregistration_protection = own ? image_protection(image) : NULL,
-		.last_launched_time = own ? ec2_time_text(call, image->last_launched) : NULL,
+		.last_launched_time = own ? ec2_time_text(call, image_last_launched(call, image)) : NULL,
 		.tags = own ? ec2_tags_result(call, &image->tags) : (struct ec2_TagList){ .set = true },
 	};
 	if (image->state_reason) {

@@ -54,7 +54,8 @@ int ec2_describe_image_attribute(struct call *call, const struct ec2_DescribeIma
 	else if (strcmp(name, "sriovNetSupport") == 0)
 		result->sriov_net_support = text_attribute(call, image->sriov_net_support);
 	else if (strcmp(name, "lastLaunchedTime") == 0)
-		result->last_launched_time = text_attribute(call, ec2_time_text(call, image->last_launched));
+		result->last_launched_time =
+			text_attribute(call, ec2_time_text(call, image_last_launched(call, image)));
 	else if (strcmp(name, "kernel") == 0)
 		result->kernel_id = text_attribute(call, NULL);
 	else if (strcmp(name, "ramdisk") == 0)

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "svc/last_use.h"
 #include "svc/snapshot_state.h"
 #include "base/banned.h"
 
@@ -82,4 +83,17 @@ int image_find_snapshot(struct call *call, const struct image_record *image, con
 const char *image_owner_alias(const struct image_record *image)
 {
 	return strcmp(image->record.account, ACCOUNT_PLATFORM) == 0 ? ALIAS_PLATFORM : NULL;
+}
+
+void image_note_launch(struct call *call, const struct image_record *image)
+{
+	last_use_note(call->amid->last_uses, &record_image, image->record.id, "ec2", call->region);
+}
+
+struct shape_timestamp image_last_launched(struct call *call, const struct image_record *image)
+{
+	struct last_use use;
+	return last_use_find(call->amid->last_uses, &record_image, image->record.id, &use)
+		? some_timestamp(use.time_ms)
+		: image->last_launched;
 }

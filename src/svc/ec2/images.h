@@ -24,5 +24,9 @@ int image_find_own(struct call *call, const char *id, struct image_record **imag
  */
 int image_find_snapshot(struct call *call, const struct image_record *image, const char *snapshot_id,
 	struct snapshot_record **snapshot, struct error *err);
+/* An instance was launched from it: for its owner to see. */
+void image_note_launch(struct call *call, const struct image_record *image);
+/* When an instance was last launched from it, by whomever; not set: never. */
+struct shape_timestamp image_last_launched(struct call *call, const struct image_record *image);
 /* "amazon" and the like; NULL: the owner has no alias. */
 const char *image_owner_alias(const struct image_record *image);

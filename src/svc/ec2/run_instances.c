@@ -380,5 +380,6 @@ int ec2_run_instances(struct call *call, const struct ec2_RunInstancesRequest *r
 		return describe_reservation(call, idempotency.resource_ids[0], result, err);
 	if (prepare(&launch, err) || commit_launch(&launch, &idempotency, err))
 		return -1;
+	image_note_launch(call, launch.image);
 	return describe_reservation(call, launch.reservation, result, err);
 }

@@ -83,6 +83,12 @@ static bool is_valid_token(struct amid *amid, const char *instance_id, const cha
 		digest_equal(&given_mac, &expected_mac) && expiry_ms > clock_monotonic_ms();
 }
 
+/* What the guest hands on to somebody behind it (a container, an open proxy) travels a hop more than to itself. */
+static unsigned hop_limit(const struct instance_record *instance)
+{
+	return instance->metadata ? (unsigned)integer_or(instance->metadata->hop_limit, 1) : 1;
+}
+
 static void answer_token(
 	struct amid *amid, struct http_exchange *exchange, const struct instance_record *instance)
 {
@@ -220,6 +226,7 @@ static void serve(void *context, struct http_exchange *exchange)
 		return;
 	}
 	if (strcmp(method, "PUT") == 0) {
+		exchange->hop_limit = hop_limit(instance);
 		if (strcmp(exchange->request.path, "/latest/api/token") == 0)
 			answer_token(amid, exchange, instance);
 		else

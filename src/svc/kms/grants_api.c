@@ -7,6 +7,7 @@
 #include "base/digest.h"
 #include "base/text.h"
 #include "shape/json.h"
+#include "svc/kms/grant_count.h"
 #include "svc/kms/grants.h"
 #include "svc/kms/grants_make.h"
 #include "svc/kms/permit.h"
@@ -140,6 +141,8 @@ int kms_grant_make(struct call *call, const struct kms_key *key, struct kms_gran
 	*is_new = !found;
 	if (found)
 		return 0;
+	if (grant_counts_take(call->amid->grant_counts, meta, key->record, err))
+		return -1;
 	grant->created = some_timestamp(clock_now_ms());
 	struct meta_batch *batch = meta_batch_create(meta, call->arena);
 	meta_batch_expect(batch, &record_kms_key, key->record);

@@ -241,6 +241,82 @@ static void the_check_finds_a_damaged_page(void **state)
 	assert_true(scratch_faults(s) > 0);
 }
 
+/* Makes the log longer by entries up to `last`, as old as the first one. */
+static void lengthen_log(struct scratch *s, int64_t last)
+{
+	close_store(s);
+	scratch_sql(s,
+		arena_printf(s->arena,
+			"INSERT INTO change_log WITH RECURSIVE n(i) AS (SELECT MAX(sequence) + 1 FROM change_log UNION ALL"
+			" SELECT i + 1 FROM n WHERE i < %lld) SELECT i, time_ms, kind, account, region, id, deleted FROM n,"
+			" (SELECT * FROM change_log ORDER BY sequence LIMIT 1)",
+			(long long)last));
+	assert_int_equal(open_store(s), 0);
+	assert_int_equal(meta_last_change(s->meta), last);
+}
+
+static int64_t first_kept(struct scratch *s)
+{
+	return scratch_sql(s, "SELECT MIN(sequence) FROM change_log");
+}
+
+static void the_log_keeps_a_number_of_entries(void **state)
+{
+	struct scratch *s = *state;
+	struct meta_change *changes;
+	size_t count;
+	const int64_t long_ago = 5000;
+	thing_put(s, thing_create(s, "t-1", "a", "on"));
+	lengthen_log(s, META_CHANGES_KEPT + long_ago);
+	thing_put(s, thing_get(s, "t-1"));
+	assert_int_equal(first_kept(s), 4097); /* not all at once */
+	thing_put(s, thing_get(s, "t-1"));
+	assert_int_equal(meta_last_change(s->meta), META_CHANGES_KEPT + long_ago + 2);
+	assert_int_equal(first_kept(s), long_ago + 3);
+	assert_int_equal(
+		meta_changes_after(s->meta, long_ago + 1, 1, s->arena, &changes, &count, &s->err), -1);
+	assert_int_equal(s->err.code, ERROR_NOT_FOUND);
+	assert_done(
+		meta_changes_after(s->meta, long_ago + 2, 0, s->arena, &changes, &count, &s->err), s->err);
+	assert_int_equal(count, META_CHANGES_KEPT);
+	for (int i = 0; i < 3; i++)
+		thing_put(s, thing_get(s, "t-1"));
+	assert_int_equal(first_kept(s), long_ago + 3); /* only now and then */
+	assert_int_equal(scratch_faults(s), 0);
+}
+
+static void the_log_keeps_no_old_entries(void **state)
+{
+	struct scratch *s = *state;
+	thing_put(s, thing_create(s, "t-1", "a", "on"));
+	lengthen_log(s, 1000);
+	close_store(s);
+	const char *old =
+		arena_printf(s->arena, "UPDATE change_log SET time_ms = time_ms - %d", META_CHANGES_KEPT_MS);
+	scratch_sql(s, arena_printf(s->arena, "%s WHERE sequence < 500 OR sequence > 900", old));
+	assert_int_equal(open_store(s), 0);
+	thing_put(s, thing_get(s, "t-1"));
+	assert_int_equal(first_kept(s), 500); /* those behind a newer one stay: no gaps */
+	assert_int_equal(scratch_faults(s), 0);
+	close_store(s);
+	scratch_sql(s, old);
+	assert_int_equal(open_store(s), 0);
+	thing_put(s, thing_get(s, "t-1"));
+	assert_int_equal(first_kept(s), 1002);
+	assert_int_equal(meta_last_change(s->meta), 1002);
+	close_store(s);
+	scratch_sql(s, old);
+	assert_int_equal(open_store(s), 0);
+	struct meta_batch *batch = meta_batch_create(s->meta, s->arena);
+	struct thing_record *stale = thing_get(s, "t-1");
+	stale->record.version = 1;
+	meta_batch_put(batch, &record_thing, stale);
+	assert_int_equal(meta_commit(s->meta, batch, &s->err), -1); /* appends nothing: the newest stays */
+	assert_int_equal(first_kept(s), 1002);
+	scratch_reopen(s);
+	assert_int_equal(meta_last_change(s->meta), 1002);
+}
+
 static const char *const statement_texts[] = {
 #define META_STATEMENT(symbol, text) [symbol] = text,
 #include "meta/statements.h"
@@ -270,10 +346,13 @@ static const struct {
 	{ LIST_INDEX_ACCOUNT, ENTRIES " AND account=? AND id>?)" },
 	{ LIST_INDEX_REGION, ENTRIES ")", true },
 	{ LIST_INDEX_ACCOUNT_REGION, ENTRIES " AND account=? AND id>?)" },
+	{ COUNT_INDEX, ENTRIES " AND account=?)" },
 	{ INDEX_OF_RECORD, WHOLE_KEY },
 	{ INDEX_DELETE, ENTRIES " AND account=? AND id=? AND region=?)" },
 	{ INDEX_DELETE_RECORD, WHOLE_KEY },
 	{ CHANGES_AFTER, "(sequence>?)" },
+	{ CHANGE_RECENT, "(sequence>? AND sequence<?)" },
+	{ CHANGES_FORGET, "(sequence<?)" },
 };
 
 static void each_statement_finds_its_rows_by_an_index(void **state)
@@ -315,6 +394,8 @@ int main(void)
 		SCRATCH_TEST(an_index_that_cannot_become_unique_is_refused_whole),
 		SCRATCH_TEST(the_check_finds_what_is_wrong),
 		SCRATCH_TEST(the_check_finds_a_damaged_page),
+		SCRATCH_TEST(the_log_keeps_a_number_of_entries),
+		SCRATCH_TEST(the_log_keeps_no_old_entries),
 		SCRATCH_TEST(each_statement_finds_its_rows_by_an_index),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -114,6 +114,36 @@ static void lists_are_restricted_and_in_order_of_id(void **state)
 	assert_string_equal(thing_ids(s, NULL), "a b c d e ");
 }
 
+static size_t count_of(struct scratch *s, struct meta_query query)
+{
+	size_t count;
+	assert_done(meta_count(s->meta, &record_thing, &query, &count, &s->err), s->err);
+	return count;
+}
+
+static void records_are_counted_by_their_index(void **state)
+{
+	struct scratch *s = *state;
+	size_t count;
+	for (int i = 0; i < 30; i++) {
+		struct thing_record *thing =
+			thing_create(s, arena_printf(s->arena, "t-%d", i), NULL, i % 3 ? "on" : "off");
+		thing->record.account = i % 5 ? "1" : "2";
+		thing->record.region = i % 2 ? "r" : "s";
+		thing_put(s, thing);
+	}
+	struct meta_query query = { .account = "1", .region = "r", .index = "state", .value = "on" };
+	struct meta_rows rows;
+	assert_done(meta_list(s->meta, &record_thing, &query, s->arena, &rows, &s->err), s->err);
+	assert_int_equal(rows.count, 8);
+	assert_int_equal(count_of(s, query), 8);
+	query.value = "none";
+	assert_int_equal(count_of(s, query), 0);
+	query.region = NULL;
+	assert_int_equal(meta_count(s->meta, &record_thing, &query, &count, &s->err), -1);
+	assert_int_equal(s->err.code, ERROR_INTERNAL);
+}
+
 static void every_plain_value_can_be_sought(void **state)
 {
 	struct scratch *s = *state;
@@ -201,6 +231,7 @@ int main(void)
 		SCRATCH_TEST(a_missing_record_is_no_error),
 		SCRATCH_TEST(any_owner_finds_by_id_alone),
 		SCRATCH_TEST(lists_are_restricted_and_in_order_of_id),
+		SCRATCH_TEST(records_are_counted_by_their_index),
 		SCRATCH_TEST(every_plain_value_can_be_sought),
 		SCRATCH_TEST(an_unknown_index_is_refused),
 		SCRATCH_TEST(a_changed_record_is_found_by_its_new_values_only),

@@ -1,9 +1,12 @@
 /* src/svc/keys.h: the way of a disk's data key, its refusals with their reasons; and the ciphertext's form. */
+#include <sqlite3.h>
+
 #include "api/kms.h"
 #include "base/text.h"
 #include "handlers.h"
 #include "svc/keys.h"
 #include "svc/kms/blob.h"
+#include "svc/kms/grant_count.h"
 
 #define RESOURCE "vol-00000000000000001"
 #define GRANTEE_ID "i-00000000000000001"
@@ -75,6 +78,71 @@ static void a_data_key_is_opened_by_its_grant_only(void **state)
 	assert_int_equal(keys_retire_grant(&s->amid, grant, &s->err), 0);
 	assert_error(open_wrapped(s, wrapped, opened), ERROR_ACCESS_DENIED);
 	assert_int_equal(keys_retire_grant(&s->amid, "nonsense", &s->err), -1);
+}
+
+/* Index entries stand for so many grants of a key: they are what is counted. */
+static void pretend_grants(struct scene *s, const char *arn, int count)
+{
+	sqlite3 *database;
+	assert_int_equal(sqlite3_open(arena_printf(s->arena, "%s/meta.db", s->folder), &database), SQLITE_OK);
+	sqlite3_busy_timeout(database, 5000);
+	char *sql = arena_printf(s->arena,
+		"DELETE FROM record_index WHERE id LIKE 'pretended-%%';"
+		"INSERT INTO record_index (kind, name, value, account, region, id, is_unique)"
+		" WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < %d)"
+		" SELECT 'kms_grant', 'key', '%s', '111111111111', 'us-east-1', 'pretended-' || i, 0 FROM n",
+		count, strrchr(arn, '/') + 1);
+	assert_int_equal(sqlite3_exec(database, sql, NULL, NULL, NULL), SQLITE_OK);
+	sqlite3_close(database);
+}
+
+static enum error_code create_grant(struct scene *s, const char *arn, const char *name)
+{
+	struct kms_CreateGrantRequest request = { .key_id = arn,
+		.name = name,
+		.grantee_principal = "arn:aws:iam::111111111111:root",
+		.operations = STRINGS("Decrypt") };
+	struct kms_CreateGrantResponse result = { 0 };
+	s->err = (struct error){ 0 };
+	return kms_create_grant(&s->call, &request, &result, &s->err) ? s->err.code : ERROR_NONE;
+}
+
+static void a_key_has_at_most_50000_grants(void **state)
+{
+	struct scene *s = *state;
+	be_root(s);
+	const char *arn = make_key(s, &(struct kms_CreateKeyRequest){ 0 });
+	pretend_grants(s, arn, 49999);
+	assert_ok(create_grant(s, arn, "the last one"));
+	assert_error(create_grant(s, arn, "one more"), ERROR_KMS_LIMIT_EXCEEDED);
+	assert_ok(create_grant(s, arn, "the last one")); /* it is there */
+	assert_ok(create_grant(s, make_key(s, &(struct kms_CreateKeyRequest){ 0 }), "of another key"));
+	pretend_grants(s, arn, 49998);
+	assert_ok(create_grant(s, arn, "one more"));
+}
+
+/* Counted again when it may matter, and not before. */
+static void grants_are_counted_now_and_then(void **state)
+{
+	struct scene *s = *state;
+	be_root(s);
+	s->amid.grant_counts = grant_counts_create();
+	const char *arn = make_key(s, &(struct kms_CreateKeyRequest){ 0 });
+	pretend_grants(s, arn, 49996);
+	assert_ok(create_grant(s, arn, "1")); /* 49996 are known: 3 more are possible */
+	assert_ok(create_grant(s, make_key(s, &(struct kms_CreateKeyRequest){ 0 }), "of another key"));
+	pretend_grants(s, arn, 49990);
+	for (int i = 2; i < 5; i++)
+		assert_ok(create_grant(s, arn, arena_printf(s->arena, "%d", i)));
+	for (int i = 5; i < 11; i++) /* counted: 49994 */
+		assert_ok(create_grant(s, arn, arena_printf(s->arena, "%d", i)));
+	assert_error(create_grant(s, arn, "11"), ERROR_KMS_LIMIT_EXCEEDED);
+	pretend_grants(s, arn, 1);
+	assert_ok(create_grant(s, arn, "11"));
+	pretend_grants(s, arn, 60000);
+	assert_ok(create_grant(s, arn, "12")); /* nobody looks */
+	grant_counts_destroy(s->amid.grant_counts);
+	s->amid.grant_counts = NULL;
 }
 
 static void what_is_altered_does_not_open(void **state)
@@ -230,6 +298,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		SCENE_TEST(a_data_key_is_opened_by_its_grant_only),
+		SCENE_TEST(a_key_has_at_most_50000_grants),
+		SCENE_TEST(grants_are_counted_now_and_then),
 		SCENE_TEST(what_is_altered_does_not_open),
 		SCENE_TEST(the_reason_is_told_when_a_key_is_not_usable),
 		SCENE_TEST(without_a_key_it_is_the_account_s_own),

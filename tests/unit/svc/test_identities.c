@@ -221,19 +221,23 @@ static void last_use_is_known_at_once_and_written_later(void **state)
 	struct access_key_record *key;
 	struct iam_role_record *role;
 	int64_t before = clock_now_ms(), changes;
+	struct image_record *image =
+		&(struct image_record){ .record = { .id = "ami-1" }, .state = "available" };
+	scene_put(s, &record_image, image);
 	assert_int_equal(last_use_open(s->meta, &s->amid.last_uses, &s->err), 0);
 	changes = meta_last_change(s->meta);
 	assert_false(last_use_find(s->amid.last_uses, &record_access_key, "AKIABOB", &use));
 	for (int i = 0; i < 1000; i++)
 		last_use_note(s->amid.last_uses, &record_access_key, "AKIABOB", "ec2", "us-west-2");
 	last_use_note(s->amid.last_uses, &record_iam_role, "AROADEPLOY", "ec2", "us-east-1");
+	last_use_note(s->amid.last_uses, &record_image, "ami-1", "ec2", "us-east-1");
 	last_use_note(s->amid.last_uses, &record_access_key, "AKIAGONE", "ec2", "us-east-1");
 	assert_true(last_use_find(s->amid.last_uses, &record_access_key, "AKIABOB", &use));
 	assert_true(use.time_ms >= before);
 	assert_string_equal(use.region, "us-west-2");
 	assert_int_equal(meta_last_change(s->meta), changes); /* no commit per call */
 	last_use_close(s->amid.last_uses);
-	assert_int_equal(meta_last_change(s->meta), changes + 2);
+	assert_int_equal(meta_last_change(s->meta), changes + 3);
 	assert_int_equal(
 		meta_get_any(s->meta, &record_access_key, NULL, "AKIABOB", s->arena, &key, &s->err), 0);
 	assert_int_equal(key->last_used.ms, use.time_ms);
@@ -241,6 +245,9 @@ static void last_use_is_known_at_once_and_written_later(void **state)
 	assert_int_equal(
 		meta_get_any(s->meta, &record_iam_role, NULL, "AROADEPLOY", s->arena, &role, &s->err), 0);
 	assert_true(role->last_used.ms >= before);
+	assert_int_equal(meta_get_any(s->meta, &record_image, NULL, "ami-1", s->arena, &image, &s->err), 0);
+	assert_true(image->last_launched.ms >= before);
+	assert_string_equal(image->state, "available");
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)

@@ -1,9 +1,15 @@
-/* The role of an instance in its metadata: what is listed, whose credentials are given, when they are new ones, and when there are none. */
+/* The role of an instance in its metadata: what is listed, whose credentials are given, when they are new ones, and when there are none. How far tokens travel. */
 #include "identity.h"
 
+#include <arpa/inet.h>
 #include <jansson.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
+#include "aws/http.h"
 #include "base/clock.h"
+#include "svc/imds/imds.h"
 #include "svc/imds/internal.h"
 
 #define ROLE_ID "AROAWORKER"
@@ -168,12 +174,103 @@ static void nothing_is_given_without_profile_role_or_trust(void **state)
 	imds_roles_destroy(roles);
 }
 
+/* A service for one instance, which is at 127.0.0.1 of its VPC. */
+static struct imds *open_service(struct scene *s, int64_t hop_limit, char *bound)
+{
+	struct record_metadata_options options = {
+		.endpoint = "enabled", .tokens = "optional", .hop_limit = some_integer(hop_limit)
+	};
+	struct instance_record local = instance;
+	struct imds *imds = NULL;
+	int fd;
+	local.private_address = "127.0.0.1";
+	local.network_key = "vpc-1/127.0.0.1";
+	local.metadata = &options;
+	scene_put(s, &record_instance, &local);
+	if (http_listen("127.0.0.1:0", &fd, bound, &s->err) || imds_open(&s->amid, &imds, &s->err))
+		fail_msg("%s", s->err.message);
+	imds_listen(imds, "vpc-1", fd);
+	return imds;
+}
+
+/* Sends a request; the kernel drops what comes to the socket with fewer hops left than `min_ttl`, as a router further away would. */
+static int send_request(const char *bound, int min_ttl, const char *request)
+{
+	struct sockaddr_in address = { .sin_family = AF_INET,
+		.sin_port = htons((uint16_t)strtol(strrchr(bound, ':') + 1, NULL, 10)),
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(setsockopt(fd, IPPROTO_IP, IP_MINTTL, &min_ttl, sizeof min_ttl), 0);
+	assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof address), 0);
+	assert_int_equal(send(fd, request, strlen(request), 0), strlen(request));
+	return fd;
+}
+
+static const char *receive(struct scene *s, int fd)
+{
+	char *text = arena_alloc(s->arena, 4096);
+	ssize_t got = recv(fd, text, 4095, 0);
+	assert_true(got > 0);
+	text[got] = '\0';
+	return text;
+}
+
+/* How many packets this host has dropped for their TTL. */
+static long dropped(void)
+{
+	char names[8192], numbers[8192];
+	FILE *file = fopen("/proc/net/netstat", "re");
+	long found = -1;
+	assert_non_null(file);
+	while (found < 0 && fgets(names, sizeof names, file) && fgets(numbers, sizeof numbers, file)) {
+		char *rest_of_names, *rest_of_numbers;
+		char *name = strtok_r(names, " \n", &rest_of_names);
+		char *number = strtok_r(numbers, " \n", &rest_of_numbers);
+		while (name && number && strcmp(name, "TCPMinTTLDrop") != 0) {
+			name = strtok_r(NULL, " \n", &rest_of_names);
+			number = strtok_r(NULL, " \n", &rest_of_numbers);
+		}
+		found = name && number ? strtol(number, NULL, 10) : -1;
+	}
+	fclose(file);
+	return found;
+}
+
+#define PUT_TOKEN \
+	"PUT /latest/api/token HTTP/1.1\r\nHost: x\r\nX-aws-ec2-metadata-token-ttl-seconds: 60\r\n\r\n"
+#define GET_ID "GET /latest/meta-data/instance-id HTTP/1.1\r\nHost: x\r\n\r\n"
+
+static void tokens_travel_as_far_as_the_hop_limit(void **state)
+{
+	struct scene *s = *state;
+	char bound[HTTP_ADDRESS_SIZE];
+	struct imds *imds = open_service(s, 3, bound);
+	/* other answers travel any way; those behind a token's on the same connection do not */
+	int far = send_request(bound, 64, GET_ID), near = send_request(bound, 3, PUT_TOKEN);
+	assert_non_null(strstr(receive(s, far), "i-0123456789abcdef0"));
+	assert_non_null(strstr(receive(s, near), "200 OK"));
+	assert_int_equal(send(near, GET_ID, strlen(GET_ID), 0), strlen(GET_ID));
+	assert_non_null(strstr(receive(s, near), "i-0123456789abcdef0"));
+	long before = dropped();
+	assert_int_equal(send(far, PUT_TOKEN, strlen(PUT_TOKEN), 0), strlen(PUT_TOKEN));
+	struct pollfd arrival = { .fd = far, .events = POLLIN };
+	for (int i = 0; dropped() - before < 3; i++) { /* the answer, sent again and again */
+		assert_int_equal(poll(&arrival, 1, 10), 0);
+		assert_true(i < 6000);
+	}
+	assert_int_equal(poll(&arrival, 1, 0), 0);
+	close(near);
+	close(far);
+	imds_close(imds);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		SCENE_TEST(role_is_listed_while_the_profile_has_it),
 		SCENE_TEST(credentials_are_a_session_of_the_instance),
 		SCENE_TEST(credentials_are_renewed_long_before_they_expire),
+		SCENE_TEST(tokens_travel_as_far_as_the_hop_limit),
 		SCENE_TEST(nothing_is_given_without_profile_role_or_trust),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
