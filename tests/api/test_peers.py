@@ -328,8 +328,8 @@ def test_copy_from_a_peer_that_stays_away_fails_after_a_day(own_pair, wait_for):
     own_pair.gate.let(0)
     clock(own_pair.here, "POST", advance_ms=23 * 3600 * 1000)
     assert own_pair.gate.refused.wait(30)
-    clock(own_pair.here, "POST", advance_ms=1000)  # waits no longer than for the next look
     own_pair.gate.let(0)
+    clock(own_pair.here, "POST", advance_ms=1000)  # waits no longer than for the next look
     assert own_pair.gate.refused.wait(30)
     assert described(own_pair.ec2, copy)["State"] == "pending" and store_objects(own_pair.here) > 0
     clock(own_pair.here, "POST", advance_ms=2 * 3600 * 1000)
