@@ -57,12 +57,16 @@ class VolumeServer:
 		with socket.socket(socket.AF_UNIX) as listener:
 			os.fchmod(listener.fileno(), 0o600)
 			listener.bind(self.socket)
-			os.chown(self.socket, self.user, -1)
+			self.give_to(self.user)
 			listener.listen(8)
 			# systemd's socket activation: the descriptor is number 3, and the process says that it is meant (sh knows no descriptor above 9)
 			self.process = subprocess.Popen(["bash", "-c", 'exec 3<&"$0"; LISTEN_FDS=1 LISTEN_PID=$$ exec "$@"',
 				str(listener.fileno()), "nbdkit", "-f", "--exit-with-parent", "-e", self.name, "file", self.path],
 				pass_fds=[listener.fileno()], stdin=subprocess.DEVNULL)
+
+	def give_to(self, user):
+		self.user = user
+		os.chown(self.socket, user, -1)
 
 	def kill(self):
 		self.process.kill()
@@ -203,6 +207,18 @@ def user_of(pid):
 	users, groups = (set(status_of(pid)[key].split()) for key in ("Uid", "Gid"))
 	assert len(users) == len(groups) == 1 and (users == groups or "0" in users)
 	return int(users.pop())
+
+
+def wait_unused(user, seconds=30):
+	"""Until no process is that user; one that has ended is for as long as nobody has waited for it."""
+	deadline = time.monotonic() + seconds
+	while True:
+		try:
+			os.getpriority(os.PRIO_USER, user)
+		except ProcessLookupError:
+			return
+		assert time.monotonic() < deadline, f"a process is user {user} for {seconds} s"
+		time.sleep(0.05)
 
 
 def remove(folder):

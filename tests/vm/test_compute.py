@@ -189,6 +189,7 @@ def test_machines_are_users_of_their_own(world):
 		world.tool.call("start", **machines[0])
 		assert guests.user_of(guests.machine_pid(folders[0])) not in (0, world.user, *users)
 		world.tool.call("destroy", **machines[0])
+	guests.wait_unused(users[0])
 	assert world.tool.call("user", **machines[0])["user"] == users[0]
 	for machine in machines:
 		guests.remove(machine["folder"])
@@ -370,6 +371,7 @@ def test_power_button_shuts_down_and_that_is_remembered(world):
 	with pytest.raises(guests.Failed, match="Conflict"):
 		world.tool.call("start", **world.machine, disks=disks)
 	world.tool.call("destroy", **world.machine)
+	world.root.give_to(world.tool.call("user", **world.machine)["user"])
 	assert world.tool.call("state", **world.machine)["state"] == "absent"
 	world.tool.call("destroy", **world.machine)
 	assert "shell-is-ready" in world.tool.call("console", **world.machine)["console"]
