@@ -229,12 +229,16 @@ static int destroy_qemu(struct compute *compute, const char *id, const char *fol
 	if (qemu_check_id(id, err))
 		return -1;
 	struct machine *machine MACHINE_SCOPED = machine_find(compute, id);
-	if (process_lock_find(folder, &process, &reason)) {
-		if (reason.code != ERROR_NOT_FOUND)
-			return error_set(err, reason.code, "%.500s", reason.message);
-	} else if (end_machine(machine, &process, err)) {
-		return error_prefix(err, "cannot end machine %s", id);
+	bool found = process_lock_find(folder, &process, &reason) == 0;
+	if (!found && reason.code != ERROR_NOT_FOUND)
+		return error_set(err, reason.code, "%.500s", reason.message);
+	if (!found && machine) {
+		/* ended, most likely; but one that a guest has taken over may have let its lock go */
+		process = machine->process;
+		found = process_is_alive(&process);
 	}
+	if (found && end_machine(machine, &process, err))
+		return error_prefix(err, "cannot end machine %s", id);
 	if (machine)
 		machine_forget(machine);
 	remove_leftovers(compute, id, folder);
