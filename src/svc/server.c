@@ -96,8 +96,8 @@ static int take_runtime_folder(const char *path, mode_t mode, struct error *err)
 	if (fd < 0 || fstat(fd, &status))
 		return error_set_errno(err, errno, "cannot open the folder %s", path);
 	if (status.st_uid != geteuid())
-		return error_set(
-			err, ERROR_INVALID, "the folder %s is user %u's: remove it", path, (unsigned)status.st_uid);
+		return error_set(err, ERROR_INVALID, "the folder %s is user %u's: remove it", path,
+			(unsigned)status.st_uid);
 	return fchmod(fd, mode) ? error_set_errno(err, errno, "cannot set the mode of %s", path) : 0;
 }
 
