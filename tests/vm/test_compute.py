@@ -3,6 +3,8 @@
 Guests have no network. Run with: /usr/bin/python3 -m pytest tests/vm/test_compute.py
 """
 import contextlib
+import ctypes
+import fcntl
 import os
 import select
 import signal
@@ -18,6 +20,7 @@ import guests
 
 DISK = "vol-0123456789abcdef0"
 FIRST_USER = 1879048192
+PIDFD_GETFD = 438  # the system call, on every architecture
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="users are told apart as root only")
 
@@ -175,24 +178,44 @@ def test_machines_are_users_of_their_own(world):
 	"""Running ones keep theirs, whoever asks; the number of one that was destroyed is free again, and not while a process has it."""
 	folders = [f"{world.folder}/i-user{number}" for number in range(2)]
 	machines = [{"id": os.path.basename(folder), "folder": folder} for folder in folders]
-	for machine in machines:
-		os.mkdir(machine["folder"], 0o700)
-		world.tool.call("start", **machine)
-	users = [guests.user_of(guests.machine_pid(folder)) for folder in folders]
-	assert len({world.user, *users}) == 3 and min(users) >= FIRST_USER
-	assert world.restart_tool() == "running"
-	for machine, user in zip([world.machine, *machines], [world.user, *users]):
-		assert world.tool.call("user", **machine)["user"] == user
-	for machine in machines:
-		world.tool.call("destroy", **machine)
-	with process_of(users[0]):
-		world.tool.call("start", **machines[0])
-		assert guests.user_of(guests.machine_pid(folders[0])) not in (0, world.user, *users)
-		world.tool.call("destroy", **machines[0])
-	guests.wait_unused(users[0])
-	assert world.tool.call("user", **machines[0])["user"] == users[0]
-	for machine in machines:
-		guests.remove(machine["folder"])
+	try:
+		for machine in machines:
+			os.mkdir(machine["folder"], 0o700)
+			world.tool.call("start", **machine)
+		users = [guests.user_of(guests.machine_pid(folder)) for folder in folders]
+		assert len({world.user, *users}) == 3 and min(users) >= FIRST_USER
+		assert world.restart_tool() == "running"
+		for machine, user in zip([world.machine, *machines], [world.user, *users]):
+			assert world.tool.call("user", **machine)["user"] == user
+		for machine in machines:
+			world.tool.call("destroy", **machine)
+		with process_of(users[0]):
+			world.tool.call("start", **machines[0])
+			assert guests.user_of(guests.machine_pid(folders[0])) not in (0, world.user, *users)
+			world.tool.call("destroy", **machines[0])
+		guests.wait_unused(users[0])
+		assert world.tool.call("user", **machines[0])["user"] == users[0]
+	finally:
+		for machine in machines:
+			world.tool.call("destroy", **machine)
+			guests.remove(machine["folder"])
+
+
+@as_root
+def test_machine_that_lets_its_lock_go_is_ended_all_the_same(bare, tool):
+	"""A guest that has taken over its QEMU can do that."""
+	tool.call("start", **bare)
+	pid = guests.machine_pid(bare["folder"])
+	lock = next(number for number in os.listdir(f"/proc/{pid}/fd") if os.readlink(f"/proc/{pid}/fd/{number}") == f"{bare['folder']}/lock")
+	process = os.pidfd_open(pid)
+	same = ctypes.CDLL(None, use_errno=True).syscall(PIDFD_GETFD, process, int(lock), 0)
+	assert same >= 0, os.strerror(ctypes.get_errno())
+	fcntl.flock(same, fcntl.LOCK_UN)
+	os.close(same)
+	assert guests.machine_pid(bare["folder"]) is None
+	tool.call("destroy", **bare)
+	assert select.select([process], [], [], 0)[0]  # it has ended
+	os.close(process)
 
 
 @as_root
