@@ -178,6 +178,24 @@ int process_identify(pid_t pid, struct process *process)
 	return pid > 0 ? read_stat(pid, &state, &process->start_ticks) : -1;
 }
 
+int process_user(const struct process *process, uid_t *user, struct error *err)
+{
+	char path[64], line[256];
+	unsigned id;
+	bool found = false;
+	snprintf(path, sizeof path, "/proc/%d/status", (int)process->pid);
+	FILE *file = fopen(path, "re");
+	while (file && !found && fgets(line, sizeof line, file))
+		found = sscanf(line, "Uid:\t%u", &id) == 1;
+	if (file)
+		fclose(file);
+	/* the same process as before: then it was it that we read of */
+	if (!found || !process_is_alive(process))
+		return error_set(err, ERROR_NOT_FOUND, "process %d has ended", (int)process->pid);
+	*user = id;
+	return 0;
+}
+
 bool process_is_alive(const struct process *process)
 {
 	char state;

@@ -23,6 +23,8 @@ int process_spawn(const char *const argv[], const char *log_path, const int *kee
 bool process_is_alive(const struct process *process);
 /* Fills start_ticks for a pid; -1 if there is no such process. */
 int process_identify(pid_t pid, struct process *process);
+/* The user that it is (its real id). ERROR_NOT_FOUND if it has ended. */
+int process_user(const struct process *process, uid_t *user, struct error *err);
 /* Sends a signal if it is still that very process. */
 void process_signal(const struct process *process, int signal_number);
 /* Waits until it has ended (pidfd and poll, no busy loop); -1 with ERROR_TIMEOUT after timeout_ms. */

@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "base/arena.h"
 #include "base/error.h"
@@ -23,7 +24,8 @@ enum machine_state {
 struct machine_disk {
 	const char *
 		device_id; /* the volume's id: the disk's serial (as AWS: "vol0123...", without the dash, for nvme and virtio) and its node name */
-	const char *nbd_socket; /* Unix socket of its volume server */
+	const char *
+		nbd_socket; /* Unix socket of its volume server; the machine's user must be able to connect, at any time */
 	const char *export_name;
 	bool nvme; /* else virtio-blk */
 	bool boot;
@@ -73,6 +75,9 @@ struct compute_driver {
 		void *context, struct compute **compute, struct error *err);
 	void (*close)(struct compute *compute); /* machines go on */
 
+	/* The user that the machine's process is or, if there is none, will be: the same from then until destroy, and no other machine's. Sockets of its disks are to be given to it. amid's own where processes cannot be told apart. */
+	int (*user)(
+		struct compute *compute, const char *id, const char *folder, uid_t *user, struct error *err);
 	/* Starts the machine's process; returns when its monitor answers (the guest is then at its first instructions). A machine already running is a success. */
 	int (*start)(struct compute *compute, const struct machine_spec *spec, struct error *err);
 	/* What became of it. Takes up machines of an earlier amid (connects to their monitor and watches them). */

@@ -309,10 +309,18 @@ static int read_console(struct compute *compute, const char *id, const char *fol
 	return console_read(folder, limit, arena, data, size, modified_ms, err);
 }
 
+static int find_user(
+	struct compute *compute, const char *id, const char *folder, uid_t *user, struct error *err)
+{
+	*user = geteuid();
+	return 0;
+}
+
 const struct compute_driver compute_driver_dry = {
 	.name = "dry",
 	.open = open_dry,
 	.close = close_dry,
+	.user = find_user,
 	.start = start_dry,
 	.state = find_state,
 	.power_button = press_power_button,

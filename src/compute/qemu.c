@@ -1,20 +1,17 @@
 /*
  * The life of QEMU machines: start, state, destroy, and taking up those of an earlier amid.
  *
- * Starting: take the machine's lock, listen at its monitor socket and connect to it ourselves, spawn QEMU with both descriptors, wait for its greeting. QEMU inherits the listening
+ * Starting: take the machine's lock, listen at its monitor socket and connect to it ourselves, spawn QEMU with both descriptors, wait for its greeting (qemu_start.c). QEMU inherits the listening
  * socket, so there is no moment to poll for: either the greeting comes, or the process ends and the connection with it. Nothing is written down by amid; what a later
  * amid needs is the lock that QEMU holds and the identity that it wrote (process_lock.h), so amid may be killed at any point.
  */
 #include "compute/qemu_internal.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <linux/capability.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
@@ -36,11 +33,7 @@ enum {
 	END_TIMEOUT_MS = 2000,
 	KILL_TIMEOUT_MS = 20000,
 	TAKE_UP_TIMEOUT_MS = 5000,
-	FIRMWARE_LIMIT = 16 << 20,
 };
-
-static const char firmware_code[] = "/usr/share/OVMF/OVMF_CODE_4M.fd";
-static const char firmware_variables[] = "/usr/share/OVMF/OVMF_VARS_4M.fd";
 
 static void trim_tick(void *context, uint32_t events)
 {
@@ -63,11 +56,22 @@ static int start_trimming(struct compute *compute, struct error *err)
 		compute->loop, compute->trim_fd, &trim_handler, compute, &compute->trim_source, err);
 }
 
-static bool may_drop_capabilities(void)
+/* A set of those below 32. */
+static uint32_t effective_capabilities(void)
 {
 	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
 	struct __user_cap_data_struct data[2] = { 0 };
-	return syscall(SYS_capget, &header, data) == 0 && data[0].effective & 1U << CAP_SETPCAP;
+	return syscall(SYS_capget, &header, data) == 0 ? data[0].effective : 0;
+}
+
+/* What may be done to confine QEMU. */
+static void look_at_privileges(struct compute *compute)
+{
+	const uint32_t users = 1U << CAP_SETUID | 1U << CAP_SETGID | 1U << CAP_CHOWN;
+	uint32_t all = effective_capabilities();
+	compute->privileged = all & 1U << CAP_SETPCAP;
+	compute->own_users =
+		geteuid() == 0 && compute->privileged && (all & users) == users && qemu_users_possible();
 }
 
 static void close_qemu(struct compute *compute)
@@ -81,6 +85,7 @@ static void close_qemu(struct compute *compute)
 			close(compute->trim_fd);
 		compute_loop_destroy(compute->loop);
 	}
+	qemu_users_close(compute);
 	pthread_mutex_destroy(&compute->lock);
 	free(compute->state_folder);
 	free(compute->runtime_folder);
@@ -95,9 +100,9 @@ static int open_qemu(const char *state_folder, const char *runtime_folder, compu
 		.runtime_folder = memory_strdup(runtime_folder),
 		.listener = listener,
 		.context = context,
-		.trim_fd = -1,
-		.privileged = may_drop_capabilities() };
+		.trim_fd = -1 };
 	pthread_mutex_init(&compute->lock, NULL);
+	look_at_privileges(compute);
 	if (file_make_folder(state_folder, 0700, err) || file_make_folder(runtime_folder, 0700, err) ||
 		compute_loop_create(&compute->loop, err) || start_trimming(compute, err) ||
 		acceleration_open(state_folder, &compute->acceleration, err)) {
@@ -166,99 +171,11 @@ static int state_qemu(struct compute *compute, const char *id, const char *folde
 	return error_set(err, reason.code, "%.500s", reason.message);
 }
 
-/* The machine's own copy of the firmware's variables: they live as long as its folder. */
-static int prepare_firmware(
-	struct arena *arena, const struct machine_spec *spec, struct qemu_options *options, struct error *err)
-{
-	char *data;
-	size_t size;
-	if (!spec->uefi)
-		return 0;
-	options->firmware = firmware_code;
-	options->variables = arena_printf(arena, "%s/uefi-variables", spec->folder);
-	if (access(options->variables, F_OK) == 0)
-		return 0;
-	if (file_read(firmware_variables, FIRMWARE_LIMIT, arena, &data, &size, err))
-		return error_prefix(err, "no UEFI firmware (package ovmf)");
-	return file_replace(options->variables, data, size, 0600, err);
-}
-
-static int spawn_qemu(struct compute *compute, const struct machine_spec *spec, int lock_fd, int listen_fd,
-	struct process *process, struct error *err)
-{
-	struct arena *scratch ARENA_SCOPED = arena_create();
-	struct qemu_options options = {
-		.kvm = acceleration_has_kvm(compute->acceleration),
-		.privileged = compute->privileged,
-		.monitor_fd = listen_fd,
-		.agent_socket = machine_socket(scratch, compute, spec->id, "agent"),
-		.serial_socket = machine_socket(scratch, compute, spec->id, "serial"),
-	};
-	if (prepare_firmware(scratch, spec, &options, err))
-		return -1;
-	int *keep = arena_alloc_array(scratch, spec->nic_count + 2, sizeof *keep);
-	unsigned count = 0;
-	keep[count++] = lock_fd;
-	keep[count++] = listen_fd;
-	for (unsigned i = 0; i < spec->nic_count; i++)
-		if (spec->nics[i].tap_fd >= 0)
-			keep[count++] = spec->nics[i].tap_fd;
-	const char *log = arena_printf(scratch, "%s/qemu.log", spec->folder);
-	unlink(log);
-	return process_spawn(qemu_arguments(scratch, spec, &options), log, keep, count, process, err);
-}
-
-/* The last line of QEMU's output, where it says why it would not start. */
-static const char *last_words(struct arena *arena, const char *folder)
-{
-	char *text;
-	size_t size;
-	if (file_read(arena_printf(arena, "%s/qemu.log", folder), 64 << 10, arena, &text, &size, NULL) ||
-		!size)
-		return "no output";
-	while (size && (text[size - 1] == '\n' || text[size - 1] == '\r'))
-		text[--size] = '\0';
-	char *line = strrchr(text, '\n');
-	return line ? line + 1 : text;
-}
-
-static void end_process(const struct process *process)
-{
-	process_signal(process, SIGKILL);
-	process_wait_end(process, KILL_TIMEOUT_MS, NULL);
-}
-
-/* With the lock held in lock_fd. */
-static int launch(struct compute *compute, const struct machine_spec *spec, int lock_fd, struct error *err)
-{
-	struct arena *scratch ARENA_SCOPED = arena_create();
-	const char *path = machine_socket(scratch, compute, spec->id, "qmp");
-	int monitor_fd, listen_plain;
-	struct process process;
-	struct machine *machine MACHINE_SCOPED = NULL;
-	if (socket_listen(path, &listen_plain, err))
-		return -1;
-	int listen_fd FILE_SCOPED = listen_plain;
-	if (socket_connect(path, &monitor_fd, err))
-		return -1;
-	if (spawn_qemu(compute, spec, lock_fd, listen_fd, &process, err)) {
-		close(monitor_fd);
-		return -1;
-	}
-	/* else the connection would outlive a QEMU that ends at once, and we would wait for its greeting */
-	close(listen_fd);
-	listen_fd = -1;
-	if (machine_connect(compute, spec->id, spec->folder, &process, monitor_fd, START_TIMEOUT_MS, &machine,
-		    err) == 0)
-		return 0;
-	end_process(&process);
-	return error_prefix(err, "QEMU did not start (\"%.200s\")", last_words(scratch, spec->folder));
-}
-
 static int start_qemu(struct compute *compute, const struct machine_spec *spec, struct error *err)
 {
 	enum machine_state state;
 	int lock_plain;
+	bool kvm;
 	int64_t begin = clock_monotonic_ms();
 	struct error ignored;
 	if (qemu_check_spec(spec, err) || state_qemu(compute, spec->id, spec->folder, &state, err))
@@ -273,11 +190,10 @@ static int start_qemu(struct compute *compute, const struct machine_spec *spec, 
 	int lock_fd FILE_SCOPED = lock_plain;
 	if (console_trim(spec->folder, &ignored))
 		log_warning("console-not-trimmed", "reason=\"%s\"", ignored.message);
-	if (launch(compute, spec, lock_fd, err))
+	if (qemu_launch(compute, spec, lock_fd, &kvm, err))
 		return error_prefix(err, "cannot start machine %s", spec->id);
 	log_info("machine-started", "id=%s type=%s ms=%d accelerator=%s", spec->id, spec->instance_type,
-		(int)(clock_monotonic_ms() - begin),
-		acceleration_has_kvm(compute->acceleration) ? "kvm" : "tcg");
+		(int)(clock_monotonic_ms() - begin), kvm ? "kvm" : "tcg");
 	return 0;
 }
 
@@ -313,16 +229,44 @@ static int destroy_qemu(struct compute *compute, const char *id, const char *fol
 	if (qemu_check_id(id, err))
 		return -1;
 	struct machine *machine MACHINE_SCOPED = machine_find(compute, id);
-	if (process_lock_find(folder, &process, &reason)) {
-		if (reason.code != ERROR_NOT_FOUND)
-			return error_set(err, reason.code, "%.500s", reason.message);
-	} else if (end_machine(machine, &process, err)) {
-		return error_prefix(err, "cannot end machine %s", id);
+	bool found = process_lock_find(folder, &process, &reason) == 0;
+	if (!found && reason.code != ERROR_NOT_FOUND)
+		return error_set(err, reason.code, "%.500s", reason.message);
+	if (!found && machine) {
+		/* ended, most likely; but one that a guest has taken over may have let its lock go */
+		process = machine->process;
+		found = process_is_alive(&process);
 	}
+	if (found && end_machine(machine, &process, err))
+		return error_prefix(err, "cannot end machine %s", id);
 	if (machine)
 		machine_forget(machine);
 	remove_leftovers(compute, id, folder);
+	qemu_users_release(compute, id);
 	return 0;
+}
+
+static bool find_process_user(struct compute *compute, const char *id, uid_t *user)
+{
+	struct machine *machine MACHINE_SCOPED = machine_find(compute, id);
+	if (!machine || !process_is_alive(&machine->process))
+		return false;
+	*user = machine->user;
+	return true;
+}
+
+static int find_user(
+	struct compute *compute, const char *id, const char *folder, uid_t *user, struct error *err)
+{
+	enum machine_state state;
+	if (qemu_check_id(id, err))
+		return -1;
+	if (find_process_user(compute, id, user))
+		return 0;
+	/* takes it up if an earlier amid has started it */
+	if (state_qemu(compute, id, folder, &state, err))
+		return -1;
+	return find_process_user(compute, id, user) ? 0 : qemu_users_promise(compute, id, user, err);
 }
 
 static int run_simple(struct compute *compute, const char *id, const char *command, struct error *err)
@@ -368,6 +312,7 @@ const struct compute_driver compute_driver_qemu = {
 	.name = "qemu",
 	.open = open_qemu,
 	.close = close_qemu,
+	.user = find_user,
 	.start = start_qemu,
 	.state = state_qemu,
 	.power_button = press_power_button,

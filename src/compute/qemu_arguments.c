@@ -3,8 +3,8 @@
  * every one of them can be unplugged; more ports are left empty. What can be said in JSON is, since that needs no quoting and is the same for a hot-plug.
  *
  * QEMU is started through sh, which does what must happen in the new process and before QEMU: it writes its identity (process_lock.h), limits the size of
- * files (the guest decides how much is written to console and log; SIGXFSZ ignored makes a write past the limit fail instead of ending the guest), forbids core dumps (they would hold the guest's memory) and
- * gives up capabilities. The pid stays the same through both execs.
+ * files (the guest decides how much is written to console and log; SIGXFSZ ignored makes a write past the limit fail instead of ending the guest), forbids core dumps (they would hold the guest's memory), leaves
+ * amid's working folder; and through setpriv, which becomes the machine's own user and gives up capabilities. The pid stays the same through all execs.
  */
 #include "compute/qemu_arguments.h"
 
@@ -12,7 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/buffer.h"
 #include "base/digest.h"
 #include "base/text.h"
 #include "compute/console.h"
@@ -153,18 +152,6 @@ static void add_json(struct arguments *arguments, const char *option, json_t *va
 	json_decref(value);
 }
 
-/* A value within "key=value,key=value": a comma is written twice. */
-static const char *quote_value(struct arena *arena, const char *value)
-{
-	struct buffer quoted BUFFER_SCOPED = { 0 };
-	for (const char *p = value; *p; p++) {
-		if (*p == ',')
-			buffer_append_char(&quoted, ',');
-		buffer_append_char(&quoted, *p);
-	}
-	return arena_strdup(arena, buffer_text(&quoted));
-}
-
 static void add_launcher(
 	struct arguments *a, const struct machine_spec *spec, const struct qemu_options *options)
 {
@@ -174,12 +161,20 @@ static void add_launcher(
 	add(a,
 		arena_printf(a->arena,
 			"trap '' XFSZ; umask 077; ulimit -f %d; ulimit -c 0; read -r line </proc/$$/stat && "
-			"echo \"$line\" >\"$0\" && exec \"$@\"",
+			"echo \"$line\" >\"$0\" && cd / && exec \"$@\"",
 			CONSOLE_LIMIT / 512));
 	add(a, arena_printf(a->arena, "%s/%s", spec->folder, process_lock_identity_file));
 	if (!options->privileged)
 		return;
 	add(a, "setpriv");
+	if (options->own_user) {
+		add(a, arena_printf(a->arena, "--reuid=%u", (unsigned)options->user));
+		add(a, arena_printf(a->arena, "--regid=%u", (unsigned)options->user));
+		add(a,
+			options->kvm_group
+				? arena_printf(a->arena, "--groups=%u", (unsigned)options->kvm_group)
+				: "--clear-groups");
+	}
 	add(a, "--no-new-privs");
 	add(a, "--bounding-set=-all");
 	add(a, "--inh-caps=-all");
@@ -231,33 +226,40 @@ static void add_identity(struct arguments *a, const struct machine_spec *spec)
 	add_pair(a, "-smbios", "type=3,manufacturer=Amazon EC2,asset=Amazon EC2");
 }
 
-static void add_firmware(struct arguments *a, const struct qemu_options *options)
+/* A file that was opened for QEMU is to it "/dev/fdset/SET"; a set may have the file twice, to read and to write. */
+enum { CONSOLE_SET = 1, VARIABLES_SET = 2 };
+
+static void add_file(struct arguments *a, int set, int fd)
 {
-	if (!options->variables)
-		return;
-	add_pair(a, "-drive",
-		arena_printf(a->arena, "if=pflash,unit=0,format=raw,readonly=on,file=%s",
-			quote_value(a->arena, options->firmware)));
-	add_pair(a, "-drive",
-		arena_printf(a->arena, "if=pflash,unit=1,format=raw,file=%s",
-			quote_value(a->arena, options->variables)));
+	add_pair(a, "-add-fd", arena_printf(a->arena, "set=%d,fd=%d", set, fd));
 }
 
-static void add_channels(
-	struct arguments *a, const struct machine_spec *spec, const struct qemu_options *options)
+static void add_firmware(struct arguments *a, const struct qemu_options *options)
+{
+	if (!options->firmware)
+		return;
+	add_file(a, VARIABLES_SET, options->variables_fd);
+	add_file(a, VARIABLES_SET, options->variables_read_fd);
+	add_pair(a, "-drive",
+		arena_printf(a->arena, "if=pflash,unit=0,format=raw,readonly=on,file=%s", options->firmware));
+	add_pair(a, "-drive",
+		arena_printf(a->arena, "if=pflash,unit=1,format=raw,file=/dev/fdset/%d", VARIABLES_SET));
+}
+
+static void add_channels(struct arguments *a, const struct qemu_options *options)
 {
 	struct arena *arena = a->arena;
 	add_pair(a, "-chardev",
 		arena_printf(arena, "socket,id=monitor,fd=%d,server=on,wait=off", options->monitor_fd));
 	add_pair(a, "-mon", "chardev=monitor,mode=control");
+	add_file(a, CONSOLE_SET, options->console_fd);
 	add_pair(a, "-chardev",
-		arena_printf(arena, "socket,id=serial,path=%s,server=on,wait=off,logfile=%s,logappend=on",
-			quote_value(arena, options->serial_socket),
-			quote_value(arena, console_path(arena, spec->folder))));
+		arena_printf(arena,
+			"socket,id=serial,fd=%d,server=on,wait=off,logfile=/dev/fdset/%d,logappend=on",
+			options->serial_fd, CONSOLE_SET));
 	add_pair(a, "-serial", "chardev:serial");
 	add_pair(a, "-chardev",
-		arena_printf(arena, "socket,id=agent,path=%s,server=on,wait=off",
-			quote_value(arena, options->agent_socket)));
+		arena_printf(arena, "socket,id=agent,fd=%d,server=on,wait=off", options->agent_fd));
 	add_pair(a, "-device", "virtio-serial-pci,id=channels,max_ports=2");
 	add_pair(a, "-device",
 		"virtserialport,bus=channels.0,chardev=agent,id=agent,name=org.qemu.guest_agent.0");
@@ -318,7 +320,7 @@ const char *const *qemu_arguments(
 	add_processor(&a, spec, options);
 	add_identity(&a, spec);
 	add_firmware(&a, options);
-	add_channels(&a, spec, options);
+	add_channels(&a, options);
 	add_devices(&a, spec);
 	add(&a, NULL);
 	return a.items;

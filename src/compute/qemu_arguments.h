@@ -2,6 +2,7 @@
 #pragma once
 
 #include <jansson.h>
+#include <sys/types.h>
 
 #include "base/arena.h"
 #include "base/error.h"
@@ -16,10 +17,14 @@ enum {
 struct qemu_options {
 	bool kvm;        /* else TCG */
 	bool privileged; /* we are root with CAP_SETPCAP: QEMU gives up every capability before it starts */
-	int monitor_fd;  /* listening socket, inherited */
-	const char *agent_socket, *serial_socket;
-	const char *firmware;  /* OVMF's code, and ... */
-	const char *variables; /* ... the machine's own copy of its variables; NULL: SeaBIOS */
+	bool own_user;   /* and becomes: */
+	uid_t user;      /* the gid has the same number */
+	gid_t kvm_group; /* its only other group; 0: none */
+	/* Inherited. Listening sockets: */
+	int monitor_fd, serial_fd, agent_fd;
+	int console_fd;                      /* for appending */
+	const char *firmware;                /* OVMF's code, and ...; NULL: SeaBIOS */
+	int variables_fd, variables_read_fd; /* ... the machine's own copy of its variables */
 };
 
 /* Refuses ids, types, MAC addresses and device ids that would not survive as part of an option, and counts QEMU cannot take: ERROR_INVALID. */

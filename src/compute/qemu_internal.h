@@ -1,5 +1,5 @@
 /*
- * The qemu driver's own: its machines. Shared by qemu.c (life), qemu_machine.c (list, events), qemu_disks.c (hot-plug) and qemu_guest.c (agent).
+ * The qemu driver's own: its machines. Shared by qemu.c (life), qemu_start.c, qemu_users.c, qemu_machine.c (list, events), qemu_disks.c (hot-plug) and qemu_guest.c (agent).
  *
  * Locks: compute->lock guards the list; machine->lock guards what the loop's thread and callers share. Neither is held while calling out (monitor, listener, loop).
  * References to a machine: the list, its monitor, its end source, and whoever found it.
@@ -30,9 +30,11 @@ struct compute {
 	struct compute_loop_source *trim_source; /* a timer */
 	int trim_fd;                             /* the source's */
 	struct acceleration *acceleration;
-	bool privileged;
+	bool privileged; /* QEMU can be made to give up all capabilities */
+	bool own_users;  /* and to be a user of its own */
 	pthread_mutex_t lock;
 	struct machine *machines;
+	struct machine_user *users; /* qemu_users.c's */
 };
 
 struct machine {
@@ -41,6 +43,7 @@ struct machine {
 	struct machine *next;
 	char *id, *folder;
 	struct process process;
+	uid_t user;      /* the process's */
 	struct qmp *qmp; /* fixed once the machine is in the list, closed when it leaves it */
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
@@ -79,6 +82,20 @@ int machine_agent_open(struct machine *machine, bool *open, struct error *err);
 void machine_post_agent(struct machine *machine);
 /* "RUNTIME/ID.KIND" */
 char *machine_socket(struct arena *arena, const struct compute *compute, const char *id, const char *kind);
+
+/* Spawns the process and puts the machine in the list; lock_fd: its lock, held. */
+int qemu_launch(
+	struct compute *compute, const struct machine_spec *spec, int lock_fd, bool *kvm, struct error *err);
+
+/* Whether users of our range exist here; logs if not. */
+bool qemu_users_possible(void);
+/* The user that a machine without a process is to have: the same one until the release; amid's own without own_users. */
+int qemu_users_promise(struct compute *compute, const char *id, uid_t *user, struct error *err);
+/* When the process has ended. Fine if nothing was promised. */
+void qemu_users_release(struct compute *compute, const char *id);
+void qemu_users_close(struct compute *compute);
+/* Whether such a user may open /dev/kvm, and the group that it needs for that (0: none); logs if not. */
+bool qemu_users_may_use_kvm(const struct compute *compute, gid_t *group);
 
 int qemu_attach_disk(
 	struct compute *compute, const char *id, const struct machine_disk *disk, struct error *err);

@@ -182,7 +182,8 @@ int machine_connect(struct compute *compute, const char *id, const char *folder,
 	struct machine *machine = create_machine(compute, id, folder, process);
 	int failed = qmp_open(compute->loop, monitor_fd, timeout_ms, &monitor_listener, ref_machine(machine),
 		&machine->qmp, err);
-	if (!failed && watch_end(machine, err)) {
+	/* after the greeting: it is QEMU that speaks, and no longer what became it */
+	if (!failed && (process_user(process, &machine->user, err) || watch_end(machine, err))) {
 		qmp_close(machine->qmp);
 		failed = -1;
 	}

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -42,7 +43,8 @@ int socket_listen(const char *path, int *fd, struct error *err)
 	struct sockaddr_un address;
 	if (make_socket(path, &address, fd, err))
 		return -1;
-	if ((unlink(path) == 0 || errno == ENOENT) &&
+	/* Linux gives the name the mode of the socket at bind */
+	if ((unlink(path) == 0 || errno == ENOENT) && fchmod(*fd, 0600) == 0 &&
 		bind(*fd, (struct sockaddr *)&address, sizeof address) == 0 && listen(*fd, 4) == 0)
 		return 0;
 	error_set_errno(err, errno, "cannot listen at %s", path);

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "api/cloudtrail.h"
@@ -85,7 +86,25 @@ static int load_token_key(struct server *server, struct error *err)
 	return file_replace(path, amid->token_key, sizeof amid->token_key, 0600, err);
 }
 
-/* Sockets and live maps lie on a tmpfs, under a name short enough for a socket's path and the same at each start. */
+/* A folder in /dev/shm, where anybody might have made one of its name. With the mode also if an earlier amid made it with another. */
+static int take_runtime_folder(const char *path, mode_t mode, struct error *err)
+{
+	struct stat status;
+	if (file_make_folder(path, mode, err))
+		return -1;
+	int fd FILE_SCOPED = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0 || fstat(fd, &status))
+		return error_set_errno(err, errno, "cannot open the folder %s", path);
+	if (status.st_uid != geteuid())
+		return error_set(err, ERROR_INVALID, "the folder %s is user %u's: remove it", path,
+			(unsigned)status.st_uid);
+	return fchmod(fd, mode) ? error_set_errno(err, errno, "cannot set the mode of %s", path) : 0;
+}
+
+/*
+ * Sockets and live maps lie on a tmpfs, under a name short enough for a socket's path and the same at each start. Machines, which are users of their own, pass through it to their disks' sockets; everything in there has a
+ * mode that keeps others out.
+ */
 static int make_runtime_folder(struct server *server, struct error *err)
 {
 	struct amid *amid = &server->amid;
@@ -96,14 +115,16 @@ static int make_runtime_folder(struct server *server, struct error *err)
 	char hex[2 * DIGEST_SIZE + 1];
 	digest_sha256(real, strlen(real), &digest);
 	free(real);
-	amid->runtime_folder =
+	const char *folder =
 		arena_printf(server->arena, "/dev/shm/amid-%.10s", text_hex(digest.bytes, DIGEST_SIZE, hex));
-	return file_make_folder(amid->runtime_folder, 0700, err) ||
-			file_make_folder(
-				arena_printf(server->arena, "%s/maps", amid->runtime_folder), 0700, err) ||
-			file_make_folder(
-				arena_printf(server->arena, "%s/s", amid->runtime_folder), 0700, err) ||
-			file_make_folder(arena_printf(server->arena, "%s/m", amid->runtime_folder), 0700, err)
+	bool machines = amid->config->compute != &compute_driver_dry && geteuid() == 0;
+	mode_t way = machines ? 0711 : 0700;
+	if (take_runtime_folder(folder, way, err))
+		return -1;
+	amid->runtime_folder = folder;
+	return take_runtime_folder(arena_printf(server->arena, "%s/maps", folder), 0700, err) ||
+			take_runtime_folder(arena_printf(server->arena, "%s/s", folder), way, err) ||
+			take_runtime_folder(arena_printf(server->arena, "%s/m", folder), 0700, err)
 		? -1
 		: 0;
 }

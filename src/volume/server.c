@@ -229,12 +229,27 @@ static int wait_ready(
 	}
 }
 
-static int start_locked(const struct volume_server_paths *paths, struct process *process, struct error *err)
+static int ask_status(const struct volume_server_paths *paths, struct error *err)
+{
+	const struct control_command status = { .verb = CONTROL_STATUS };
+	return ask_once(paths, &status, QUICK_LIMIT_MS, err);
+}
+
+/* It was made with a mode for nobody but us (plugin.c), so there is no moment in which others could connect. */
+static int give_to_client(const struct volume_server_paths *paths, struct error *err)
 {
 	struct arena *scratch ARENA_SCOPED = arena_create();
-	const struct control_command status = { .verb = CONTROL_STATUS };
-	if (volume_server_find(paths, process, NULL) == 0)
-		return ask_once(paths, &status, QUICK_LIMIT_MS, err);
+	const char *path = socket_path(paths, "nbd", scratch);
+	uid_t owner = paths->client ? paths->client : geteuid();
+	struct stat status;
+	if (lstat(path, &status) || chmod(path, 0600) ||
+		(status.st_uid != owner && lchown(path, owner, (gid_t)-1)))
+		return error_set_errno(err, errno, "cannot protect the socket of volume %s", paths->id);
+	return 0;
+}
+
+static int start_new(const struct volume_server_paths *paths, struct process *process, struct error *err)
+{
 	remove_stale(paths);
 	int watch FILE_SCOPED = inotify_init1(IN_CLOEXEC);
 	if (watch < 0 ||
@@ -242,12 +257,10 @@ static int start_locked(const struct volume_server_paths *paths, struct process 
 		return error_set_errno(err, errno, "cannot watch %s", paths->socket_folder);
 	if (spawn_server(paths, process, err))
 		return -1;
-	if (wait_ready(paths, process, watch, err) || ask_once(paths, &status, QUICK_LIMIT_MS, err)) {
+	if (wait_ready(paths, process, watch, err) || ask_status(paths, err)) {
 		process_signal(process, SIGKILL);
 		return -1;
 	}
-	if (chmod(socket_path(paths, "nbd", scratch), 0600))
-		return error_set_errno(err, errno, "cannot protect the socket of volume %s", paths->id);
 	return 0;
 }
 
@@ -256,7 +269,10 @@ int volume_server_start(const struct volume_server_paths *paths, struct process 
 	int lock FILE_SCOPED = -1;
 	if (lock_server(paths, &lock, err))
 		return -1;
-	return start_locked(paths, process, err);
+	bool runs = volume_server_find(paths, process, NULL) == 0;
+	if (runs ? ask_status(paths, err) : start_new(paths, process, err))
+		return -1;
+	return give_to_client(paths, err);
 }
 
 static int stop_locked(const struct volume_server_paths *paths, int timeout_ms, struct error *err)

@@ -21,9 +21,10 @@ struct volume_server_paths {
 	const char *reserve;      /* as operators write it: space_parse_reserve; NULL: the default */
 	const uint8_t *key; /* of an encrypted volume (CIPHER_KEY_SIZE), for the start; NULL: it is not */
 	const char *log;    /* where nbdkit's output is appended */
+	uid_t client; /* for the start: who may connect by NBD, beside root; 0: only who starts the server */
 };
 
-/* Starts the server unless it runs already (found by its pid file); returns when it answers on both sockets. */
+/* Starts the server unless it runs already; returns when it answers on both sockets. The NBD socket is the client's then in either case. */
 int volume_server_start(const struct volume_server_paths *paths, struct process *process, struct error *err);
 /* ERROR_NOT_FOUND if it does not run. */
 int volume_server_find(const struct volume_server_paths *paths, struct process *process, struct error *err);

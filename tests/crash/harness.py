@@ -118,7 +118,8 @@ class Server:
         shutil.rmtree(self.runtime)
 
     def machines(self):
-        return process_ids('qemu-system', str(self.data))
+        """Named by their disks' sockets; a search for KVM by its files."""
+        return [*process_ids('qemu-system', str(self.runtime)), *process_ids('qemu-system', str(self.data))]
 
     def volume_servers(self, volume=''):
         return process_ids('nbdkit', str(self.runtime), volume)

@@ -47,20 +47,26 @@ def make_shell_image(tiny, path):
 
 
 class VolumeServer:
-	"""An nbdkit process that serves a raw file. It gets its socket listening, so there is nothing to wait for."""
+	"""An nbdkit process that serves a raw file to a user, in a folder that others may pass. It gets its socket listening, so there is nothing to wait for."""
 
-	def __init__(self, folder, name, path):
-		self.name, self.path, self.socket = name, path, f"{folder}/{name}.nbd"
+	def __init__(self, folder, name, path, user):
+		self.name, self.path, self.socket, self.user = name, path, f"{folder}/{name}.nbd", user
 		self.start()
 
 	def start(self):
 		with socket.socket(socket.AF_UNIX) as listener:
+			os.fchmod(listener.fileno(), 0o600)
 			listener.bind(self.socket)
+			self.give_to(self.user)
 			listener.listen(8)
 			# systemd's socket activation: the descriptor is number 3, and the process says that it is meant (sh knows no descriptor above 9)
 			self.process = subprocess.Popen(["bash", "-c", 'exec 3<&"$0"; LISTEN_FDS=1 LISTEN_PID=$$ exec "$@"',
 				str(listener.fileno()), "nbdkit", "-f", "--exit-with-parent", "-e", self.name, "file", self.path],
 				pass_fds=[listener.fileno()], stdin=subprocess.DEVNULL)
+
+	def give_to(self, user):
+		self.user = user
+		os.chown(self.socket, user, -1)
 
 	def kill(self):
 		self.process.kill()
@@ -82,9 +88,9 @@ class Failed(Exception):
 class Tool:
 	"""A process that holds a compute driver, as amid does."""
 
-	def __init__(self, folder, driver="qemu"):
+	def __init__(self, folder, driver="qemu", wrapper=()):
 		self.folder, self.events, self.pending = folder, [], b""
-		self.process = subprocess.Popen([machine_tool_path(), driver, f"{folder}/state", f"{folder}/run"],
+		self.process = subprocess.Popen([*wrapper, machine_tool_path(), driver, f"{folder}/state", f"{folder}/run"],
 			stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
 	def read_line(self, seconds):
@@ -188,6 +194,31 @@ def machine_pid(folder):
 		return None
 	with open(identity, encoding="ascii") as file:
 		return int(file.read().split()[0])
+
+
+def status_of(pid):
+	"""/proc/PID/status."""
+	with open(f"/proc/{pid}/status", encoding="ascii") as file:
+		return dict(line.split(":", 1) for line in file.read().replace("\t", " ").splitlines())
+
+
+def user_of(pid):
+	"""The one user that a process is."""
+	users, groups = (set(status_of(pid)[key].split()) for key in ("Uid", "Gid"))
+	assert len(users) == len(groups) == 1 and (users == groups or "0" in users)
+	return int(users.pop())
+
+
+def wait_unused(user, seconds=30):
+	"""Until no process is that user; one that has ended is for as long as nobody has waited for it."""
+	deadline = time.monotonic() + seconds
+	while True:
+		try:
+			os.getpriority(os.PRIO_USER, user)
+		except ProcessLookupError:
+			return
+		assert time.monotonic() < deadline, f"a process is user {user} for {seconds} s"
+		time.sleep(0.05)
 
 
 def remove(folder):

@@ -122,6 +122,15 @@ static int state(json_t *command, json_t *answer, struct error *err)
 	return 0;
 }
 
+static int user(json_t *command, json_t *answer, struct error *err)
+{
+	uid_t user;
+	if (driver->user(compute, get_text(command, "id"), get_text(command, "folder"), &user, err))
+		return -1;
+	json_object_set_new(answer, "user", json_integer((json_int_t)user));
+	return 0;
+}
+
 static int console(json_t *command, json_t *answer, struct error *err)
 {
 	struct arena *scratch ARENA_SCOPED = arena_create();
@@ -167,6 +176,8 @@ static int run_command(json_t *command, json_t *answer, struct error *err)
 		return start(command, err);
 	if (strcmp(name, "state") == 0)
 		return state(command, answer, err);
+	if (strcmp(name, "user") == 0)
+		return user(command, answer, err);
 	if (strcmp(name, "power-button") == 0)
 		return driver->power_button(compute, id, err);
 	if (strcmp(name, "destroy") == 0)

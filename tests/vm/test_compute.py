@@ -2,10 +2,14 @@
 
 Guests have no network. Run with: /usr/bin/python3 -m pytest tests/vm/test_compute.py
 """
+import contextlib
+import ctypes
+import fcntl
 import os
 import select
 import signal
 import socket
+import subprocess
 import tempfile
 import threading
 import time
@@ -15,12 +19,29 @@ import pytest
 import guests
 
 DISK = "vol-0123456789abcdef0"
+FIRST_USER = 1879048192
+PIDFD_GETFD = 438  # the system call, on every architecture
+
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="users are told apart as root only")
+
+
+@contextlib.contextmanager
+def process_of(user):
+	"""A process that is this user, and says so when it is."""
+	process = subprocess.Popen(["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups", "sh", "-c", "echo; exec sleep 600"],
+		stdout=subprocess.PIPE)
+	process.stdout.read(1)
+	yield process
+	process.kill()
+	process.wait()
+	process.stdout.close()
 
 
 @pytest.fixture(scope="module")
 def folder():
 	# sockets want a short path
 	with tempfile.TemporaryDirectory(prefix="amid-vm-", dir="/tmp") as path:
+		os.chmod(path, 0o711)  # machines, users of their own, pass through it to their disks' sockets
 		yield path
 
 
@@ -40,17 +61,18 @@ class World:
 
 	def __init__(self, folder, image):
 		self.folder, self.servers = folder, []
-		self.root = self.serve(DISK, image)
 		self.tool = guests.Tool(folder)
 		self.machine = {"id": "i-0123456789abcdef0", "folder": f"{folder}/i-0123456789abcdef0"}
 		os.mkdir(self.machine["folder"], 0o700)
+		self.user = self.tool.call("user", **self.machine)["user"]
+		self.root = self.serve(DISK, image)
 		self.tool.call("start", **self.machine, memory=128, disks=[self.root.disk(boot=True)])
 		self.shell = None
 		self.open_shell()
 		self.shell.ready()
 
 	def serve(self, name, path):
-		self.servers.append(guests.VolumeServer(self.folder, name, path))
+		self.servers.append(guests.VolumeServer(self.folder, name, path, self.user))
 		return self.servers[-1]
 
 	def new_disk(self, name, mib):
@@ -136,15 +158,80 @@ def test_starting_a_running_machine_changes_nothing(world):
 
 def test_qemu_is_confined(world):
 	pid = guests.machine_pid(world.machine["folder"])
-	with open(f"/proc/{pid}/status", encoding="ascii") as file:
-		status = dict(line.split(":\t", 1) for line in file.read().splitlines() if ":\t" in line)
+	status = {key: value.strip() for key, value in guests.status_of(pid).items()}
 	assert status["Seccomp"] == "2"
 	assert int(status["SigIgn"], 16) >> (signal.SIGXFSZ - 1) & 1
 	if os.geteuid() == 0:
-		assert int(status["CapEff"], 16) == 0 and int(status["CapBnd"], 16) == 0 and status["NoNewPrivs"] == "1"
+		for kind in ("Inh", "Prm", "Eff", "Bnd", "Amb"):
+			assert int(status["Cap" + kind], 16) == 0
+		assert status["NoNewPrivs"] == "1" and status["Groups"] == ""
+		assert guests.user_of(pid) == world.user >= FIRST_USER
+		assert world.tool.call("user", **world.machine)["user"] == world.user
+	assert os.readlink(f"/proc/{pid}/cwd") == "/"
 	with open(f"/proc/{pid}/limits", encoding="ascii") as file:
 		limits = file.read()
 	assert "Max file size             16777216" in limits and "Max core file size        0 " in limits
+
+
+@as_root
+def test_machines_are_users_of_their_own(world):
+	"""Running ones keep theirs, whoever asks; the number of one that was destroyed is free again, and not while a process has it."""
+	folders = [f"{world.folder}/i-user{number}" for number in range(2)]
+	machines = [{"id": os.path.basename(folder), "folder": folder} for folder in folders]
+	try:
+		for machine in machines:
+			os.mkdir(machine["folder"], 0o700)
+			world.tool.call("start", **machine)
+		users = [guests.user_of(guests.machine_pid(folder)) for folder in folders]
+		assert len({world.user, *users}) == 3 and min(users) >= FIRST_USER
+		assert world.restart_tool() == "running"
+		for machine, user in zip([world.machine, *machines], [world.user, *users]):
+			assert world.tool.call("user", **machine)["user"] == user
+		for machine in machines:
+			world.tool.call("destroy", **machine)
+		with process_of(users[0]):
+			world.tool.call("start", **machines[0])
+			assert guests.user_of(guests.machine_pid(folders[0])) not in (0, world.user, *users)
+			world.tool.call("destroy", **machines[0])
+		guests.wait_unused(users[0])
+		assert world.tool.call("user", **machines[0])["user"] == users[0]
+	finally:
+		for machine in machines:
+			world.tool.call("destroy", **machine)
+			guests.remove(machine["folder"])
+
+
+@as_root
+def test_machine_that_lets_its_lock_go_is_ended_all_the_same(bare, tool):
+	"""A guest that has taken over its QEMU can do that."""
+	tool.call("start", **bare)
+	pid = guests.machine_pid(bare["folder"])
+	lock = next(number for number in os.listdir(f"/proc/{pid}/fd") if os.readlink(f"/proc/{pid}/fd/{number}") == f"{bare['folder']}/lock")
+	process = os.pidfd_open(pid)
+	same = ctypes.CDLL(None, use_errno=True).syscall(PIDFD_GETFD, process, int(lock), 0)
+	assert same >= 0, os.strerror(ctypes.get_errno())
+	fcntl.flock(same, fcntl.LOCK_UN)
+	os.close(same)
+	assert guests.machine_pid(bare["folder"]) is None
+	tool.call("destroy", **bare)
+	assert select.select([process], [], [], 0)[0]  # it has ended
+	os.close(process)
+
+
+@as_root
+def test_machine_of_an_amid_that_had_no_users_goes_on(folder, bare):
+	"""Such a machine is root without capabilities: its disks stay root's, until it is started anew."""
+	earlier = guests.Tool(folder, wrapper=["setpriv", "--bounding-set=-setuid", "--inh-caps=-setuid"])
+	earlier.call("start", **bare)
+	earlier.end()
+	later = guests.Tool(folder)
+	assert later.call("state", **bare)["state"] == "running"
+	assert later.call("user", **bare)["user"] == 0 == guests.user_of(guests.machine_pid(bare["folder"]))
+	later.call("destroy", **bare)
+	user = later.call("user", **bare)["user"]
+	later.call("start", **bare)
+	assert FIRST_USER <= user == guests.user_of(guests.machine_pid(bare["folder"]))
+	later.end()
 
 
 @pytest.mark.parametrize("nvme", [False, True], ids=["virtio", "nvme"])
@@ -307,6 +394,7 @@ def test_power_button_shuts_down_and_that_is_remembered(world):
 	with pytest.raises(guests.Failed, match="Conflict"):
 		world.tool.call("start", **world.machine, disks=disks)
 	world.tool.call("destroy", **world.machine)
+	world.root.give_to(world.tool.call("user", **world.machine)["user"])
 	assert world.tool.call("state", **world.machine)["state"] == "absent"
 	world.tool.call("destroy", **world.machine)
 	assert "shell-is-ready" in world.tool.call("console", **world.machine)["console"]
@@ -386,7 +474,7 @@ def test_two_processes_start_one_machine(folder, bare):
 def is_machine(pid, folder):
 	try:
 		with open(f"/proc/{pid}/cmdline", "rb") as file:
-			return f"{folder}/console.log".encode() in file.read()
+			return f"guest={os.path.basename(folder)},".encode() in file.read()
 	except FileNotFoundError:
 		return False
 

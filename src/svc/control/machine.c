@@ -73,7 +73,9 @@ static int start_volume(struct instance_view *view, const struct volume_record *
 	}
 	if (is_dry(view->amid))
 		return 0;
-	if (volume_server_start(&paths, &server, err))
+	if (view->amid->config->compute->user(
+		    view->amid->compute, view->instance->record.id, view->folder, &paths.client, err) ||
+		volume_server_start(&paths, &server, err))
 		return -1;
 	return server_watch_add(view->amid->server_watch, &server, view->instance->record.id, err);
 }

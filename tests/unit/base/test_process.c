@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/process.h"
 #include "base/banned.h"
@@ -51,10 +52,26 @@ static void a_program_that_is_missing_is_an_error(void **state)
 	assert_non_null(strstr(err.message, "/nonexistent/program"));
 }
 
+static void a_process_has_a_user(void **state)
+{
+	const char *const argv[] = { "sleep", "100", NULL };
+	struct process process;
+	struct error err;
+	uid_t user = 12345;
+	assert_int_equal(process_spawn(argv, NULL, NULL, 0, &process, &err), 0);
+	assert_int_equal(process_user(&process, &user, &err), 0);
+	assert_int_equal(user, geteuid());
+	process_signal(&process, SIGKILL);
+	assert_int_equal(process_wait_end(&process, 10000, &err), 0);
+	assert_int_equal(process_user(&process, &user, &err), -1);
+	assert_int_equal(err.code, ERROR_NOT_FOUND);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(nobody_takes_our_middle_child_for_its_parent),
+		cmocka_unit_test(a_process_has_a_user),
 		cmocka_unit_test(a_program_that_is_missing_is_an_error),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

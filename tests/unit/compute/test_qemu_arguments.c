@@ -56,18 +56,26 @@ static void compare(const char *name, const struct machine_spec *spec, const str
 
 static void command_lines(void **state)
 {
-	struct qemu_options options = {
-		.monitor_fd = 5, .agent_socket = "/run/amid/i.agent", .serial_socket = "/run/a,b/i.serial"
-	};
+	struct qemu_options options = { .monitor_fd = 5, .serial_fd = 8, .agent_fd = 9, .console_fd = 10 };
 	struct machine_spec spec = make_spec();
 	compare("tcg", &spec, &options);
-	options.kvm = options.privileged = true;
+	options.kvm = options.privileged = options.own_user = true;
+	options.user = 1879048193;
+	options.kvm_group = 104;
 	options.firmware = "/usr/share/OVMF/OVMF_CODE_4M.fd";
-	options.variables = "/data/machines/a,b/uefi-variables";
+	options.variables_fd = 11;
+	options.variables_read_fd = 12;
 	compare("kvm-uefi", &spec, &options);
 	spec.disk_count = spec.nic_count = 0;
 	spec.memory_mib = 96;
-	compare("bare", &spec, &(struct qemu_options){ .agent_socket = "/a", .serial_socket = "/s" });
+	compare("bare", &spec,
+		&(struct qemu_options){ .privileged = true,
+			.own_user = true,
+			.user = 1879048193,
+			.monitor_fd = 5,
+			.serial_fd = 8,
+			.agent_fd = 9,
+			.console_fd = 10 });
 }
 
 static void expect_refused(const struct machine_spec *spec)

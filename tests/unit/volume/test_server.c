@@ -212,6 +212,45 @@ static void a_stock_client_reads_writes_and_survives_a_kill(void **state)
 	place_close(&place);
 }
 
+static void assert_owner(const char *suffix, uid_t owner)
+{
+	char path[400];
+	struct stat status;
+	snprintf(path, sizeof path, "%s/vol-1.%s", sockets, suffix);
+	assert_int_equal(stat(path, &status), 0);
+	assert_int_equal(status.st_uid, owner);
+	assert_int_equal(status.st_mode & 0777, 0600);
+}
+
+static void the_socket_is_the_clients_whoever_that_is(void **state)
+{
+	struct error err;
+	struct place place;
+	struct process process;
+	if (geteuid() != 0)
+		skip();
+	place_open(&place, state);
+	struct volume_server_paths paths = server_paths(&place);
+	ASSERT_OK(volume_create(place.folder, MIB, NULL, &err));
+	/* with a socket that is made, and with one that is there */
+	for (uid_t client = 1879048192; client < 1879048194; client++) {
+		paths.client = client;
+		ASSERT_OK(volume_server_start(&paths, &process, &err));
+		assert_owner("nbd", client);
+		assert_owner("ctl", 0);
+		assert_owner("pid", 0);
+	}
+	process_signal(&process, SIGKILL);
+	ASSERT_OK(process_wait_end(&process, 5000, &err));
+	ASSERT_OK(volume_server_start(&paths, &process, &err));
+	assert_owner("nbd", paths.client);
+	paths.client = 0;
+	ASSERT_OK(volume_server_start(&paths, &process, &err));
+	assert_owner("nbd", 0);
+	ASSERT_OK(volume_server_stop(&paths, 5000, &err));
+	place_close(&place);
+}
+
 /* Flips a bit of the block that lies there, under everybody's feet. */
 static void flip_bit(struct store *store, const struct digest *block)
 {
@@ -537,6 +576,7 @@ static void damage_leaves_a_note_with_the_volume(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = { TEST(a_stock_client_reads_writes_and_survives_a_kill),
+		TEST(the_socket_is_the_clients_whoever_that_is),
 		TEST(a_guest_gets_an_error_and_never_damaged_bytes),
 		TEST(a_server_lets_go_of_packs_that_were_compacted),
 		TEST(a_boot_is_traced_through_the_control_socket), TEST(another_export_is_refused),
