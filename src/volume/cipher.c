@@ -1,14 +1,17 @@
 /*
- * AES-256-XTS, by OpenSSL, a data unit at a time.
+ * AES-256-XTS, by libgcrypt, a data unit at a time. (OpenSSL 3.0 is half as fast at it where the processor has VAES: 6.5 GB/s instead of 12.6 in units of 4 KiB. It is loaded when the first
+ * encrypted disk is opened: linked, it would take 0.3 MiB in the server of each plain one.)
  *
- * What OpenSSL needs for one call (an expanded key) is made up front, SLOTS times for each direction. A thread takes the slot of its stripe, or the next one that is free; so it neither waits nor allocates
- * as long as no more than SLOTS are at it. Setting the tweak of a unit costs as much as a few hundred bytes of cipher, which is why a unit is eight sectors. OpenSSL begins each call at the beginning of a unit; for sectors
+ * What the library needs for one call (an expanded key) is made up front, SLOTS times. A thread takes the slot of its stripe, or the next one that is free; so it neither waits nor allocates
+ * as long as no more than SLOTS are at it. Setting the tweak of a unit costs as much as a few hundred bytes of cipher, which is why a unit is eight sectors. A call begins at the beginning of a unit; for sectors
  * further in, whatever stands before them goes through the cipher too, in the slot's scratch. (Within a unit, each 16 bytes are sealed by themselves, so sectors of one unit can be written apart.)
  *
  * Any thread.
  */
 #include "volume/cipher.h"
 
+#include <dlfcn.h>
+#include <gcrypt.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -19,7 +22,6 @@
 #include <unistd.h>
 
 #include <openssl/crypto.h>
-#include <openssl/evp.h>
 
 #include "volume/gate.h"
 #include "base/banned.h"
@@ -28,7 +30,7 @@ enum { SLOTS = GATE_STRIPES, TWEAK_SIZE = 16, UNIT_SECTORS = CIPHER_UNIT_SIZE / 
 
 struct slot {
 	_Alignas(64) pthread_mutex_t lock;
-	EVP_CIPHER_CTX *seal, *unseal;
+	gcry_cipher_hd_t handle; /* NULL: not opened */
 	uint8_t scratch[CIPHER_UNIT_SIZE];
 };
 
@@ -43,12 +45,42 @@ static int fail(struct error *err)
 	return error_set(err, ERROR_INTERNAL, "the cipher library failed");
 }
 
-static int open_slot(struct slot *slot, const EVP_CIPHER *kind, const uint8_t *key, struct error *err)
+/* What is used of the library. */
+#define FUNCTIONS(F) \
+	F(check_version) \
+	F(control) F(cipher_open) F(cipher_close) F(cipher_setkey) F(cipher_setiv) F(cipher_encrypt) \
+		F(cipher_decrypt)
+#define DECLARE(name) __typeof__(&gcry_##name) name;
+#define FIND(name) found = (gcrypt.name = (__typeof__(&gcry_##name))dlsym(handle, "gcry_" #name)) && found;
+
+static struct {
+	FUNCTIONS(DECLARE)
+	bool loaded;
+} gcrypt;
+
+/* Once in a process, whoever else in it uses the library. It stays. */
+static void load_library(void)
 {
-	slot->seal = EVP_CIPHER_CTX_new();
-	slot->unseal = EVP_CIPHER_CTX_new();
-	if (!slot->seal || !slot->unseal || EVP_EncryptInit_ex2(slot->seal, kind, key, zeros, NULL) != 1 ||
-		EVP_DecryptInit_ex2(slot->unseal, kind, key, zeros, NULL) != 1)
+	bool found = true;
+	void *handle = dlopen("libgcrypt.so.20", RTLD_NOW | RTLD_LOCAL);
+	if (!handle)
+		return;
+	FUNCTIONS(FIND)
+	if (!found)
+		return;
+	if (!gcrypt.control(GCRYCTL_INITIALIZATION_FINISHED_P)) {
+		gcrypt.check_version(NULL);
+		/* all of the process is locked: cipher_protect_process */
+		gcrypt.control(GCRYCTL_DISABLE_SECMEM);
+		gcrypt.control(GCRYCTL_INITIALIZATION_FINISHED);
+	}
+	gcrypt.loaded = true;
+}
+
+static int open_slot(struct slot *slot, const uint8_t *key, struct error *err)
+{
+	if (gcrypt.cipher_open(&slot->handle, GCRY_CIPHER_AES256, GCRY_CIPHER_MODE_XTS, 0) ||
+		gcrypt.cipher_setkey(slot->handle, key, CIPHER_KEY_SIZE))
 		return fail(err);
 	return 0;
 }
@@ -57,9 +89,10 @@ int cipher_open(const uint8_t key[CIPHER_KEY_SIZE], struct cipher **result, stru
 {
 	if (CRYPTO_memcmp(key, key + CIPHER_KEY_SIZE / 2, CIPHER_KEY_SIZE / 2) == 0)
 		return error_set(err, ERROR_INVALID, "the two halves of a disk's key are equal");
-	EVP_CIPHER *kind = EVP_CIPHER_fetch(NULL, "AES-256-XTS", NULL);
-	if (!kind)
-		return fail(err);
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+	pthread_once(&once, load_library);
+	if (!gcrypt.loaded)
+		return error_set(err, ERROR_INTERNAL, "libgcrypt.so.20 cannot be loaded");
 	struct cipher *cipher = aligned_alloc(_Alignof(struct cipher), sizeof *cipher);
 	if (!cipher)
 		abort(); /* as when any small allocation fails */
@@ -67,9 +100,8 @@ int cipher_open(const uint8_t key[CIPHER_KEY_SIZE], struct cipher **result, stru
 	for (unsigned i = 0; i < SLOTS; i++) {
 		cipher->slots[i] = (struct slot){ 0 };
 		pthread_mutex_init(&cipher->slots[i].lock, NULL);
-		failed |= open_slot(&cipher->slots[i], kind, key, err);
+		failed |= open_slot(&cipher->slots[i], key, err);
 	}
-	EVP_CIPHER_free(kind);
 	if (failed) {
 		cipher_close(cipher);
 		return -1;
@@ -84,8 +116,7 @@ void cipher_close(struct cipher *cipher)
 		return;
 	for (unsigned i = 0; i < SLOTS; i++) {
 		OPENSSL_cleanse(cipher->slots[i].scratch, CIPHER_UNIT_SIZE);
-		EVP_CIPHER_CTX_free(cipher->slots[i].seal); /* cleanses the expanded key */
-		EVP_CIPHER_CTX_free(cipher->slots[i].unseal);
+		gcrypt.cipher_close(cipher->slots[i].handle); /* cleanses the expanded key; NULL is legal */
 		pthread_mutex_destroy(&cipher->slots[i].lock);
 	}
 	free(cipher);
@@ -116,29 +147,29 @@ static void make_tweak(uint64_t unit, uint8_t tweak[TWEAK_SIZE])
 		tweak[i] = (uint8_t)(unit >> 8 * i);
 }
 
+/* Encrypting or decrypting. */
+typedef gcry_error_t crypt_function(
+	gcry_cipher_hd_t handle, void *to, size_t room, const void *from, size_t size);
+
 /* Sectors that follow each other in a unit, `skip` bytes behind its beginning. */
-static int run_part(struct slot *slot, EVP_CIPHER_CTX *context, uint64_t unit, size_t skip, uint8_t *to,
+static int run_part(struct slot *slot, crypt_function *crypt, uint64_t unit, size_t skip, uint8_t *to,
 	const uint8_t *from, size_t size)
 {
 	uint8_t tweak[TWEAK_SIZE];
-	int written;
 	make_tweak(unit, tweak);
-	if (EVP_CipherInit_ex2(context, NULL, NULL, tweak, -1, NULL) != 1)
+	if (gcrypt.cipher_setiv(slot->handle, tweak, sizeof tweak))
 		return -1;
 	if (!skip)
-		return EVP_CipherUpdate(context, to, &written, from, (int)size) == 1 && written == (int)size
-			? 0
-			: -1;
+		return crypt(slot->handle, to, size, from, size) ? -1 : 0;
 	memcpy(slot->scratch + skip, from, size);
-	if (EVP_CipherUpdate(context, slot->scratch, &written, slot->scratch, (int)(skip + size)) != 1 ||
-		written != (int)(skip + size))
+	if (crypt(slot->handle, slot->scratch, skip + size, NULL, 0)) /* in place */
 		return -1;
 	memcpy(to, slot->scratch + skip, size);
 	return 0;
 }
 
 /* What of a unit is asked for; `skip_zeros`: sectors of zeros stay so. */
-static int run_unit(struct slot *slot, EVP_CIPHER_CTX *context, uint64_t unit, size_t skip, uint8_t *to,
+static int run_unit(struct slot *slot, crypt_function *crypt, uint64_t unit, size_t skip, uint8_t *to,
 	const uint8_t *from, size_t size, bool skip_zeros)
 {
 	for (size_t at = 0, end; at < size; at = end) {
@@ -148,22 +179,21 @@ static int run_unit(struct slot *slot, EVP_CIPHER_CTX *context, uint64_t unit, s
 			end += CIPHER_SECTOR_SIZE;
 		if (zero)
 			memset(to + at, 0, end - at);
-		else if (run_part(slot, context, unit, skip + at, to + at, from + at, end - at))
+		else if (run_part(slot, crypt, unit, skip + at, to + at, from + at, end - at))
 			return -1;
 	}
 	return 0;
 }
 
 /* A run of sectors in one direction. */
-static int run(struct slot *slot, EVP_CIPHER_CTX *context, uint8_t *to, const uint8_t *from, uint64_t first,
+static int run(struct slot *slot, crypt_function *crypt, uint8_t *to, const uint8_t *from, uint64_t first,
 	size_t size, bool skip_zeros)
 {
 	for (size_t at = 0, part; at < size; at += part) {
 		uint64_t sector = first + at / CIPHER_SECTOR_SIZE;
 		size_t skip = sector % UNIT_SECTORS * CIPHER_SECTOR_SIZE;
 		part = size - at < CIPHER_UNIT_SIZE - skip ? size - at : CIPHER_UNIT_SIZE - skip;
-		if (run_unit(
-			    slot, context, sector / UNIT_SECTORS, skip, to + at, from + at, part, skip_zeros))
+		if (run_unit(slot, crypt, sector / UNIT_SECTORS, skip, to + at, from + at, part, skip_zeros))
 			return -1;
 	}
 	return 0;
@@ -182,7 +212,7 @@ static int seal(struct cipher *cipher, void *to, const void *from, uint64_t firs
 	if (check_size(size, err))
 		return -1;
 	struct slot *slot = take_slot(cipher);
-	int result = run(slot, slot->seal, to, from, first, size, sparse);
+	int result = run(slot, gcrypt.cipher_encrypt, to, from, first, size, sparse);
 	pthread_mutex_unlock(&slot->lock);
 	return result ? fail(err) : 0;
 }
@@ -205,7 +235,7 @@ int cipher_unseal(
 	if (check_size(size, err))
 		return -1;
 	struct slot *slot = take_slot(cipher);
-	int result = run(slot, slot->unseal, to, from, first, size, true);
+	int result = run(slot, gcrypt.cipher_decrypt, to, from, first, size, true);
 	pthread_mutex_unlock(&slot->lock);
 	return result ? fail(err) : 0;
 }

@@ -184,13 +184,13 @@ class StoreBench(bench_volume.Bench):
         thread = threading.Thread(target=load)
         thread.start()
         control, times, started = Control(f'{self.folder}/{name}.ctl'), [], time.perf_counter()
-        while time.perf_counter() - started < 3 + 2 * self.seconds:
+        while time.perf_counter() - started < 10 * self.seconds:  # some hundreds, so that there is a 99th percentile
             begun = time.perf_counter()
             layer = control.ask('freeze')[0]
             if time.perf_counter() - started > 1:  # fio has begun by then
                 times.append((time.perf_counter() - begun) * 1000)
             control.ask(f'sync {layer}')
-            time.sleep(0.05)  # the load, not a state that is waited for
+            time.sleep(0.02)  # the load, not a state that is waited for
         stop.set()
         thread.join()
         return times, sum(rates) / len(rates)
