@@ -48,8 +48,13 @@ static int fail(struct error *err)
 /* What is used of the library. */
 #define FUNCTIONS(F) \
 	F(check_version) \
-	F(control) F(cipher_open) F(cipher_close) F(cipher_setkey) F(cipher_setiv) F(cipher_encrypt) \
-		F(cipher_decrypt)
+	F(control) \
+	F(cipher_open) \
+	F(cipher_close) \
+	F(cipher_setkey) \
+	F(cipher_setiv) \
+	F(cipher_encrypt) \
+	F(cipher_decrypt)
 #define DECLARE(name) __typeof__(&gcry_##name) name;
 #define FIND(name) found = (gcrypt.name = (__typeof__(&gcry_##name))dlsym(handle, "gcry_" #name)) && found;
 
