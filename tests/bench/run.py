@@ -4,7 +4,7 @@
     tests/bench/run.py [--build build] [--sections start,requests,upload,guests,volumes,accounting,policy,authorize,iam,audit]
 
 start, requests   beside moto_server, where there is one
-upload            `amid import` (StartSnapshot, PutSnapshotBlock, CompleteSnapshot) beside qemu-img and cp of the same file, each to the disk
+upload            `amid import` (StartSnapshot, blocks in shared memory, CompleteSnapshot) beside qemu-img and cp of the same file, each to the disk
 guests            real guests of the tiny image: launch, capture, and what both add in bytes; needs root and QEMU
 volumes           bench_volume.py: NBD beside nbdkit's file plugin and qemu-nbd; prints a table of its own
 accounting        bench_accounting.c: a store of 1,000,000 snapshots (AMID_BENCH_SNAPSHOTS: how many); takes about 2 GB of disk and a minute
@@ -198,7 +198,7 @@ def bench_upload(server, table):
         rates['amid'].append(timed(lambda: run_amid(server, 'import', str(disk), '--name', f'random-{turn}')))
     best = {name: max(values) for name, values in rates.items()}
     for peer in ('qemu-img', 'cp'):
-        table.compare('import of 256 MiB (PutSnapshotBlock), best of 3', best['amid'], best[peer], 'MiB/s', '-', peer)
+        table.compare('import of 256 MiB (`amid import`), best of 3', best['amid'], best[peer], 'MiB/s', '-', peer)
     os.unlink(disk)
 
 
