@@ -2,8 +2,7 @@
  * Pack files: `packs/NNNNNNNNNN.pack`, each for one class of objects, one of each class being appended to.
  *
  * Appending takes a piece of the file under the class's lock and writes it outside of it, so several threads append at once. Space is reserved in chunks: a write then needs no
- * allocation. A sync takes the set of packs written since the last one; callers that come while one runs share the next.
- * The descriptors are pack_files.c's.
+ * allocation. Syncs are pack_sync.c's, the descriptors pack_files.c's.
  */
 #include "store/packs.h"
 
@@ -25,9 +24,10 @@
 #include "store/checksum.h"
 #include "store/direct_file.h"
 #include "store/pack_files.h"
+#include "store/pack_sync.h"
 #include "base/banned.h"
 
-enum { PAGE_SIZE_ON_DISK = 4096, DIRTY_LIMIT = 64 };
+enum { PAGE_SIZE_ON_DISK = 4096 };
 
 static const uint64_t PACK_LIMIT[PACK_CLASS_COUNT] = { 4ULL << 30, 256ULL << 20 };
 static const uint64_t RESERVE_CHUNK[PACK_CLASS_COUNT] = { 64ULL << 20, 1ULL << 20 };
@@ -48,14 +48,7 @@ struct packs {
 	uint32_t *numbers;    /* ascending */
 	uint32_t count;
 	struct active active[PACK_CLASS_COUNT];
-
-	pthread_mutex_t sync_lock;
-	pthread_cond_t sync_done;
-	bool syncing;
-	_Atomic bool failed; /* a sync failed: what is on the disk is not known any more */
-	uint64_t syncs_begun, syncs_done;
-	uint32_t dirty[DIRTY_LIMIT];
-	unsigned dirty_count;
+	struct pack_sync *sync;
 };
 
 static int compare_numbers(const void *a, const void *b)
@@ -112,8 +105,7 @@ int packs_open(const char *folder, bool writer, struct packs **packs_out, struct
 	packs->files = pack_files_create(packs->folder, writer);
 	packs->direct = direct_files_create(packs->folder);
 	pthread_mutex_init(&packs->lock, NULL);
-	pthread_mutex_init(&packs->sync_lock, NULL);
-	pthread_cond_init(&packs->sync_done, NULL);
+	packs->sync = pack_sync_create(packs->files, packs->folder);
 	for (int i = 0; i < PACK_CLASS_COUNT; i++)
 		pthread_mutex_init(&packs->active[i].lock, NULL);
 	if ((writer && file_make_folder(packs->folder, 0700, err)) || read_folder(packs, err) ||
@@ -129,7 +121,7 @@ int packs_open(const char *folder, bool writer, struct packs **packs_out, struct
 static void give_back_reserved(struct packs *packs, struct active *active)
 {
 	int fd;
-	if (active->header.number && active->reserved > active->end && !packs->failed &&
+	if (active->header.number && active->reserved > active->end && !pack_sync_has_failed(packs->sync) &&
 		!packs_descriptor(packs, active->header.number, &fd, NULL) && disk_truncate(fd, active->end))
 		log_warning(
 			"pack-truncate-failed", "pack=%" PRIu32 " errno=%d", active->header.number, errno);
@@ -144,11 +136,10 @@ void packs_close(struct packs *packs)
 		give_back_reserved(packs, active);
 		pthread_mutex_destroy(&active->lock);
 	}
+	pack_sync_destroy(packs->sync);
 	pack_files_destroy(packs->files);
 	direct_files_destroy(packs->direct);
 	pthread_mutex_destroy(&packs->lock);
-	pthread_mutex_destroy(&packs->sync_lock);
-	pthread_cond_destroy(&packs->sync_done);
 	free(packs->numbers);
 	free(packs->folder);
 	free(packs);
@@ -311,9 +302,7 @@ static void give_up_object(struct packs *packs, const struct index_entry *entry)
 {
 	if (!packs_mark_dead(packs, entry, NULL))
 		return;
-	pthread_mutex_lock(&packs->sync_lock);
-	packs->failed = true;
-	pthread_mutex_unlock(&packs->sync_lock);
+	pack_sync_fail(packs->sync);
 }
 
 /* In the page cache; the disk may begin now, so that the sync at the end has less to wait for. */
@@ -358,74 +347,18 @@ int packs_append(struct packs *packs, const struct object_header *object, const 
 		give_up_object(packs, entry);
 		return -1;
 	}
-	packs_note_dirty(packs, pack.number);
+	pack_sync_note(packs->sync, pack.number);
 	return 0;
 }
 
 void packs_note_dirty(struct packs *packs, uint32_t number)
 {
-	for (;;) {
-		unsigned i = 0;
-		pthread_mutex_lock(&packs->sync_lock);
-		while (i < packs->dirty_count && packs->dirty[i] != number)
-			i++;
-		bool noted = i < DIRTY_LIMIT;
-		if (noted) {
-			packs->dirty[i] = number;
-			packs->dirty_count += i == packs->dirty_count;
-		}
-		pthread_mutex_unlock(&packs->sync_lock);
-		if (noted)
-			return;
-		/* a collection may touch very many packs; after a sync, failed or not, the list is empty */
-		packs_sync(packs, NULL);
-	}
-}
-
-/* Syncs the dirty packs. The caller holds sync_lock, has set `syncing`, and checks `failed`. */
-static void sync_dirty(struct packs *packs)
-{
-	uint32_t numbers[DIRTY_LIMIT];
-	unsigned count = packs->dirty_count;
-	memcpy(numbers, packs->dirty, sizeof numbers);
-	packs->dirty_count = 0;
-	pthread_mutex_unlock(&packs->sync_lock);
-	bool failed = false;
-	for (unsigned i = 0; i < count; i++) {
-		int fd;
-		if (packs_descriptor(packs, numbers[i], &fd, NULL) || disk_sync(fd)) {
-			log_error("pack-sync-failed", "folder=%s pack=%" PRIu32 " errno=%d", packs->folder,
-				numbers[i], errno);
-			failed = true;
-		}
-	}
-	pthread_mutex_lock(&packs->sync_lock);
-	if (failed)
-		packs->failed = true;
+	pack_sync_note(packs->sync, number);
 }
 
 int packs_sync(struct packs *packs, struct error *err)
 {
-	pthread_mutex_lock(&packs->sync_lock);
-	/* only a sync that begins from now on covers what was appended before */
-	uint64_t wanted = packs->syncs_begun + 1;
-	while (packs->syncs_done < wanted) {
-		if (packs->syncing) {
-			pthread_cond_wait(&packs->sync_done, &packs->sync_lock);
-			continue;
-		}
-		packs->syncing = true;
-		uint64_t number = ++packs->syncs_begun;
-		sync_dirty(packs);
-		packs->syncs_done = number;
-		packs->syncing = false;
-		pthread_cond_broadcast(&packs->sync_done);
-	}
-	bool failed = packs->failed;
-	pthread_mutex_unlock(&packs->sync_lock);
-	return failed ? error_set(err, ERROR_INTERNAL,
-				"a sync of %s failed; the store has to be opened again", packs->folder)
-		      : 0;
+	return pack_sync_run(packs->sync, err);
 }
 
 void packs_positions(struct packs *packs, struct index_position positions[PACK_CLASS_COUNT])
@@ -474,7 +407,7 @@ int packs_mark_dead(struct packs *packs, const struct index_entry *entry, struct
 	format_encode_object(&pack, entry->offset, &object, bytes);
 	if (disk_write(fd, bytes, sizeof bytes, entry->offset))
 		return error_set_errno(err, errno, "cannot write to pack %" PRIu32, entry->pack);
-	packs_note_dirty(packs, entry->pack);
+	pack_sync_note(packs->sync, entry->pack);
 	return 0;
 }
 
@@ -543,18 +476,6 @@ int packs_measure(
 	return 0;
 }
 
-/* A sync must not look for a pack that is about to go. Nobody notes it again: nothing in it is of any use. */
-static void forget_dirty(struct packs *packs, uint32_t number)
-{
-	pthread_mutex_lock(&packs->sync_lock);
-	while (packs->syncing)
-		pthread_cond_wait(&packs->sync_done, &packs->sync_lock);
-	for (unsigned i = 0; i < packs->dirty_count; i++)
-		if (packs->dirty[i] == number)
-			packs->dirty[i--] = packs->dirty[--packs->dirty_count];
-	pthread_mutex_unlock(&packs->sync_lock);
-}
-
 /* Takes a number off the list, unless it is the highest. */
 static bool take_off(struct packs *packs, uint32_t number)
 {
@@ -585,7 +506,7 @@ int packs_remove(struct packs *packs, uint32_t number, bool *removed, struct err
 	}
 	if (!take_off(packs, number))
 		return 0;
-	forget_dirty(packs, number);
+	pack_sync_forget(packs->sync, number);
 	direct_files_forget(packs->direct, number);
 	pack_files_path(packs->files, number, path, sizeof path);
 	if (disk_remove(path) && errno != ENOENT)

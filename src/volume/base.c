@@ -422,7 +422,11 @@ int base_read_block(struct base *base, uint64_t block, void *data, struct error 
 	struct error found;
 	size_t size = 0;
 	uint64_t offset = block * STORE_BLOCK_SIZE;
-	if (base && block < base->block_count && tree_lookup(base->tree, block, &digest, err))
+	if (!base || block >= base->block_count) {
+		memset(data, 0, STORE_BLOCK_SIZE);
+		return 0;
+	}
+	if (tree_lookup(base->tree, block, &digest, err))
 		return -1;
 	if (!digest_is_zero(&digest) && store_get_once(base->store, &digest, data, &size, &found))
 		return found.code == ERROR_CORRUPT ? report_damage(base, block, &digest, err)

@@ -56,7 +56,7 @@ static void a_data_key_is_opened_by_its_grant_only(void **state)
 {
 	struct scene *s = *state;
 	uint8_t plain[KEYS_DATA_KEY_SIZE], opened[KEYS_DATA_KEY_SIZE] = { 0 };
-	char *grant, *again;
+	char *grant = NULL, *again = NULL;
 	be_root(s);
 	const char *arn = make_key(s, &(struct kms_CreateKeyRequest){ 0 });
 	char *wrapped = make_wrapped(s, arn, plain, &grant);
