@@ -1,6 +1,6 @@
 /*
  * Each call goes to the system's VFS, and is noted under the file's path if it changed something. What the system's VFS does to names is told as well: a file's folder is synced with the first sync of a log
- * that was made, and with a removal that asks for it.
+ * that was opened to be made if it is missing (also if it was not), and with a removal that asks for it.
  *
  * Any thread: a connection's files are used by one at a time, and the simulated disk locks.
  */
@@ -187,10 +187,10 @@ static int shim_open(sqlite3_vfs *vfs, sqlite3_filename name, sqlite3_file *file
 		return result;
 	own->base.pMethods = &methods;
 	snprintf(own->path, sizeof own->path, "%s", name ? name : "");
-	if (name && !exists) {
+	if (name && !exists)
 		simulated_disk_note_name(own->path, false);
-		own->sync_folder = flags & (SQLITE_OPEN_WAL | SQLITE_OPEN_MAIN_JOURNAL);
-	}
+	/* whether it was there or not: who made it may have died before */
+	own->sync_folder = flags & SQLITE_OPEN_CREATE && flags & (SQLITE_OPEN_WAL | SQLITE_OPEN_MAIN_JOURNAL);
 	return SQLITE_OK;
 }
 
