@@ -91,6 +91,10 @@ static int answer_extra(struct door_request *request, struct http_response *resp
 			err, ERROR_UNKNOWN_OPERATION, "There is nothing at %.100s.", request->http->path);
 	if ((request->signature || config->auth_any) && door_authenticate(request, err) < 0)
 		return -1;
+	/* whatever is recorded afterwards: see record() */
+	if (config->admit && strcmp(request->http->method, "GET") != 0 &&
+		config->admit(config->record_context, &request->call, err) < 0)
+		return -1;
 	return config->extra(config->extra_context, &request->call, request->http, response, err);
 }
 

@@ -46,7 +46,9 @@ static int connect_to(const char *path)
 	int connection = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (connection < 0)
 		return -1;
-	if (setsockopt(connection, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit) ||
+	/* connecting waits as sending does, when others are in line */
+	if (setsockopt(connection, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit) ||
+		setsockopt(connection, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit) ||
 		connect(connection, (struct sockaddr *)&address, sizeof address)) {
 		close(connection);
 		return -1;

@@ -5,11 +5,13 @@ import json
 import mmap
 import os
 import socket
+import subprocess
 import uuid
 
 import botocore.awsrequest
 import pytest
-from conftest import poll
+from botocore.exceptions import ClientError
+from conftest import Server, poll
 from test_ebs_direct import BLOCK, block_of, put, read, start
 from test_import import assert_same_bytes, disk, imported  # disk is a fixture
 
@@ -31,8 +33,8 @@ def socket_of(server, key=None):
 def hand_over(path, descriptor, byte=b"A"):
     """What the server answers, and the connection."""
     connection = socket.socket(socket.AF_UNIX)
-    connection.settimeout(20)
     connection.connect(path)
+    connection.settimeout(20)
     socket.send_fds(connection, [byte], [descriptor] if descriptor is not None else [])
     return connection.recv(128), connection
 
@@ -227,7 +229,7 @@ def test_import_shares_memory_here_and_carries_blocks_elsewhere(amid, server, ec
 def test_import_goes_on_when_the_memory_is_not_taken(amid, own_server, disk):
     """Somebody else has all the places, and says nothing."""
     path = socket_of(own_server)
-    silent = [socket.socket(socket.AF_UNIX) for _ in range(16)]
+    silent = [socket.socket(socket.AF_UNIX) for _ in range(16 + 5)]  # and all that may be in line
     for connection in silent:
         connection.connect(path)
     image = imported(amid, own_server.endpoint, own_server.client("ec2"), disk, "--name", "patient-import")
@@ -249,4 +251,50 @@ def test_a_shared_upload_survives_a_restart(own_server):
     put(ebs, snapshot, 9, block_of(9))
     ebs.complete_snapshot(SnapshotId=snapshot, ChangedBlocksCount=5)
     assert read(ebs, snapshot) == {**{place: block_of(place) for place in range(4)}, 9: block_of(9)}
+    area.close()
+
+
+@pytest.fixture
+def small_trail(tmp_path):
+    """A server whose audit trail lies on a file system of its own, and a function that fills that."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root, to mount a small file system")
+    folder = tmp_path / "data" / "audit"
+    folder.mkdir(parents=True, mode=0o700)
+    folder.parent.chmod(0o700)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m,mode=700", "tmpfs", folder], check=True)
+    server = Server(tmp_path / "data")
+
+    def fill():
+        with open(folder / "ballast", "wb", 0) as file:
+            try:
+                while True:
+                    file.write(bytes(4096))
+            except OSError:
+                pass
+
+    yield server, fill
+    (folder / "ballast").unlink()
+    server.stop()
+    subprocess.run(["umount", folder], check=True)
+    server.remove()
+
+
+def test_what_cannot_be_recorded_is_not_done(small_trail):
+    server, fill = small_trail
+    ebs = server.client("ebs")
+    snapshot = start(ebs)
+    area = Area(socket_of(server))
+    fill()
+    with pytest.raises(ClientError):
+        while True:  # until the trail has no room left
+            start(ebs)
+    with pytest.raises(ClientError, match="cannot be recorded"):
+        put(ebs, snapshot, 0, block_of(0))
+    status, answer = put_places(server, snapshot, area, (0, 0))
+    assert status == 507 and "cannot be recorded" in answer["Message"], answer
+    status, answer = ask(server, "POST", "/_amid/accounts", {"name": "unrecorded"}, server.credentials("root"))
+    assert status == 507 and "cannot be recorded" in answer["Message"], answer
+    status, answer = ask(server, "GET", "/_amid/accounts", key=server.credentials("root"))
+    assert status == 200 and "unrecorded" not in json.dumps(answer)
     area.close()

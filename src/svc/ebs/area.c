@@ -15,13 +15,13 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/arena.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "compute/sockets.h"
 #include "base/banned.h"
 
 struct area {
@@ -229,24 +229,6 @@ static void *serve(void *context)
 
 /* ---- opening and closing ---- */
 
-static int listen_at(struct areas *areas, struct error *err)
-{
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	if (strlen(areas->path) >= sizeof address.sun_path)
-		return error_set(err, ERROR_INVALID, "the path of a socket is too long: %s", areas->path);
-	memcpy(address.sun_path, areas->path, strlen(areas->path) + 1);
-	if (unlink(areas->path) && errno != ENOENT)
-		return error_set_errno(err, errno, "cannot remove %s", areas->path);
-	areas->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	areas->stop = eventfd(0, EFD_CLOEXEC);
-	/* nobody can connect before listen, so the mode is there in time */
-	if (areas->listener < 0 || areas->stop < 0 ||
-		bind(areas->listener, (struct sockaddr *)&address, sizeof address) ||
-		chmod(areas->path, 0600) || listen(areas->listener, AREAS_MAX))
-		return error_set_errno(err, errno, "cannot listen at %s", areas->path);
-	return 0;
-}
-
 int areas_open(const char *path, struct areas **result, struct error *err)
 {
 	struct areas *areas = memory_alloc(sizeof *areas);
@@ -254,7 +236,9 @@ int areas_open(const char *path, struct areas **result, struct error *err)
 	for (unsigned i = 0; i < AREAS_MAX; i++)
 		areas->connections[i] = -1;
 	pthread_mutex_init(&areas->lock, NULL);
-	int failed = listen_at(areas, err);
+	areas->stop = eventfd(0, EFD_CLOEXEC);
+	int failed = areas->stop < 0 ? error_set_errno(err, errno, "cannot make an event descriptor")
+				     : socket_listen(path, &areas->listener, err);
 	if (!failed && (failed = pthread_create(&areas->thread, NULL, serve, areas)))
 		error_set_errno(err, failed, "cannot start a thread");
 	if (failed) {

@@ -1,5 +1,5 @@
 /*
- * Areas: memory that programs on this machine share with the server, so that blocks of an upload need not pass through a socket. A client connects to a Unix socket that only the server's own user can reach, sends the
+ * Areas: memory that programs on this machine share with the server, so that blocks of an upload need not pass through a socket. A client connects to a Unix socket that only the server's own user may connect to (mode 0600), sends the
  * descriptor of a memfd, and is told a token that names the area in requests (put_area.h); the area is there until the connection ends. A connection grants nothing: the requests are signed and
  * authorized as all others are.
  *
