@@ -13,6 +13,7 @@
  */
 #include <errno.h>
 #include <inttypes.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #include "base/arena.h"
@@ -193,11 +194,25 @@ uint32_t store_begin_freeing(struct store *store)
 {
 	pthread_mutex_lock(&store->session_lock);
 	uint32_t limit = index_advance_generation(store->index);
+	store->ended_before = store->sessions_ended;
 	for (struct store_session *session = store->sessions; session; session = session->next)
 		if (session->generation < limit)
 			limit = session->generation;
 	pthread_mutex_unlock(&store->session_lock);
 	return limit;
+}
+
+void store_end_freeing(struct store *store)
+{
+	pthread_mutex_lock(&store->session_lock);
+	bool ended = store->sessions_ended != store->ended_before, retired = store->retired.count > 0;
+	pthread_mutex_unlock(&store->session_lock);
+	bool loose = references_loose(store->references) > 0;
+	if (!ended || !(loose || retired))
+		return;
+	if (loose)
+		atomic_store(&store->strays, true);
+	store_tell(store);
 }
 
 static int mark_all(
@@ -244,6 +259,7 @@ static int collect(
 	int result = mark_and_sweep(collection, next_root, context, err);
 	/* whatever came of it: what is in the index now can be counted */
 	store_end_counting(store);
+	store_end_freeing(store);
 	if (result)
 		return -1;
 	store->freed_since_packs = 0;

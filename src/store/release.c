@@ -9,7 +9,7 @@
  * Blocks and pages that a session has put and not used are loose: they have no references, and no root above them. When a session ends and something is loose, the next time all slots are looked through for it (64 bytes
  * each, without reading objects).
  *
- * Objects that the limit protects are left as they are. A root stays retired. Other things are loose then, and the protecting session's end brings the next look.
+ * Objects that the limit protects are left as they are. A root stays retired. Other things are loose then, and the protecting session's end brings the next look; if it has ended already, the end of this one does (store_end_freeing).
  */
 #include <stdatomic.h>
 #include <string.h>
@@ -183,7 +183,6 @@ static int release_all(
 	if (references_state(store->references) != REFERENCES_EXACT)
 		return error_set(err, ERROR_UNAVAILABLE,
 			"the references in store %s have to be counted first", store->folder);
-	release->limit = store_begin_freeing(store);
 	if (examine_roots(release, find_published, context, err))
 		return -1;
 	if (atomic_exchange(&store->strays, false))
@@ -199,7 +198,7 @@ static int release_all(
 }
 
 int store_free_retired(struct store *store, store_find_published *find_published, void *context,
-	struct store_collect_result *result, size_t *waiting, struct error *err)
+	struct store_collect_result *result, struct error *err)
 {
 	struct store_collect_result own_result = { 0 };
 	struct error own_error;
@@ -210,14 +209,14 @@ int store_free_retired(struct store *store, store_find_published *find_published
 		.buffer = memory_alloc(STORE_BLOCK_SIZE),
 		.batch = memory_alloc((STORE_FREE_BATCH + 1) * sizeof(struct index_entry)) };
 	pthread_mutex_lock(&store->maintenance);
+	release.limit = store_begin_freeing(store);
 	int failed = release_all(&release, find_published, context, err ? err : &own_error);
 	pthread_mutex_lock(&store->session_lock);
 	for (size_t i = 0; i < release.kept.count; i++)
 		digest_list_append(&store->retired, &release.kept.items[i]);
 	pthread_mutex_unlock(&store->session_lock);
+	store_end_freeing(store);
 	pthread_mutex_unlock(&store->maintenance);
-	if (waiting)
-		*waiting = release.kept.count;
 	if (result)
 		*result = own_result;
 	free(release.work.items);

@@ -189,6 +189,24 @@ void store_close(struct store *store)
 	release(store);
 }
 
+void store_set_listener(struct store *store, store_listener *listener, void *context)
+{
+	pthread_mutex_lock(&store->session_lock);
+	store->listener = listener;
+	store->listener_context = context;
+	pthread_mutex_unlock(&store->session_lock);
+}
+
+void store_tell(struct store *store)
+{
+	pthread_mutex_lock(&store->session_lock);
+	store_listener *listener = store->listener;
+	void *context = store->listener_context;
+	pthread_mutex_unlock(&store->session_lock);
+	if (listener)
+		listener(context);
+}
+
 int store_session_open(struct store *store, struct store_session **session_out, struct error *err)
 {
 	if (!store->writer)
@@ -221,9 +239,14 @@ void store_session_close(struct store_session *session)
 	/* if nobody has published them meanwhile, and unless somebody has taken up the rest, they are garbage now */
 	for (size_t i = 0; i < session->roots.count; i++)
 		digest_list_append(&store->retired, &session->roots.items[i]);
+	store->sessions_ended++;
+	bool retired = store->retired.count > 0;
 	pthread_mutex_unlock(&store->session_lock);
-	if (references_loose(store->references) > 0)
+	bool loose = references_loose(store->references) > 0;
+	if (loose)
 		atomic_store(&store->strays, true);
+	if (loose || retired)
+		store_tell(store);
 	free(session->roots.items);
 	free(session);
 }
@@ -272,6 +295,7 @@ void store_retire(struct store *store, const struct digest *root)
 	pthread_mutex_lock(&store->session_lock);
 	digest_list_append(&store->retired, root);
 	pthread_mutex_unlock(&store->session_lock);
+	store_tell(store);
 }
 
 /*

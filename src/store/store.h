@@ -93,7 +93,7 @@ int store_collect(struct store *store, store_next_root *next_root, void *context
 /*
  * Freeing by reference counts, in the time that what is freed takes, whatever else there is. A root whose last publication may have ended is retired: cheap, from any thread, but not before that end is durable; one that is still
  * published elsewhere, or not there, does no harm. The roots of a session are retired when it is closed. store_free_retired asks which of the retired roots are published, frees the others, what only they reached, and what sessions have
- * put and left unused. What an open session protects stays retired: *waiting (may be NULL) counts such roots.
+ * put and left unused. What an open session protects stays retired until that session's end.
  * `find_published` sets published[i] for each of the roots that is; it must look after it was called. If it fails, nothing is freed and the roots stay retired.
  * ERROR_UNAVAILABLE: the counts are not known (after an unclean end), and store_collect must come first. Retired roots are known again after a clean close. Roots that nobody retires are found by store_collect only.
  */
@@ -101,7 +101,13 @@ void store_retire(struct store *store, const struct digest *root);
 typedef int store_find_published(
 	void *context, const struct digest *roots, size_t count, bool *published, struct error *err);
 int store_free_retired(struct store *store, store_find_published *find_published, void *context,
-	struct store_collect_result *result, size_t *waiting, struct error *err);
+	struct store_collect_result *result, struct error *err);
+/*
+ * Called whenever store_free_retired has something to look at: a root was retired, or a session ended that held something back. From any thread; it must be quick and not call the store. One listener, none at
+ * first; what was there before is not told.
+ */
+typedef void store_listener(void *context);
+void store_set_listener(struct store *store, store_listener *listener, void *context);
 
 /*
  * Compaction: one step of moving what lives in packs that are mostly dead, about `limit` bytes, and of removing those packs. Runs beside everything else; readers go on, see store_locate. Never

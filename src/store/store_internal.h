@@ -39,6 +39,10 @@ struct store {
 	struct store_session *sessions;
 	struct digest_list retired; /* roots that may be in use no more: see release.c */
 	_Atomic bool strays;        /* a session ended while something was loose */
+	uint64_t sessions_ended,
+		ended_before;     /* in all, and when what goes on now began to free; under session_lock */
+	store_listener *listener; /* with its context under session_lock */
+	void *listener_context;
 	uint64_t freed_since_packs; /* bytes; under `maintenance` */
 };
 
@@ -103,6 +107,10 @@ void store_end_counting(struct store *store);
 enum { STORE_FREE_BATCH = 4096 };
 /* Begins a new generation. Nothing of the generation returned or a later one may be freed: a session that is open, or opened from now on, may have put or found it. */
 uint32_t store_begin_freeing(struct store *store);
+/* After every store_begin_freeing. What was left for the sake of sessions that have ended meanwhile is to be looked at again: at their end nobody could know of it. */
+void store_end_freeing(struct store *store);
+/* Calls the listener. No lock is held. */
+void store_tell(struct store *store);
 /* Marks objects that are out of the index dead, durably, and gives their space back; sorts them. The index is marked `collecting`. */
 int store_free_batch(struct store *store, struct index_entry *entries, unsigned count, struct error *err);
 /* The same if enough was appended since the last one. A failure of it takes nothing from what was synced, and is only logged. */

@@ -51,6 +51,7 @@ struct amid_config {
 
 /* A region has a store of its own; nothing is shared between regions but the accounts. */
 struct amid_region {
+	struct amid *amid;
 	const char *name;
 	struct store *store;
 	const char *store_folder;

@@ -144,6 +144,7 @@ static int open_region(struct server *server, const char *name, struct amid_regi
 {
 	struct arena *arena = server->arena;
 	char *folder = arena_printf(arena, "%s/regions/%s", server->amid.config->data, name);
+	region->amid = &server->amid;
 	region->name = name;
 	region->store_folder = arena_printf(arena, "%s/store", folder);
 	region->volumes_folder = arena_printf(arena, "%s/volumes", folder);

@@ -94,6 +94,12 @@ class Server:
             [BUILD / "amid", "fsck", "--data", self.data], capture_output=True, text=True, check=False
         )
 
+    def status(self, region="us-east-1"):
+        """A region's figures in GET /_amid/status."""
+        code, answer = self.send(botocore.awsrequest.AWSRequest("GET", f"{self.endpoint}/_amid/status"))
+        assert code == 200, answer
+        return next(each for each in json.loads(answer)["regions"] if each["region"] == region)
+
     def credentials(self, name=None):
         """An access key that a first start has left in the data folder: the operator's ("root") or the platform's. Without
         a name: who calls unless a test says otherwise."""

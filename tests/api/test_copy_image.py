@@ -9,7 +9,6 @@ import pytest
 from botocore.exceptions import ClientError
 from conftest import World
 from test_ebs_direct import block_of, put, read, write
-from test_snapshot_copy import status
 
 BLOCKS = {0: block_of("image"), 700: block_of("copied")}
 TAGS = [{"Key": "team", "Value": "web"}]
@@ -58,9 +57,9 @@ def raw_image(server, image, region="us-east-1"):
 
 
 def test_copy_within_a_region_is_its_sources_equal(server, world, source, wait_for):
-    before = status(server)["us-east-1"]["store_bytes"]
+    before = server.status()["store_bytes"]
     made = copy(world, source, wait_for, Name="copy", Description="mine")
-    assert status(server)["us-east-1"]["store_bytes"] == before, "no byte is copied"
+    assert server.status()["store_bytes"] == before, "no byte is copied"
     one, other = world.shown_image(source), world.shown_image(made)
     for name in ("Architecture", "RootDeviceName", "VirtualizationType", "BootMode", "EnaSupport", "SriovNetSupport"):
         assert one[name] == other[name], name
@@ -111,9 +110,9 @@ def test_copy_to_another_region_outlives_its_source(server, world, source, ec2_w
     made = copy(west, source, wait_for)
     assert raw_image(server, made, "us-west-2").findtext("sourceImageRegion") == "us-east-1"
     assert [device.get("root") for device in shown(server, made, "us-west-2")["devices"]] == roots
-    before = status(server)["us-west-2"]["store_bytes"]
+    before = server.status("us-west-2")["store_bytes"]
     copy(west, source, wait_for)
-    assert status(server)["us-west-2"]["store_bytes"] == before, "the region has all blocks"
+    assert server.status("us-west-2")["store_bytes"] == before, "the region has all blocks"
     snapshot = snapshots_of(world.shown_image(source))[0]
     world.ec2.deregister_image(ImageId=source)
     world.ec2.delete_snapshot(SnapshotId=snapshot)
@@ -202,7 +201,7 @@ def test_copy_goes_on_after_a_crash(own_server, wait_for):
     wait_image(world, made, wait_for)
     assert shown(own_server, made, "us-west-2")["devices"][0]["root"] == root
     world.instance(image=made)
-    wait_for(lambda: status(own_server)["us-east-1"]["store_objects"] == 0, 60)
+    wait_for(lambda: own_server.status()["store_objects"] == 0, 60)
     own_server.stop()
     checked = own_server.fsck()
     assert checked.returncode == 0, checked.stdout

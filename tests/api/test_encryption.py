@@ -4,10 +4,8 @@ that the store has nothing plain. What KMS allows and refuses: test_encryption_k
 import base64
 import concurrent.futures
 import hashlib
-import json
 import os
 
-import botocore.awsrequest
 import pytest
 from botocore.exceptions import ClientError
 from conftest import poll
@@ -126,25 +124,20 @@ def test_encrypted_snapshot_becomes_a_volume_under_another_key(ec2, ebs, kms, ke
     assert read(ebs, snapshot) == BLOCKS and shown_snapshot(ec2, snapshot)["KmsKeyId"] == other
 
 
-def store_objects(server, region="us-east-1"):
-    answer = server.send(botocore.awsrequest.AWSRequest("GET", f"{server.endpoint}/_amid/status"))[1]
-    return {each["region"]: each["store_objects"] for each in json.loads(answer)["regions"]}[region]
-
-
 def test_second_volume_of_a_source_uses_its_twin_and_both_go(server, ec2, ebs, key):
-    poll(lambda: store_objects(server) == 0, 60)
+    poll(lambda: server.status()["store_objects"] == 0, 60)
     source = write(ebs, BLOCKS)
     first = volume_of(ec2, source, Encrypted=True, KmsKeyId=key)
-    objects = store_objects(server)
+    objects = server.status()["store_objects"]
     second = volume_of(ec2, source, Encrypted=True, KmsKeyId=key)
-    assert store_objects(server) == objects
+    assert server.status()["store_objects"] == objects
     assert len({shown_snapshot(ec2, snapshot_of(ec2, v))["DataEncryptionKeyId"] for v in (first, second)}) == 1
     ec2.delete_snapshot(SnapshotId=source)
     for snapshot in ec2.describe_snapshots(OwnerIds=["self"])["Snapshots"]:
         ec2.delete_snapshot(SnapshotId=snapshot["SnapshotId"])
     for volume in (first, second):
         ec2.delete_volume(VolumeId=volume)
-    poll(lambda: store_objects(server) == 0, 60)
+    poll(lambda: server.status()["store_objects"] == 0, 60)
 
 
 def test_store_has_nothing_plain_of_an_encrypted_snapshot(own_server):

@@ -159,19 +159,15 @@ def test_bin_is_emptied_in_time_and_space_is_given_back(own_server, wait_for):
     ec2, ebs = own_server.client("ec2"), own_server.client("ebs")
     rule(own_server.client("rbin"), days=3)
 
-    def objects():
-        request = botocore.awsrequest.AWSRequest("GET", f"{own_server.endpoint}/_amid/status")
-        return json.loads(own_server.send(request)[1])["regions"][0]["store_objects"]
-
     source = write(ebs, {5: block_of("bin")})
     ec2.delete_snapshot(SnapshotId=source)
     clock(own_server, "POST", advance_ms=2 * DAY)
     own_server.restart()  # the clock begins anew: by it nothing is over yet
     ec2 = own_server.client("ec2")
-    assert in_bin(ec2) == [source] and objects() == 4  # a block, two pages, a root
+    assert in_bin(ec2) == [source] and own_server.status()["store_objects"] == 4  # a block, two pages, a root
     clock(own_server, "POST", advance_ms=3 * DAY)
     wait_for(lambda: in_bin(ec2) == [])
-    wait_for(lambda: objects() == 0)
+    wait_for(lambda: own_server.status()["store_objects"] == 0)
 
 
 def test_which_rules_hold(ec2, rbin, world):

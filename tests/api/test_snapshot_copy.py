@@ -1,9 +1,7 @@
 """CopySnapshot: within a region and to another one, and what is refused."""
 
 import concurrent.futures
-import json
 
-import botocore.awsrequest
 import pytest
 from botocore.exceptions import ClientError
 from conftest import ApiError, World
@@ -50,18 +48,13 @@ def test_copy_to_another_region_has_the_same_bytes(server, ebs, ec2_west, ec2, c
         ec2.describe_snapshots(SnapshotIds=[copy])
 
 
-def status(server):
-    answer = server.send(botocore.awsrequest.AWSRequest("GET", f"{server.endpoint}/_amid/status"))[1]
-    return {region["region"]: region for region in json.loads(answer)["regions"]}
-
-
 def test_second_copy_brings_only_what_the_region_lacks(server, ebs, ec2_west, copied):
     first = write(ebs, {index: block_of(("lack", index)) for index in range(8)})
     second = write(ebs, {3: block_of("changed")}, ParentSnapshotId=first)
     copied(ec2_west, first)
-    before = status(server)["us-west-2"]["store_bytes"]
+    before = server.status("us-west-2")["store_bytes"]
     copy = copied(ec2_west, second)
-    added = status(server)["us-west-2"]["store_bytes"] - before
+    added = server.status("us-west-2")["store_bytes"] - before
     assert 512 * 1024 <= added < 2 * 512 * 1024
     assert len(read(server.client("ebs", "us-west-2"), copy)) == 8
 
@@ -96,7 +89,7 @@ def test_copy_goes_on_after_a_crash(own_server, wait_for):
         index = block["BlockIndex"]
         got = west_ebs.get_snapshot_block(SnapshotId=copy, BlockIndex=index, BlockToken=block["BlockToken"])
         assert got["BlockData"].read() == blocks[index]
-    wait_for(lambda: status(own_server)["us-east-1"]["store_objects"] == 0, 60)
+    wait_for(lambda: own_server.status()["store_objects"] == 0, 60)
     own_server.stop()
     checked = own_server.fsck()
     assert checked.returncode == 0, checked.stdout
@@ -108,7 +101,7 @@ def test_deleting_a_copy_that_is_under_way_frees_both_regions(own_server, wait_f
     copy = west.copy_snapshot(SourceRegion="us-east-1", SourceSnapshotId=source)["SnapshotId"]
     ec2.delete_snapshot(SnapshotId=source)
     west.delete_snapshot(SnapshotId=copy)
-    wait_for(lambda: not any(region["store_objects"] for region in status(own_server).values()), 60)
+    wait_for(lambda: not any(own_server.status(region)["store_objects"] for region in ("us-east-1", "us-west-2")), 60)
 
 
 def test_what_cannot_be_copied(ec2, ebs, world):

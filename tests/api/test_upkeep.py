@@ -18,12 +18,6 @@ HOUR_MS = 3600 * 1000
 READER = pathlib.Path(__file__).resolve().parents[1] / "format_reader.py"
 
 
-def figures(server):
-    status, answer = server.send(botocore.awsrequest.AWSRequest("GET", f"{server.endpoint}/_amid/status"))
-    assert status == 200, answer
-    return json.loads(answer)["regions"][0]
-
-
 def upload(ebs, blocks):
     snapshot = ebs.start_snapshot(VolumeSize=1)["SnapshotId"]
     for index, data in blocks.items():
@@ -96,12 +90,12 @@ def test_cold_blocks_are_compressed_and_brought_back_for_a_volume(own_server, wa
         RootDeviceName="/dev/sda1",
         BlockDeviceMappings=[{"DeviceName": "/dev/sda1", "Ebs": {"SnapshotId": warm}}],
     )
-    before = figures(server)
+    before = server.status()
 
 
     def compressed_when_time_goes_by():
         clock(server, "POST", advance_ms=2 * HOUR_MS)
-        now = figures(server)
+        now = server.status()
         return now["compressed_blocks"] and now
 
     # a look sees that it is cold, and one after the time has passed compresses it
@@ -114,7 +108,7 @@ def test_cold_blocks_are_compressed_and_brought_back_for_a_volume(own_server, wa
     server.start()
     assert content(server.client("ebs"), cold) == cold_blocks
     server.client("ec2").create_volume(AvailabilityZone="us-east-1a", SnapshotId=cold)
-    wait_for(lambda: figures(server)["warmed_blocks"] == 2)
+    wait_for(lambda: server.status()["warmed_blocks"] == 2)
     found = read_formats(server)
     assert found["compressed"] == "1" and found["volumes"] == "1"
     # and the reader does see what is wrong
@@ -133,12 +127,12 @@ def test_archiving_compresses_and_restoring_brings_back(own_server, wait_for):
     ebs, ec2 = server.client("ebs"), server.client("ec2")
     blocks = {0: compressible(1), 900: compressible(2)}
     snapshot = upload(ebs, blocks)
-    before = figures(server)
+    before = server.status()
     ec2.modify_snapshot_tier(SnapshotId=snapshot, StorageTier="archive")
     # without waiting for it to have gone cold
-    after = wait_for(lambda: figures(server)["compressed_blocks"] == 2 and figures(server))
+    after = wait_for(lambda: server.status()["compressed_blocks"] == 2 and server.status())
     assert before["store_bytes"] - after["store_bytes"] == after["compression_saved_bytes"] > BLOCK // 2
     ec2.restore_snapshot_tier(SnapshotId=snapshot, PermanentRestore=True)
-    wait_for(lambda: figures(server)["warmed_blocks"] == 2)
-    assert figures(server)["store_bytes"] == before["store_bytes"]
+    wait_for(lambda: server.status()["warmed_blocks"] == 2)
+    assert server.status()["store_bytes"] == before["store_bytes"]
     assert content(ebs, snapshot) == blocks

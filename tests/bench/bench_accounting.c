@@ -128,7 +128,7 @@ static void close_session(struct bench *bench)
 	store_session_close(bench->session);
 	memcpy(kept, bench->deleted, sizeof kept);
 	memset(bench->deleted, 0, sizeof bench->deleted);
-	check(store_free_retired(bench->store, find_published, bench, NULL, NULL, &err), &err);
+	check(store_free_retired(bench->store, find_published, bench, NULL, &err), &err);
 	memcpy(bench->deleted, kept, sizeof kept);
 }
 
@@ -194,7 +194,7 @@ static void account_and_delete(struct bench *bench)
 		accounts[i] = now_ms() - begun;
 		begun = now_ms();
 		store_retire(bench->store, &bench->deleted[i]);
-		check(store_free_retired(bench->store, find_published, bench, &result, NULL, &err), &err);
+		check(store_free_retired(bench->store, find_published, bench, &result, &err), &err);
 		deletions[i] = now_ms() - begun;
 		if (result.bytes_freed != bytes || bytes < STORE_BLOCK_SIZE) {
 			fprintf(stderr, "bench-accounting: %" PRIu64 " bytes freed, %" PRIu64 " accounted\n",
@@ -208,7 +208,7 @@ static void account_and_delete(struct bench *bench)
 	double begun = now_ms();
 	for (unsigned i = ALONE; i < DELETED; i++)
 		store_retire(bench->store, &bench->deleted[i]);
-	check(store_free_retired(bench->store, find_published, bench, &result, NULL, &err), &err);
+	check(store_free_retired(bench->store, find_published, bench, &result, &err), &err);
 	printf("delete-together %.3f ms\n", (now_ms() - begun) / (DELETED - ALONE));
 }
 

@@ -1,5 +1,6 @@
 /*
- * The garbage collector's controller, one key per region: gives back the space that no snapshot, volume or unfinished upload reaches. Woken after a record has lost a root (control_note_lost), and after sessions of the store.
+ * The garbage collector's controller, one key per region: gives back the space that no snapshot, volume or unfinished upload reaches. Woken by the store a while after a root was retired, as those are that
+ * a record has lost (control_note_lost), or a session has ended.
  *
  * Which roots those are: see published.h.
  * While the store knows its reference counts, the roots that were lost are freed by them, which takes the time that what is freed takes. After an unclean end it does not: then everything is marked from all roots and swept, which
@@ -16,8 +17,8 @@
 #include "svc/published.h"
 #include "base/banned.h"
 
-/* When roots wait for the end of a session. */
-enum { AGAIN_MS = 10 * 1000 };
+/* What is deleted together is mostly freed together. */
+enum { DELAY_MS = 500 };
 
 struct collector {
 	struct amid *amid;
@@ -70,6 +71,7 @@ static int remove_traces(struct collector *collector, struct error *err)
 
 int control_collect(void *context, const char *id, int64_t *again_ms, struct error *err)
 {
+	(void)again_ms;
 	struct arena *arena ARENA_SCOPED = arena_create();
 	struct collector collector = { .amid = context, .arena = arena };
 	collector.region = amid_find_region(collector.amid, id);
@@ -80,17 +82,14 @@ int control_collect(void *context, const char *id, int64_t *again_ms, struct err
 	if (twins_forget(collector.amid, collector.region, err))
 		return -1;
 	struct store_collect_result result;
-	size_t waiting = 0;
 	bool marked = false;
-	if (store_free_retired(store, find_published, &collector, &result, &waiting, err)) {
+	if (store_free_retired(store, find_published, &collector, &result, err)) {
 		marked = err->code == ERROR_UNAVAILABLE;
 		if (!marked || store_collect(store, next_root, &collector, &result, err))
 			return -1;
 	}
 	if (remove_traces(&collector, err))
 		return -1;
-	if (waiting)
-		*again_ms = AGAIN_MS;
 	if (result.objects_freed)
 		upkeep_after_collection(collector.amid, id);
 	if (result.objects_freed || marked)
@@ -100,15 +99,26 @@ int control_collect(void *context, const char *id, int64_t *again_ms, struct err
 	return 0;
 }
 
+static void wake(void *context)
+{
+	const struct amid_region *region = context;
+	work_enqueue_after(region->amid->work, "collect", region->name, DELAY_MS);
+}
+
+void control_listen_to_stores(struct amid *amid)
+{
+	for (unsigned i = 0; i < amid->region_count; i++) {
+		store_set_listener(amid->regions[i].store, wake, &amid->regions[i]);
+		wake(&amid->regions[i]);
+	}
+}
+
 /* A root that is lost in another region is still looked for everywhere: where it is not, that does no harm. */
 static void retire(struct amid *amid, const struct digest *root, const char *region)
 {
 	for (unsigned i = 0; i < amid->region_count; i++)
-		if (!region || strcmp(amid->regions[i].name, region) == 0) {
+		if (!region || strcmp(amid->regions[i].name, region) == 0)
 			store_retire(amid->regions[i].store, root);
-			work_enqueue_after(
-				amid->work, "collect", amid->regions[i].name, CONTROL_COLLECT_DELAY_MS);
-		}
 }
 
 void control_note_lost(struct amid *amid, const struct meta_change *change)

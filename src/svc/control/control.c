@@ -64,9 +64,6 @@ static void on_change(void *context, const struct meta_change *change)
 	if (!change->deleted || strcmp(change->kind, "vpc") == 0)
 		enqueue(amid, change->kind, change->id);
 	control_note_lost(amid, change);
-	/* one that has come has ended a session of the store, too */
-	if (strcmp(change->kind, "snapshot") == 0)
-		work_enqueue_after(amid->work, "collect", change->region, CONTROL_COLLECT_DELAY_MS);
 }
 
 void control_machine_event(void *context, const char *machine_id, enum machine_event event)
@@ -150,8 +147,7 @@ int control_open(struct amid *amid, struct error *err)
 			return -1;
 	if (control_look_again(amid, err))
 		return -1;
-	for (unsigned i = 0; i < amid->region_count; i++)
-		work_enqueue_after(amid->work, "collect", amid->regions[i].name, CONTROL_COLLECT_DELAY_MS);
+	control_listen_to_stores(amid);
 	return 0;
 }
 

@@ -22,8 +22,9 @@ int control_collect(void *context, const char *region, int64_t *again_ms, struct
 int control_upkeep(void *context, const char *region, int64_t *again_ms, struct error *err);
 int control_warm(void *context, const char *region_and_root, int64_t *again_ms, struct error *err);
 
-enum { CONTROL_COLLECT_DELAY_MS = 500 };
-/* collect.c: a record has changed: the root that it has no more is retired in its store, and the collector woken. For the metadata's listener. */
+/* collect.c: from now on the stores wake their collectors, and once now. */
+void control_listen_to_stores(struct amid *amid);
+/* collect.c: a record has changed: the root that it has no more is retired in its store. For the metadata's listener. */
 void control_note_lost(struct amid *amid, const struct meta_change *change);
 
 /* An instance and what is at hand while its controller runs. */

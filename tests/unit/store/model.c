@@ -173,8 +173,7 @@ struct store_collect_result model_free_retired(struct model *model)
 {
 	struct error err;
 	struct store_collect_result result;
-	size_t waiting;
-	ASSERT_OK(store_free_retired(model->store, model_find_published, model, &result, &waiting, &err));
+	ASSERT_OK(store_free_retired(model->store, model_find_published, model, &result, &err));
 	return result;
 }
 

@@ -47,7 +47,6 @@ static void what_a_session_holds_stays_until_its_end(void **state)
 	struct error err;
 	struct model model;
 	struct store_session *first, *second;
-	size_t waiting;
 	model_prepare(&model, *state, 1);
 	struct model_tree *tree = &model.trees[0];
 	*tree = (struct model_tree){ .size = 110ULL << 20, .blocks = { 1, 2, 3, 4, 5, 6 } };
@@ -60,8 +59,7 @@ static void what_a_session_holds_stays_until_its_end(void **state)
 	struct model_tree same = *tree, derived = *tree;
 	model_put_tree(&model, second, &same, NULL);
 	store_session_close(first);
-	ASSERT_OK(store_free_retired(model.store, model_find_published, &model, NULL, &waiting, &err));
-	assert_true(waiting > 0);
+	assert_int_equal(model_free_retired(&model).objects_freed, 0);
 	store_session_close(second);
 	/* a base protects what is shared with it */
 	ASSERT_OK(store_session_open(model.store, &first, &err));
@@ -90,6 +88,77 @@ static void what_a_session_holds_stays_until_its_end(void **state)
 	store_close(model.store);
 }
 
+/* A session that ends, and a listener that counts what it is told. */
+struct ending {
+	struct model *model;
+	struct store_session *session;
+	unsigned told;
+};
+
+static void note_told(void *context)
+{
+	((struct ending *)context)->told++;
+}
+
+static int end_session(
+	void *context, const struct digest *roots, size_t count, bool *published, struct error *err)
+{
+	struct ending *ending = context;
+	store_session_close(ending->session);
+	ending->session = NULL;
+	ending->told = 0;
+	return model_find_published(ending->model, roots, count, published, err);
+}
+
+static int end_session_instead_of_roots(void *context, struct digest *root, struct error *err)
+{
+	return end_session(context, root, 0, NULL, err);
+}
+
+static void put_of_pool(struct model *model, struct store_session *session, unsigned number)
+{
+	static uint8_t block[STORE_BLOCK_SIZE];
+	struct error err;
+	model_fill_block(block, number);
+	ASSERT_OK(store_put(session, STORE_BLOCK, &model->pool[number], block, sizeof block, NULL, &err));
+}
+
+/* What the session protected when freeing began, and protects no more when it is looked at: the listener hears of it after the freeing, and nothing stays. */
+static void a_session_that_ends_while_it_frees_leaves_nothing(void **state)
+{
+	enum { PUTS_A_BLOCK, FINDS_A_BLOCK, PUTS_A_TREE, HOWS };
+	struct error err;
+	struct model model;
+	model_prepare(&model, *state, 1);
+	for (unsigned how = 0; how < 2 * HOWS; how++) {
+		struct ending ending = { .model = &model };
+		struct store_session *session;
+		struct model_tree tree = { .size = 110ULL << 20, .blocks = { 1, 2, 3 } }, other = tree;
+		ASSERT_OK(store_session_open(model.store, &session, &err));
+		model_put_tree(&model, session, &tree, NULL);
+		store_session_close(session);
+		ASSERT_OK(store_session_open(model.store, &ending.session, &err));
+		other.blocks[0] = 4;
+		if (how % HOWS == PUTS_A_TREE)
+			model_put_tree(&model, ending.session, &other, NULL);
+		else
+			put_of_pool(&model, ending.session, how % HOWS == PUTS_A_BLOCK ? 9 : 2);
+		store_set_listener(model.store, note_told, &ending);
+		if (how < HOWS)
+			ASSERT_OK(store_free_retired(model.store, end_session, &ending, NULL, &err));
+		else
+			ASSERT_OK(store_collect(
+				model.store, end_session_instead_of_roots, &ending, NULL, &err));
+		assert_null(ending.session);
+		while (ending.told) {
+			ending.told = 0;
+			model_free_retired(&model);
+		}
+		model_expect_exact(&model);
+	}
+	store_close(model.store);
+}
+
 static void an_unclean_end_forgets_the_counts(void **state)
 {
 	struct error err;
@@ -114,7 +183,7 @@ static void an_unclean_end_forgets_the_counts(void **state)
 		assert_int_equal(status, 0);
 		model_open_store(&model);
 		assert_int_equal(references_state(model.store->references), REFERENCES_UNKNOWN);
-		ASSERT_FAILS(store_free_retired(model.store, model_find_published, &model, NULL, NULL, &err),
+		ASSERT_FAILS(store_free_retired(model.store, model_find_published, &model, NULL, &err),
 			ERROR_UNAVAILABLE);
 		ASSERT_FAILS(store_account_alone(model.store, &model.trees[0].root, 1, &bytes, &err),
 			ERROR_UNAVAILABLE);
@@ -187,8 +256,8 @@ static void counts_that_do_not_belong_to_the_index_are_not_believed(void **state
 	assert_int_equal(truncate(scratch_path(state, "references", path), 5000), 0);
 	model_open_store(&model);
 	assert_int_equal(references_state(model.store->references), REFERENCES_UNKNOWN);
-	ASSERT_FAILS(store_free_retired(model.store, model_find_published, &model, NULL, NULL, &err),
-		ERROR_UNAVAILABLE);
+	ASSERT_FAILS(
+		store_free_retired(model.store, model_find_published, &model, NULL, &err), ERROR_UNAVAILABLE);
 	model_collect(&model);
 	model_expect_no_faults(&model);
 	store_close(model.store);
@@ -380,7 +449,7 @@ static void freeing_and_counting_beside_puts(void **state)
 		assert_int_equal(pthread_create(&threads[i], NULL, publish_and_retire, &putters[i]), 0);
 	}
 	for (unsigned i = 0; i < 40; i++) {
-		ASSERT_OK(store_free_retired(model.store, find_published_locked, &locked, NULL, NULL, &err));
+		ASSERT_OK(store_free_retired(model.store, find_published_locked, &locked, NULL, &err));
 		/* counting anew, while pages come */
 		pthread_mutex_lock(&model.store->maintenance);
 		if (i % 8 == 7) {
@@ -405,7 +474,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = { TEST(freed_and_accounted_as_the_model_says),
 		TEST(what_a_session_holds_stays_until_its_end), TEST(an_unclean_end_forgets_the_counts),
-		TEST(a_kill_while_freeing_loses_nothing),
+		TEST(a_session_that_ends_while_it_frees_leaves_nothing),
+		TEST(an_unclean_end_forgets_the_counts), TEST(a_kill_while_freeing_loses_nothing),
 		TEST(counts_that_do_not_belong_to_the_index_are_not_believed),
 		TEST(without_a_file_they_are_kept_in_memory),
 		TEST(a_page_without_its_blocks_makes_the_counts_unknown), TEST(the_check_finds_a_wrong_count),
