@@ -1,10 +1,6 @@
 #!/usr/bin/python3
 """Reads a region's folder (store/, volumes/) as docs/design/store.md and volume.md describe it, and knows nothing else; amid is stopped meanwhile.
-
-    tests/format_reader.py DATA/regions/REGION
-
-Ends with counts of what was found, or with the first place where text and bytes differ.
-"""
+Ends with counts of what was found, or with the first place where text and bytes differ: tests/format_reader.py DATA/regions/REGION"""
 import ctypes, hashlib, os, pathlib, struct, sys
 
 BLOCK, PAGE, GRAIN = 512 * 1024, 4096, 4096
@@ -56,7 +52,7 @@ def read_pack(path, objects):
     file = os.open(path, os.O_RDONLY)
     first, length = os.pread(file, PAGE, 0), os.fstat(file).st_size
     version, group, number = struct.unpack_from("<III", first, 8)
-    expect(first[:8] == b"AMIDPACK" and version == 2 and group in ALIGNMENT and path.name == f"{number:010}.pack", path)
+    expect(first[:8] == b"AMIDPACK" and version == 3 and group in ALIGNMENT and path.name == f"{number:010}.pack", path)
     expect(struct.unpack_from("<I", first, 60)[0] == crc32c(first[:60]) and not any(first[40:60] + first[64:]), f"{path}: header")
     offset, step = PAGE, ALIGNMENT[group]
     while offset < length:
@@ -95,23 +91,27 @@ def read_index(path, objects):
 
 
 def check_page(found, objects):
+    """How many blocks there are below a page."""
     data = found["plain"]
     magic, version, level, count = struct.unpack_from("<4sBBH", data)
     bits = [n for n in range(128) if data[8 + n // 8] >> n % 8 & 1]
-    ids = [data[24 + 32 * n:56 + 32 * n] for n in range(count)]
-    expect(magic == b"AMPG" and version == 2 and level and 1 <= count == len(bits) and len(data) == 24 + 32 * count, "page")
-    for child in ids:
-        expect(child in objects and objects[child]["kind"] == (1 if level == 1 else 2), f"child {child.hex()} of a page")
-        expect(level > 1 or objects[child]["size"] == BLOCK, "size of a block")
+    below = [objects.get(data[at:at + 32]) for at in range(24, len(data), 32)]
+    expect(magic == b"AMPG" and version == 3 and level and 1 <= count == len(bits) == len(below) and len(data) == 24 + 32 * count, "page")
+    for child in below if "blocks" not in found else []:
+        expect(child and child["kind"] == (1 if level == 1 else 2), "child of a page")
+        expect(child["size"] == BLOCK if level == 1 else child["plain"][5] == level - 1, "size of a block, or level of a page")
+    found["blocks"] = found.get("blocks") or (count if level == 1 else sum(check_page(child, objects) for child in below))
+    return found["blocks"]
 
 
 def check_root(found, objects):
-    magic, version, levels, zero, block, zero2, size, zero3 = struct.unpack_from("<4sBBHIIQQ", found["plain"])
+    magic, version, levels, zero, block, zero2, size, blocks = struct.unpack_from("<4sBBHIIQQ", found["plain"])
     top, fewest = found["plain"][32:], 1
     while 128 ** fewest * BLOCK < size:
         fewest += 1
-    expect(magic == b"AMRT" and (version, block, zero, zero2, zero3) == (2, BLOCK, 0, 0, 0) and levels == fewest and len(top) == 32, "root")
+    expect(magic == b"AMRT" and (version, block, zero, zero2) == (3, BLOCK, 0, 0) and levels == fewest and len(top) == 32, "root")
     expect(not any(top) or top in objects and objects[top]["plain"][5] == levels, "top page of a root")
+    expect(blocks == (check_page(objects[top], objects) if any(top) else 0), "number of blocks in a root")
 
 
 def read_volume(folder, objects):

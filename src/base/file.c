@@ -66,11 +66,14 @@ int file_read(
 	int fd FILE_SCOPED = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return error_set_errno(err, errno, "cannot open %s", path);
-	/* read to the end, since files under /proc have no size */
-	char *text = arena_alloc(arena, limit + 2);
-	size_t used = 0;
+	struct stat status;
+	if (fstat(fd, &status))
+		return error_set_errno(err, errno, "cannot read %s", path);
+	/* read to the end, since files under /proc have no size, and others may grow */
+	size_t room = status.st_size > 0 ? (size_t)status.st_size + 1 : 4096, used = 0;
+	char *text = arena_alloc(arena, room + 1);
 	for (;;) {
-		ssize_t got = read(fd, text + used, limit + 1 - used);
+		ssize_t got = read(fd, text + used, room - used);
 		if (got < 0 && errno == EINTR)
 			continue;
 		if (got < 0)
@@ -80,6 +83,12 @@ int file_read(
 		used += (size_t)got;
 		if (used > limit)
 			return error_set(err, ERROR_INVALID, "%s is larger than %zu bytes", path, limit);
+		if (used == room) {
+			char *larger = arena_alloc(arena, 2 * room + 1);
+			memcpy(larger, text, used);
+			text = larger;
+			room *= 2;
+		}
 	}
 	text[used] = '\0';
 	*data = text;

@@ -97,6 +97,7 @@ void root_encode(const struct root *root, uint8_t out[ROOT_SIZE])
 	out[5] = root->levels;
 	wire_put(out + 8, 4, STORE_BLOCK_SIZE);
 	wire_put(out + 16, 8, root->size);
+	wire_put(out + 24, 8, root->blocks);
 	memcpy(out + 32, root->top.bytes, DIGEST_SIZE);
 }
 
@@ -105,12 +106,14 @@ int root_decode(const uint8_t *bytes, size_t size, struct root *root)
 	static const uint8_t zeros[8];
 	if (size != ROOT_SIZE || memcmp(bytes, ROOT_MAGIC, sizeof ROOT_MAGIC) || bytes[4] != TREE_VERSION ||
 		memcmp(bytes + 6, zeros, 2) || wire_get(bytes + 8, 4) != STORE_BLOCK_SIZE ||
-		memcmp(bytes + 12, zeros, 4) || memcmp(bytes + 24, zeros, 8))
+		memcmp(bytes + 12, zeros, 4))
 		return -1;
 	root->levels = bytes[5];
 	root->size = wire_get(bytes + 16, 8);
+	root->blocks = wire_get(bytes + 24, 8);
 	memcpy(root->top.bytes, bytes + 32, DIGEST_SIZE);
-	if (root->size > INT64_MAX || root->levels != root_levels(root_block_count(root->size)))
-		return -1;
-	return 0;
+	uint64_t limit = root_block_count(root->size);
+	bool sound = root->size <= INT64_MAX && root->levels == root_levels(limit) && root->blocks <= limit &&
+		!root->blocks == digest_is_zero(&root->top);
+	return sound ? 0 : -1;
 }

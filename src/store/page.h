@@ -19,7 +19,7 @@ enum {
 	PAGE_LIMIT = PAGE_HEADER_SIZE + PAGE_BITMAP_SIZE + PAGE_FANOUT * DIGEST_SIZE,
 	ROOT_SIZE = 64,
 	TREE_LEVELS_LIMIT = 7, /* 2^49 blocks of 512 KiB: more than a file offset can say */
-	TREE_VERSION = 2,      /* of pages and roots */
+	TREE_VERSION = 3,      /* of pages and roots */
 };
 
 /* Ids of the level below (blocks below level 1); the zero digest stands for all zeros. */
@@ -32,6 +32,7 @@ struct page {
 struct root {
 	uint8_t levels;    /* root_levels of the block count */
 	uint64_t size;     /* of the disk, in bytes */
+	uint64_t blocks;   /* of the disk that are not all zeros */
 	struct digest top; /* the page of that level; zero if the disk is all zeros */
 };
 

@@ -128,6 +128,21 @@ uint64_t tree_block_count(const struct tree *tree)
 	return root_block_count(tree->root.size);
 }
 
+uint64_t tree_data_blocks(const struct tree *tree)
+{
+	return tree->root.blocks;
+}
+
+int tree_get_data_blocks(struct store *store, const struct digest *root, uint64_t *blocks, struct error *err)
+{
+	struct tree *tree;
+	if (tree_open(store, root, &tree, err))
+		return -1;
+	*blocks = tree_data_blocks(tree);
+	tree_close(tree);
+	return 0;
+}
+
 const struct root *tree_root(const struct tree *tree)
 {
 	return &tree->root;

@@ -26,6 +26,9 @@ int tree_open_from(
 void tree_close(struct tree *tree);                 /* NULL is legal */
 uint64_t tree_size(const struct tree *tree);        /* bytes of the disk */
 uint64_t tree_block_count(const struct tree *tree); /* ceil(size / STORE_BLOCK_SIZE) */
+uint64_t tree_data_blocks(const struct tree *tree); /* those that are not all zeros, as its root has it */
+/* The same of a tree that is not open. */
+int tree_get_data_blocks(struct store *store, const struct digest *root, uint64_t *blocks, struct error *err);
 /* The digest of one block; the zero digest if the block is all zeros. `index` < tree_block_count. */
 int tree_lookup(struct tree *tree, uint64_t index, struct digest *block, struct error *err);
 /* The digest of the page of a level at an index (level 0: of a block); zero if there is none, or if the level is above the tree's own. */
@@ -50,9 +53,6 @@ int tree_builder_set(
 /* Writes the changed pages and the root, syncs the store, returns the root digest. *added counts bytes that pages added. */
 int tree_builder_finish(
 	struct tree_builder *builder, struct digest *root, uint64_t *added, struct error *err);
-/*
- * After tree_builder_finish: how many blocks that are not all zeros the new tree has more than its base (than nothing, without one); negative: fewer. Known from the pages that were changed, so that who knows the base's number need not
- * walk the new tree; where the disk was made shorter, what was cut off is walked.
- */
-int64_t tree_builder_blocks_gained(const struct tree_builder *builder);
+/* After tree_builder_finish: tree_data_blocks of the new tree. */
+uint64_t tree_builder_data_blocks(const struct tree_builder *builder);
 void tree_builder_destroy(struct tree_builder *builder); /* NULL is legal */

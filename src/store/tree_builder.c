@@ -34,7 +34,8 @@ struct tree_builder {
 	pthread_mutex_t lock; /* changes */
 	struct changes changes;
 	uint64_t added;
-	int64_t gained; /* blocks that are not zeros */
+	uint64_t
+		data_blocks; /* that are not zeros: the base's, and what its pages gain and lose as they are built */
 };
 
 static void append_change(struct changes *changes, uint64_t index, const struct digest *digest)
@@ -68,7 +69,11 @@ int tree_builder_create(struct store_session *session, struct tree *base, uint64
 		return error_set(err, ERROR_INVALID, "a tree cannot have %" PRIu64 " bytes", size);
 	struct tree_builder *builder = memory_alloc(sizeof *builder);
 	*builder = (struct tree_builder){
-		.session = session, .base = base, .size = size, .block_count = root_block_count(size)
+		.session = session,
+		.base = base,
+		.size = size,
+		.block_count = root_block_count(size),
+		.data_blocks = base ? tree_data_blocks(base) : 0,
 	};
 	pthread_mutex_init(&builder->lock, NULL);
 	struct digest digest;
@@ -90,9 +95,9 @@ void tree_builder_destroy(struct tree_builder *builder)
 	free(builder);
 }
 
-int64_t tree_builder_blocks_gained(const struct tree_builder *builder)
+uint64_t tree_builder_data_blocks(const struct tree_builder *builder)
 {
-	return builder->gained;
+	return builder->data_blocks;
 }
 
 int tree_builder_set(
@@ -189,7 +194,7 @@ static int count_cut(struct tree_builder *builder, struct error *err)
 			return -1;
 		if (!found)
 			break;
-		builder->gained--;
+		builder->data_blocks--;
 	}
 	return 0;
 }
@@ -227,10 +232,11 @@ static int build_page(struct tree_builder *builder, unsigned level, uint64_t ind
 	page->level = (uint8_t)level;
 	for (const struct change *change = from; change < to; change++)
 		page->ids[change->index % PAGE_FANOUT] = change->digest;
-	unsigned before = page->count;
+	uint64_t before = page->count;
 	drop_beyond_end(page, index, builder->block_count);
 	page->count = (uint16_t)count_ids(page);
-	builder->gained += level == 1 ? (int64_t)page->count - before : 0;
+	if (level == 1)
+		builder->data_blocks += page->count - before; /* modulo 2^64 */
 	int result = put_page(builder, page, bytes, &digest, err);
 	if (!result)
 		append_change(above, index, &digest);
@@ -293,7 +299,10 @@ int tree_builder_finish(
 	struct root root = { .levels = root_levels(builder->block_count), .size = builder->size };
 	if (builder->base && (cut_last_block(builder, err) || count_cut(builder, err)))
 		return -1;
-	if (build(builder, root.levels, &root.top, err) || put_root(builder, &root, root_out, err))
+	if (build(builder, root.levels, &root.top, err))
+		return -1;
+	root.blocks = builder->data_blocks;
+	if (put_root(builder, &root, root_out, err))
 		return -1;
 	if (added)
 		*added = builder->added;

@@ -14,7 +14,7 @@
 struct tree_digest {
 	uint64_t size;
 	unsigned levels;
-	struct digest top;
+	uint64_t blocks; /* added */
 	struct {
 		struct page *page;
 		uint64_t index; /* which page of its level it is */
@@ -70,12 +70,13 @@ static void add_id(struct tree_digest *tree, unsigned level, uint64_t index, con
 void tree_digest_add(struct tree_digest *tree, uint64_t index, const struct digest *block)
 {
 	assert(index < root_block_count(tree->size));
+	tree->blocks++;
 	add_id(tree, 1, index, block);
 }
 
 void tree_digest_end(struct tree_digest *tree, struct digest *root_out)
 {
-	struct root root = { .levels = (uint8_t)tree->levels, .size = tree->size };
+	struct root root = { .levels = (uint8_t)tree->levels, .size = tree->size, .blocks = tree->blocks };
 	uint8_t bytes[ROOT_SIZE];
 	for (unsigned level = 1; level <= tree->levels; level++) {
 		struct digest digest;

@@ -32,40 +32,22 @@ static void set_number(json_t *object, const char *name, struct shape_integer nu
 		json_object_set_new(object, name, json_integer(number.value));
 }
 
-/* The blocks that are not zeros. */
-static int count_blocks(struct store *store, const char *hex, int64_t *count, struct error *err)
-{
-	struct digest root, block;
-	struct tree *tree;
-	bool found = true;
-	int result = 0;
-	*count = 0;
-	if (text_unhex(hex, root.bytes, DIGEST_SIZE))
-		return error_set(err, ERROR_CORRUPT, "the root digest %s is unreadable", hex);
-	if (tree_open(store, &root, &tree, err))
-		return -1;
-	for (uint64_t index = 0; result == 0 && index < tree_block_count(tree); index++) {
-		result = tree_next(tree, &index, &block, &found, err);
-		if (!found)
-			break;
-		++*count;
-	}
-	tree_close(tree);
-	return result;
-}
-
 static int set_content(
 	struct call *call, const struct snapshot_record *snapshot, json_t *object, struct error *err)
 {
 	struct amid_region *region = amid_find_region(call->amid, snapshot->record.region);
-	int64_t blocks;
+	struct digest root;
+	uint64_t blocks;
 	if (!snapshot->root || strcmp(snapshot->state, "completed") != 0 || !region)
 		return 0;
-	if (count_blocks(region->store, snapshot->root, &blocks, err))
+	if (text_unhex(snapshot->root, root.bytes, DIGEST_SIZE))
+		return error_set(err, ERROR_CORRUPT, "the root digest of snapshot %s is unreadable",
+			snapshot->record.id);
+	if (tree_get_data_blocks(region->store, &root, &blocks, err))
 		return error_prefix(err, "snapshot %s", snapshot->record.id);
 	set_text(object, "root", snapshot->root);
-	json_object_set_new(object, "blocks", json_integer(blocks));
-	json_object_set_new(object, "bytes", json_integer(blocks * STORE_BLOCK_SIZE));
+	json_object_set_new(object, "blocks", json_integer((json_int_t)blocks));
+	json_object_set_new(object, "bytes", json_integer((json_int_t)(blocks * STORE_BLOCK_SIZE)));
 	return 0;
 }
 

@@ -17,7 +17,6 @@
 #include "base/arena.h"
 #include "store/store.h"
 #include "store/tree.h"
-#include "volume/census.h"
 #include "volume/volume_internal.h"
 #include "base/banned.h"
 
@@ -123,19 +122,6 @@ static int run_threads(struct seal *seal, struct error *err)
 	return seal->failed ? -1 : 0;
 }
 
-/* The blocks of the tree that was built: what the base has, with what came and went. */
-static int count_blocks(const struct seal *seal, const char *folder, const struct manifest *manifest,
-	struct store *store, const struct digest *root, uint64_t *blocks, struct error *err)
-{
-	struct tree *base = seal->stack->base ? base_tree(seal->stack->base) : NULL;
-	*blocks = 0;
-	if (base && census_take(folder, store, &manifest->base, blocks, err))
-		return -1;
-	*blocks += (uint64_t)tree_builder_blocks_gained(seal->builder);
-	census_note(folder, root, *blocks);
-	return 0;
-}
-
 static int seal_stack(struct seal *seal, const char *folder, const struct manifest *manifest,
 	struct store *store, struct digest *root, struct volume_seal_result *result, struct error *err)
 {
@@ -143,9 +129,9 @@ static int seal_stack(struct seal *seal, const char *folder, const struct manife
 	struct tree *base = seal->stack->base ? base_tree(seal->stack->base) : NULL;
 	if (tree_builder_create(seal->session, base, seal->size, &seal->builder, err))
 		return -1;
-	if (run_threads(seal, err) || tree_builder_finish(seal->builder, root, &pages, err) ||
-		count_blocks(seal, folder, manifest, store, root, &result->blocks, err))
+	if (run_threads(seal, err) || tree_builder_finish(seal->builder, root, &pages, err))
 		return -1;
+	result->blocks = tree_builder_data_blocks(seal->builder);
 	result->changed_blocks = seal->changed;
 	result->bytes_added = seal->added + pages;
 	return 0;
@@ -178,7 +164,7 @@ static int seal_folder(const char *folder, uint64_t layer, struct store *store, 
 	uint32_t i = 0;
 	if (layer == manifest->base_layer && layer) {
 		*root = manifest->base; /* sealed and rebased before */
-		return census_take(folder, store, root, &result->blocks, err);
+		return tree_get_data_blocks(store, root, &result->blocks, err);
 	}
 	while (i < manifest->layer_count && manifest->layers[i].number != layer)
 		i++;

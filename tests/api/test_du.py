@@ -141,6 +141,20 @@ def test_what_a_volume_is_made_of_is_not_freed_before_it_goes(store):
     store.wait_bytes(0)
 
 
+def test_what_only_a_volume_is_still_made_of_goes_with_it(store):
+    world = World(store.server.client("ec2"))
+    volume = world.volume()
+    snapshot = world.ec2.create_snapshot(VolumeId=volume)["SnapshotId"]
+    poll(lambda: world.snapshot_state(snapshot) == "completed")
+    root = store.bytes()
+    world.ec2.delete_snapshot(SnapshotId=snapshot)
+    world.ec2.delete_snapshot(SnapshotId=store.snapshot({0: "other"}))
+    store.wait_bytes(root)
+    assert root > 0
+    world.delete_volume(volume)
+    store.wait_bytes(0)
+
+
 def test_figures_survive_a_restart_and_are_counted_anew_after_a_crash(store):
     parent = store.snapshot({0: "a", 1: "b"})
     child = store.snapshot({1: "c"}, parent=parent)

@@ -75,11 +75,13 @@ static struct digest put_page(struct bench *bench, const struct page *page)
 	return digest;
 }
 
-static struct digest put_root(struct bench *bench, uint64_t size, const struct digest *top)
+static struct digest put_root(struct bench *bench, uint64_t size, uint64_t blocks, const struct digest *top)
 {
 	uint8_t bytes[ROOT_SIZE];
 	struct digest digest;
-	struct root root = { .levels = root_levels(root_block_count(size)), .size = size, .top = *top };
+	struct root root = {
+		.levels = root_levels(root_block_count(size)), .size = size, .blocks = blocks, .top = *top
+	};
 	root_encode(&root, bytes);
 	put(bench, STORE_ROOT, bytes, sizeof bytes, &digest);
 	return digest;
@@ -97,7 +99,7 @@ static struct digest put_snapshot(struct bench *bench, uint64_t number, bool own
 	if (own)
 		page.ids[PAGE_FANOUT - 1] = put_block(bench, 1000 + number);
 	struct digest top = put_page(bench, &page);
-	return put_root(bench, (uint64_t)PAGE_FANOUT * STORE_BLOCK_SIZE, &top);
+	return put_root(bench, (uint64_t)PAGE_FANOUT * STORE_BLOCK_SIZE, own ? 4 : 3, &top);
 }
 
 /* All but those that are to be deleted are published. */
@@ -252,7 +254,7 @@ static struct digest put_full_tree(struct bench *bench)
 			page.ids[i] = level == 1 ? bench->pool[i % POOL] : below;
 		below = put_page(bench, &page);
 	}
-	return put_root(bench, TREE_SIZE, &below);
+	return put_root(bench, TREE_SIZE, TREE_SIZE / STORE_BLOCK_SIZE, &below);
 }
 
 static void compare_trees(struct bench *bench, const struct digest *base, uint64_t distance, const char *name)

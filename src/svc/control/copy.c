@@ -152,12 +152,9 @@ static int publish(struct snapshot_view *view, struct copy_blocks *copy, const s
 	const struct peer_tree *remote, struct error *err)
 {
 	struct snapshot_record *snapshot = view->snapshot;
-	int64_t total = integer_or(snapshot->copy->blocks, -1);
 	char hex[2 * DIGEST_SIZE + 1];
-	if (total < 0 && copy_blocks_count(copy, &total, err))
-		return -1;
 	snapshot->root = arena_strdup(view->arena, text_hex(step->root.bytes, DIGEST_SIZE, hex));
-	snapshot->copy->blocks = some_integer(total);
+	snapshot->copy->blocks = some_integer((int64_t)copy_blocks_count(copy));
 	if (remote->peer)
 		snapshot->copy->progressed = some_timestamp(clock_now_ms());
 	add_to(&snapshot->added_bytes, step->added);

@@ -32,8 +32,9 @@ struct copy_source {
 int copy_blocks_open(const struct copy_source *from, struct store *to, const struct digest *wanted,
 	const struct digest *present, struct copy_blocks **copy, struct error *err);
 void copy_blocks_close(struct copy_blocks *copy); /* NULL is legal */
-/* Bytes of the disk. */
+/* Bytes of the disk; blocks of it that are not all zeros. */
 uint64_t copy_blocks_size(const struct copy_blocks *copy);
+uint64_t copy_blocks_count(const struct copy_blocks *copy);
 
 struct copy_blocks_step {
 	struct digest root; /* of what has come, durable; that of the source when there is no more */
@@ -45,5 +46,3 @@ struct copy_blocks_step {
 /* Once after copy_blocks_open: brings at most `limit` blocks that the store lacks. */
 int copy_blocks_step(
 	struct copy_blocks *copy, unsigned limit, struct copy_blocks_step *step, struct error *err);
-/* Of the whole source. */
-int copy_blocks_count(struct copy_blocks *copy, int64_t *count, struct error *err);

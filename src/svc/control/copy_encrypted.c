@@ -35,12 +35,9 @@ static int note_progress(struct snapshot_view *view, const struct recode_step *s
 	struct snapshot_record *snapshot = view->snapshot;
 	struct record_snapshot_copy *copy = snapshot->copy;
 	char hex[2 * DIGEST_SIZE + 1];
-	int64_t total = integer_or(copy->blocks, -1);
-	if (total < 0 && recode_count(step->from, &step->source, &total, err))
-		return -1;
 	snapshot->root = arena_strdup(view->arena, text_hex(step->root.bytes, DIGEST_SIZE, hex));
 	snapshot->added_bytes = some_integer(integer_or(snapshot->added_bytes, 0) + (int64_t)step->bytes);
-	copy->blocks = some_integer(total);
+	copy->blocks = some_integer((int64_t)step->total);
 	copy->copied = some_integer(integer_or(copy->copied, 0) + (int64_t)step->blocks);
 	copy->next = some_integer((int64_t)step->next);
 	if (strcmp(copy->region, snapshot->record.region) != 0) {

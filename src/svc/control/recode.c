@@ -88,6 +88,7 @@ int recode_run(struct recode_step *step, struct error *err)
 		? -1
 		: 0;
 	step->bytes += pages;
+	step->total = source ? tree_data_blocks(source) : 0;
 	tree_builder_destroy(builder);
 	tree_close(present);
 	tree_close(source);
@@ -100,23 +101,6 @@ void recode_close(struct recode_step *step)
 {
 	store_session_close(step->session);
 	step->session = NULL;
-}
-
-int recode_count(struct store *store, const struct digest *root, int64_t *count, struct error *err)
-{
-	struct tree *tree;
-	struct digest block;
-	bool found = true;
-	int result = 0;
-	*count = 0;
-	if (tree_open(store, root, &tree, err))
-		return -1;
-	for (uint64_t index = 0; result == 0 && found && index < tree_block_count(tree); index++) {
-		result = tree_next(tree, &index, &block, &found, err);
-		*count += result == 0 && found;
-	}
-	tree_close(tree);
-	return result;
 }
 
 static int digest_plain(struct store *store, struct tree *tree, struct cipher *open, uint8_t *data,

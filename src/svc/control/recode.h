@@ -21,6 +21,7 @@ struct recode_step {
 	/* what came of it */
 	struct digest root;
 	uint64_t blocks; /* seen, that are not all zeros */
+	uint64_t total;  /* such blocks of the source */
 	uint64_t bytes;  /* added on disk */
 	bool more;       /* false: that was the last */
 	struct store_session *session;
@@ -28,8 +29,6 @@ struct recode_step {
 int recode_run(struct recode_step *step, struct error *err);
 void recode_close(struct recode_step *step);
 
-/* How many blocks of a tree are not all zeros. */
-int recode_count(struct store *store, const struct digest *root, int64_t *count, struct error *err);
 /* The root digest of what a tree's disk holds in plain; `open` NULL: it is plain, and in that order as it is. Reads everything. */
 int recode_plain_root(struct store *store, const struct digest *root, struct cipher *open,
 	struct digest *plain, struct error *err);

@@ -261,7 +261,6 @@ static int remove_leftovers(struct volume_view *view, const char *id, struct err
 		if (remove_folder(view, region, err))
 			return -1;
 		log_info("volume-removed", "id=%s", id);
-		work_enqueue(view->amid->work, "collect", region->name);
 	}
 	return 0;
 }

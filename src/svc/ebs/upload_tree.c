@@ -88,26 +88,8 @@ static int build(const struct making *making, struct upload_tree *tree, struct e
 	if (result == 0)
 		result = tree_builder_finish(builder, &tree->root, &pages_added, err);
 	tree->added_bytes += pages_added;
+	tree->full_bytes = tree_builder_data_blocks(builder) * STORE_BLOCK_SIZE;
 	tree_builder_destroy(builder);
-	return result;
-}
-
-static int count_blocks(const struct making *making, struct upload_tree *tree, struct error *err)
-{
-	struct tree *made;
-	if (tree_open(making->upload->region->store, &tree->root, &made, err))
-		return -1;
-	uint64_t index = 0, count = 0, limit = tree_block_count(made);
-	int result = 0;
-	for (bool found = true; result == 0 && index < limit; index++) {
-		struct digest block;
-		result = tree_next(made, &index, &block, &found, err);
-		if (!found)
-			break;
-		count++;
-	}
-	tree->full_bytes = count * STORE_BLOCK_SIZE;
-	tree_close(made);
 	return result;
 }
 
@@ -124,8 +106,6 @@ int upload_make_tree(struct upload *upload, const struct snapshot_record *snapsh
 		result = open_base(&making, snapshot->root, err);
 	if (result == 0)
 		result = build(&making, tree, err);
-	if (result == 0)
-		result = count_blocks(&making, tree, err);
 	tree_close(making.base);
 	free(making.entries);
 	return result;

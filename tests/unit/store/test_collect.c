@@ -5,6 +5,8 @@
 #include <sys/stat.h>
 
 #include "scratch.h"
+#include "base/text.h"
+#include "store/page.h"
 #include "store/tree.h"
 
 struct roots {
@@ -256,12 +258,56 @@ static void collecting_beside_puts(void **state)
 	store_close(store);
 }
 
+static void note_report(void *context, const char *line)
+{
+	snprintf(context, 256, "%s", line);
+}
+
+static uint64_t check_roots(struct store *store, struct roots *roots, char report[static 256])
+{
+	struct error err;
+	uint64_t faults;
+	roots->next = 0;
+	report[0] = '\0';
+	ASSERT_OK(store_check_roots(store, next_root, roots, note_report, report, &faults, &err));
+	return faults;
+}
+
+/* Roots that share pages are each counted whole; one that says another number than its tree has is named. */
+static void a_root_that_counts_wrongly_is_named(void **state)
+{
+	struct error err;
+	struct store *store;
+	struct store_session *session;
+	struct root root;
+	char report[256], hex[2 * DIGEST_SIZE + 1];
+	uint8_t bytes[ROOT_SIZE];
+	size_t size;
+	ASSERT_OK(store_open(*state, &store, &err));
+	ASSERT_OK(store_session_open(store, &session, &err));
+	struct roots roots = { .list = { put_tree(session, 1, 10), put_tree(session, 1, 11) }, .count = 2 };
+	assert_int_equal(check_roots(store, &roots, report), 0);
+	ASSERT_OK(store_get(store, &roots.list[1], bytes, &size, &err));
+	assert_int_equal(root_decode(bytes, size, &root), 0);
+	assert_int_equal(root.blocks, 11);
+	root.blocks = 12;
+	root_encode(&root, bytes);
+	digest_sha256(bytes, sizeof bytes, &roots.list[2]);
+	ASSERT_OK(store_put(session, STORE_ROOT, &roots.list[2], bytes, sizeof bytes, NULL, &err));
+	roots.count = 3;
+	assert_int_equal(check_roots(store, &roots, report), 1);
+	assert_non_null(strstr(report, text_hex(&roots.list[2], DIGEST_SIZE, hex)));
+	store_session_close(session);
+	store_close(store);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, scratch_create, scratch_remove)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = { TEST(frees_exactly_what_nothing_reaches),
 		TEST(an_open_session_keeps_what_it_put_or_found), TEST(what_a_session_keeps_by_name_stays),
-		TEST(a_missing_root_or_failing_list_frees_nothing), TEST(collecting_beside_puts) };
+		TEST(a_missing_root_or_failing_list_frees_nothing), TEST(a_root_that_counts_wrongly_is_named),
+		TEST(collecting_beside_puts) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

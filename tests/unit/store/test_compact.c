@@ -66,6 +66,7 @@ static struct digest put_tree(struct store_session *session, unsigned number, co
 	size_t size = page_encode(&page, bytes);
 	struct root root = { .size = PAGE_FANOUT * (uint64_t)STORE_BLOCK_SIZE,
 		.levels = 1,
+		.blocks = number % PAGE_FANOUT == number / PAGE_FANOUT ? 1 : 2,
 		.top = put(session, STORE_PAGE, bytes, size) };
 	root_encode(&root, bytes);
 	return put(session, STORE_ROOT, bytes, ROOT_SIZE);

@@ -95,12 +95,24 @@ static void root_refuses_what_is_not_canonical(void **state)
 	root_encode(&root, bytes);
 	assert_int_equal(root_decode(bytes, sizeof bytes, &decoded), 0);
 	assert_int_equal(decoded.size, root.size);
+	assert_int_equal(decoded.blocks, 0);
 	for (size_t i = 0; i < 32; i++) {
 		if (i >= 16 && i < 20)
 			continue; /* low bytes of the size: other disks, not faults */
 		bytes[i] ^= 0x80;
 		assert_int_equal(root_decode(bytes, sizeof bytes, &decoded), -1);
 		bytes[i] ^= 0x80;
+	}
+	/* as many blocks as the disk may have, and none only without a page */
+	root.top.bytes[0] = 1;
+	const struct {
+		uint64_t blocks;
+		int result;
+	} counts[] = { { 0, -1 }, { 1, 0 }, { 2048, 0 }, { 2049, -1 }, { UINT64_MAX, -1 } };
+	for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
+		root.blocks = counts[i].blocks;
+		root_encode(&root, bytes);
+		assert_int_equal(root_decode(bytes, sizeof bytes, &decoded), counts[i].result);
 	}
 }
 

@@ -123,6 +123,7 @@ static struct digest make_store(const char *folder)
 	size_t size = page_encode(&page, bytes);
 	struct root root = { .size = PAGE_FANOUT * (uint64_t)STORE_BLOCK_SIZE,
 		.levels = 1,
+		.blocks = BLOCKS,
 		.top = put(session, STORE_PAGE, bytes, size) };
 	root_encode(&root, bytes);
 	struct digest kept = put(session, STORE_ROOT, bytes, ROOT_SIZE);

@@ -346,7 +346,7 @@ static void make_older(const char *path)
 /* At once and with one message, by writers and readers, index or not; and nothing is changed. */
 static void a_store_of_another_version_is_refused(void **state)
 {
-	static const char message[] = "/packs is of format 1, which this version does not read (it reads 2)";
+	static const char message[] = "/packs is of format 1, which this version does not read (it reads 3)";
 	struct store *store;
 	struct store_session *session;
 	struct error err;
