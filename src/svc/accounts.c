@@ -261,20 +261,13 @@ static int drop_keys(struct amid *amid, const char *account, struct arena *arena
 	return meta_commit(amid->meta, batch, err);
 }
 
-/* The records go first, in one transaction; each controller, woken for a thing that has no record any more, removes what is left of it. */
+/* The records go, in one transaction; each controller, woken for a thing that has no record any more, removes what is left of it. */
 int accounts_reset(struct amid *amid, const char *account, struct error *err)
 {
 	static const char *const kept[] = { "account", "access_key", NULL };
 	struct arena *arena ARENA_SCOPED = arena_create();
-	struct meta_query query = { .account = account };
-	struct meta_rows instances, volumes;
-	if (meta_list(amid->meta, &record_instance, &query, arena, &instances, err) ||
-		meta_list(amid->meta, &record_volume, &query, arena, &volumes, err) ||
-		meta_forget_account(amid->meta, account, kept, err) || drop_keys(amid, account, arena, err))
-		return -1;
-	for (size_t i = 0; i < instances.count; i++)
-		work_enqueue(amid->work, "instance", ((struct record *)instances.items[i])->id);
-	for (size_t i = 0; i < volumes.count; i++)
-		work_enqueue(amid->work, "volume", ((struct record *)volumes.items[i])->id);
-	return ensure_networks(amid, arena, err);
+	return meta_forget_account(amid->meta, account, kept, err) || drop_keys(amid, account, arena, err) ||
+			ensure_networks(amid, arena, err)
+		? -1
+		: 0;
 }

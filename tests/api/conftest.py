@@ -46,6 +46,7 @@ class Server:
         self.data, self.auth, self.log_path = pathlib.Path(data), auth, pathlib.Path(data).with_suffix(".log")
         self.options, self.regions, self.port = options, regions, port
         self.process = None
+        self.damaged = False  # by the test, on purpose
         self.start()
 
     def start(self):
@@ -94,11 +95,21 @@ class Server:
             [BUILD / "amid", "fsck", "--data", self.data], capture_output=True, text=True, check=False
         )
 
+    def expect_sound(self):
+        """After the end: `amid fsck` finds nothing wrong."""
+        checked = self.fsck()
+        assert checked.returncode == 0 or self.damaged, checked.stdout + checked.stderr
+
     def status(self, region="us-east-1"):
         """A region's figures in GET /_amid/status."""
         code, answer = self.send(botocore.awsrequest.AWSRequest("GET", f"{self.endpoint}/_amid/status"))
         assert code == 200, answer
         return next(each for each in json.loads(answer)["regions"] if each["region"] == region)
+
+    def wait_empty(self):
+        """Until nothing is in the stores: to be so a minute after the last record of something went."""
+        for region in self.regions.split(","):
+            poll(lambda region=region: self.status(region)["store_objects"] == 0, 60)
 
     def credentials(self, name=None):
         """An access key that a first start has left in the data folder: the operator's ("root") or the platform's. Without
@@ -189,7 +200,10 @@ def amid():
 def shared_server(tmp_path_factory):
     server = Server(tmp_path_factory.mktemp("shared") / "data")
     yield server
+    server.reset()
+    server.wait_empty()  # whatever the tests did
     server.stop()
+    server.expect_sound()
     server.remove()
 
 
@@ -201,12 +215,20 @@ def server(shared_server):
 
 
 @pytest.fixture
+def empty_server(server):
+    """The same when the space of what was there before has been given back."""
+    server.wait_empty()
+    return server
+
+
+@pytest.fixture
 def own_server(tmp_path):
     """A server of the test's own, to be stopped, killed and started again."""
     server = Server(tmp_path / "data")
     yield server
     if server.process.poll() is None:
         server.stop()
+    server.expect_sound()
     server.remove()
 
 
@@ -216,6 +238,7 @@ def iam_server(tmp_path_factory):
     server = Server(tmp_path_factory.mktemp("iam") / "data", auth="iam")
     yield server
     server.stop()
+    server.expect_sound()
     server.remove()
 
 
@@ -231,6 +254,7 @@ def own_iam_server(tmp_path):
     server = Server(tmp_path / "data", auth="iam")
     yield server
     server.stop()
+    server.expect_sound()
     server.remove()
 
 

@@ -56,15 +56,15 @@ def raw_image(server, image, region="us-east-1"):
     return server.query("DescribeImages", region=region, **{"ImageId.1": image}).find("imagesSet/item")
 
 
-def test_copy_within_a_region_is_its_sources_equal(server, world, source, wait_for):
-    before = server.status()["store_bytes"]
+def test_copy_within_a_region_is_its_sources_equal(empty_server, world, source, wait_for):
+    before = empty_server.status()["store_bytes"]
     made = copy(world, source, wait_for, Name="copy", Description="mine")
-    assert server.status()["store_bytes"] == before, "no byte is copied"
+    assert empty_server.status()["store_bytes"] == before, "no byte is copied"
     one, other = world.shown_image(source), world.shown_image(made)
     for name in ("Architecture", "RootDeviceName", "VirtualizationType", "BootMode", "EnaSupport", "SriovNetSupport"):
         assert one[name] == other[name], name
     assert (other["Name"], other["Description"], other["Public"]) == ("copy", "mine", False)
-    raw = raw_image(server, made)
+    raw = raw_image(empty_server, made)
     assert [raw.findtext(name) for name in ("sourceImageId", "sourceImageRegion", "imdsSupport")] == [source, "us-east-1", "v2.0"]
     without = [
         [{**mapping["Ebs"], "SnapshotId": None, "DeviceName": mapping["DeviceName"]} for mapping in image["BlockDeviceMappings"]]
@@ -73,7 +73,7 @@ def test_copy_within_a_region_is_its_sources_equal(server, world, source, wait_f
     assert without[0] == without[1]
     root, data, empty = snapshots_of(other)
     assert root == data != snapshots_of(one)[0] and empty is None
-    assert shown(server, made)["devices"][0]["root"] == shown(server, source)["devices"][0]["root"]
+    assert shown(empty_server, made)["devices"][0]["root"] == shown(empty_server, source)["devices"][0]["root"]
     snapshot = world.ec2.describe_snapshots(SnapshotIds=[root])["Snapshots"][0]
     assert made in snapshot["Description"] and source in snapshot["Description"]
 
@@ -104,19 +104,19 @@ def test_tags_of_a_copy(raw_call, world, source, wait_for):
     assert snapshot["Tags"] == [{"Key": "of", "Value": "copy"}]
 
 
-def test_copy_to_another_region_outlives_its_source(server, world, source, ec2_west, wait_for):
+def test_copy_to_another_region_outlives_its_source(empty_server, world, source, ec2_west, wait_for):
     west = World(ec2_west)
-    roots = [device.get("root") for device in shown(server, source)["devices"]]
+    roots = [device.get("root") for device in shown(empty_server, source)["devices"]]
     made = copy(west, source, wait_for)
-    assert raw_image(server, made, "us-west-2").findtext("sourceImageRegion") == "us-east-1"
-    assert [device.get("root") for device in shown(server, made, "us-west-2")["devices"]] == roots
-    before = server.status("us-west-2")["store_bytes"]
+    assert raw_image(empty_server, made, "us-west-2").findtext("sourceImageRegion") == "us-east-1"
+    assert [device.get("root") for device in shown(empty_server, made, "us-west-2")["devices"]] == roots
+    before = empty_server.status("us-west-2")["store_bytes"]
     copy(west, source, wait_for)
-    assert server.status("us-west-2")["store_bytes"] == before, "the region has all blocks"
+    assert empty_server.status("us-west-2")["store_bytes"] == before, "the region has all blocks"
     snapshot = snapshots_of(world.shown_image(source))[0]
     world.ec2.deregister_image(ImageId=source)
     world.ec2.delete_snapshot(SnapshotId=snapshot)
-    assert read(server.client("ebs", "us-west-2"), snapshots_of(west.shown_image(made))[0]) == BLOCKS
+    assert read(empty_server.client("ebs", "us-west-2"), snapshots_of(west.shown_image(made))[0]) == BLOCKS
     west.instance(image=made)
 
 

@@ -217,13 +217,12 @@ def test_an_upload_that_is_left_alone_fails_in_its_time(ebs, ec2, server, wait_f
     refused('ValidationException', ebs.complete_snapshot, SnapshotId=snapshot, ChangedBlocksCount=3)
 
 
-def test_space_of_an_upload_is_given_back_with_its_snapshot(ebs, ec2, server, wait_for):
-    wait_for(lambda: server.status()['store_objects'] == 0, 60)
+def test_space_of_an_upload_is_given_back_with_its_snapshot(ebs, ec2, empty_server):
     snapshot = start(ebs)
     put(ebs, snapshot, 0, block_of('given up'))
-    assert server.status()['store_objects'] == 1
+    assert empty_server.status()['store_objects'] == 1
     ec2.delete_snapshot(SnapshotId=snapshot)
-    wait_for(lambda: server.status()['store_objects'] == 0, 60)
+    empty_server.wait_empty()
 
 
 def test_tokens_outlive_a_restart_and_expire(own_server):

@@ -124,20 +124,19 @@ def test_encrypted_snapshot_becomes_a_volume_under_another_key(ec2, ebs, kms, ke
     assert read(ebs, snapshot) == BLOCKS and shown_snapshot(ec2, snapshot)["KmsKeyId"] == other
 
 
-def test_second_volume_of_a_source_uses_its_twin_and_both_go(server, ec2, ebs, key):
-    poll(lambda: server.status()["store_objects"] == 0, 60)
+def test_second_volume_of_a_source_uses_its_twin_and_both_go(empty_server, ec2, ebs, key):
     source = write(ebs, BLOCKS)
     first = volume_of(ec2, source, Encrypted=True, KmsKeyId=key)
-    objects = server.status()["store_objects"]
+    objects = empty_server.status()["store_objects"]
     second = volume_of(ec2, source, Encrypted=True, KmsKeyId=key)
-    assert server.status()["store_objects"] == objects
+    assert empty_server.status()["store_objects"] == objects
     assert len({shown_snapshot(ec2, snapshot_of(ec2, v))["DataEncryptionKeyId"] for v in (first, second)}) == 1
     ec2.delete_snapshot(SnapshotId=source)
     for snapshot in ec2.describe_snapshots(OwnerIds=["self"])["Snapshots"]:
         ec2.delete_snapshot(SnapshotId=snapshot["SnapshotId"])
     for volume in (first, second):
         ec2.delete_volume(VolumeId=volume)
-    poll(lambda: server.status()["store_objects"] == 0, 60)
+    empty_server.wait_empty()
 
 
 def test_store_has_nothing_plain_of_an_encrypted_snapshot(own_server):

@@ -146,11 +146,6 @@ def failed(ec2, snapshot):
     return found["State"] == "error" and found["StateMessage"]
 
 
-def store_objects(server):
-    body = server.send(botocore.awsrequest.AWSRequest("GET", f"{server.endpoint}/_amid/status"))[1]
-    return sum(region["store_objects"] for region in json.loads(body)["regions"])
-
-
 def test_copy_has_the_bytes_and_the_root_of_its_source(pair, wait_for):
     source = write(pair.source("ebs"), BLOCKS)
     copy = pair.copy(source)
@@ -295,7 +290,7 @@ def test_copy_goes_on_after_this_side_was_killed(own_pair, wait_for):
     wait_for(lambda: completed(own_pair.here.client("ec2"), copy), 60)
     figures = shown(own_pair.here, "us-east-1", copy)
     assert (figures["blocks"], figures["travelled_blocks"]) == (COUNT, COUNT)  # none came twice
-    wait_for(lambda: store_objects(own_pair.there) == 0, 60)  # the lease has ended with the copy
+    own_pair.there.wait_empty()  # the lease has ended with the copy
     for server in (own_pair.here, own_pair.there):
         server.stop()
         assert server.fsck().returncode == 0
@@ -317,10 +312,10 @@ def test_copy_whose_source_is_gone_says_so(own_pair, wait_for):
         own_pair.copy(source)
     clock(own_pair.there, "POST", advance_ms=2 * 3600 * 1000)  # the lease has not been renewed
     own_pair.source().delete_snapshot(SnapshotId=source)
-    wait_for(lambda: store_objects(own_pair.there) == 0, 60)
+    own_pair.there.wait_empty()
     own_pair.gate.let(None)
     assert source in wait_for(lambda: failed(own_pair.ec2, copy), 60)
-    wait_for(lambda: store_objects(own_pair.here) == 0, 60)
+    own_pair.here.wait_empty()
 
 
 def test_copy_from_a_peer_that_stays_away_fails_after_a_day(own_pair, wait_for):
@@ -331,11 +326,11 @@ def test_copy_from_a_peer_that_stays_away_fails_after_a_day(own_pair, wait_for):
     own_pair.gate.let(0)
     clock(own_pair.here, "POST", advance_ms=1000)  # waits no longer than for the next look
     assert own_pair.gate.refused.wait(30)
-    assert described(own_pair.ec2, copy)["State"] == "pending" and store_objects(own_pair.here) > 0
+    assert described(own_pair.ec2, copy)["State"] == "pending" and own_pair.here.status()["store_objects"] > 0
     clock(own_pair.here, "POST", advance_ms=2 * 3600 * 1000)
     message = wait_for(lambda: failed(own_pair.ec2, copy), 60)
     assert "region eu-west-1 for 24 hours" in message and "cannot reach region eu-west-1" in message
-    wait_for(lambda: store_objects(own_pair.here) == 0, 60)  # what had come
+    own_pair.here.wait_empty()  # what had come
     own_pair.here.stop()
     assert own_pair.here.fsck().returncode == 0
 

@@ -48,15 +48,15 @@ def test_copy_to_another_region_has_the_same_bytes(server, ebs, ec2_west, ec2, c
         ec2.describe_snapshots(SnapshotIds=[copy])
 
 
-def test_second_copy_brings_only_what_the_region_lacks(server, ebs, ec2_west, copied):
+def test_second_copy_brings_only_what_the_region_lacks(empty_server, ebs, ec2_west, copied):
     first = write(ebs, {index: block_of(("lack", index)) for index in range(8)})
     second = write(ebs, {3: block_of("changed")}, ParentSnapshotId=first)
     copied(ec2_west, first)
-    before = server.status("us-west-2")["store_bytes"]
+    before = empty_server.status("us-west-2")["store_bytes"]
     copy = copied(ec2_west, second)
-    added = server.status("us-west-2")["store_bytes"] - before
+    added = empty_server.status("us-west-2")["store_bytes"] - before
     assert 512 * 1024 <= added < 2 * 512 * 1024
-    assert len(read(server.client("ebs", "us-west-2"), copy)) == 8
+    assert len(read(empty_server.client("ebs", "us-west-2"), copy)) == 8
 
 
 def test_empty_snapshot_is_copied(ec2_west, ebs, copied):
@@ -101,7 +101,7 @@ def test_deleting_a_copy_that_is_under_way_frees_both_regions(own_server, wait_f
     copy = west.copy_snapshot(SourceRegion="us-east-1", SourceSnapshotId=source)["SnapshotId"]
     ec2.delete_snapshot(SnapshotId=source)
     west.delete_snapshot(SnapshotId=copy)
-    wait_for(lambda: not any(own_server.status(region)["store_objects"] for region in ("us-east-1", "us-west-2")), 60)
+    own_server.wait_empty()
 
 
 def test_what_cannot_be_copied(ec2, ebs, world):

@@ -92,6 +92,7 @@ def test_damaged_snapshot_is_not_archived(own_server):
     with open(pack, "r+b") as file:
         file.seek(at + 1000)
         file.write(b"\0")
+    own_server.damaged = True
     for snapshot in good, bad:
         ec2.modify_snapshot_tier(SnapshotId=snapshot)
     assert wait_operation(ec2, good, "archival-completed")["StorageTier"] == "archive"

@@ -92,7 +92,6 @@ def test_cold_blocks_are_compressed_and_brought_back_for_a_volume(own_server, wa
     )
     before = server.status()
 
-
     def compressed_when_time_goes_by():
         clock(server, "POST", advance_ms=2 * HOUR_MS)
         now = server.status()
@@ -112,6 +111,7 @@ def test_cold_blocks_are_compressed_and_brought_back_for_a_volume(own_server, wa
     found = read_formats(server)
     assert found["compressed"] == "1" and found["volumes"] == "1"
     # and the reader does see what is wrong
+    server.damaged = True
     packs = sorted((server.data / "regions" / "us-east-1" / "store" / "packs").iterdir())
     with open(packs[0], "r+b") as pack:
         pack.seek(packs[0].stat().st_size - 100)

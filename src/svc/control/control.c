@@ -55,13 +55,19 @@ static void enqueue(struct amid *amid, const char *kind, const char *id)
 		work_enqueue(amid->work, "modification", id);
 }
 
+/* Kinds of things that are more than a record: once that is gone, folders, processes or networks may be left. */
+static bool leaves_something(const char *kind)
+{
+	return strcmp(kind, "instance") == 0 || strcmp(kind, "volume") == 0 || strcmp(kind, "vpc") == 0;
+}
+
 static void on_change(void *context, const struct meta_change *change)
 {
 	struct amid *amid = context;
 	identity_cache_note_change(amid->identities, change);
 	organization_cache_note_change(amid->organizations, change);
 	iam_policies_note(amid->iam_policies, change);
-	if (!change->deleted || strcmp(change->kind, "vpc") == 0)
+	if (!change->deleted || leaves_something(change->kind))
 		enqueue(amid, change->kind, change->id);
 	control_note_lost(amid, change);
 }

@@ -31,8 +31,10 @@ int machine_prepare_volume(struct amid *amid, struct amid_region *region, const 
 		return error_set(err, ERROR_CORRUPT, "volume %s has an unreadable base digest: %s",
 			volume->record.id, volume->base);
 	uint64_t size = (uint64_t)volume->size_gib.value << 30;
-	if (volume_create(paths.volume_folder, size, digest_is_zero(&base) ? NULL : &base, err) &&
-		err->code != ERROR_DUPLICATE)
+	if (!volume_create(paths.volume_folder, size, digest_is_zero(&base) ? NULL : &base, err))
+		work_enqueue(amid->work, "volume",
+			volume->record.id); /* which removes it if its record has gone */
+	else if (err->code != ERROR_DUPLICATE)
 		return -1;
 	if (!digest_is_zero(&base))
 		upkeep_warm(amid, region->name, volume->base);
