@@ -131,9 +131,29 @@ class Cloud:
         if live:
             self.terminate(*live)
 
+    def remove_all(self):
+        """The account's images, volumes and snapshots."""
+        for image in self.ec2.describe_images(Owners=['self'])['Images']:
+            self.ec2.deregister_image(ImageId=image['ImageId'])
+        for volume in self.ec2.describe_volumes()['Volumes']:
+            self.ec2.delete_volume(VolumeId=volume['VolumeId'])
+        for snapshot in self.ec2.describe_snapshots(OwnerIds=['self'])['Snapshots']:
+            self.ec2.delete_snapshot(SnapshotId=snapshot['SnapshotId'])
+
+    def check_empty(self):
+        """After everybody's things were removed, nothing of them is left on the disk, and `amid fsck` finds nothing wrong."""
+        status = [str(self.amid), 'status', '--field', 'store_objects']
+        environment = dict(os.environ, AWS_ENDPOINT_URL=self.endpoint, AWS_REGION=REGION)
+        wait_for(lambda: subprocess.run(status, env=environment, capture_output=True, text=True, check=True).stdout.strip() == '0', 'an empty store')
+        assert not list((self.data / 'regions' / REGION / 'volumes').iterdir())
+        self.stop()
+        checked = self.fsck()
+        assert checked.returncode == 0, checked.stdout
+
     def end(self):
         """Ends every guest, so that nothing of the test stays behind."""
         if self.process.poll() is not None:
             self.start()
         self.end_guests()
-        self.stop()
+        self.remove_all()
+        self.check_empty()

@@ -16,6 +16,7 @@ NEEDED = ['kms:DescribeKey', 'kms:CreateGrant', 'kms:Decrypt', 'kms:GenerateData
 class Account:
     """A new account of a cloud, and its guests."""
     launch, terminate, end_guests, wait_image, image_state = Cloud.launch, Cloud.terminate, Cloud.end_guests, Cloud.wait_image, Cloud.image_state
+    remove_all = Cloud.remove_all
 
     def __init__(self, cloud, name):
         made = subprocess.run([cloud.amid, 'account', 'create', name, '--data', cloud.data, '--endpoint', cloud.endpoint], capture_output=True, text=True,
@@ -48,11 +49,12 @@ class Account:
 
 @pytest.fixture
 def accounts(cloud):
-    """Two of them; their guests are ended, whatever becomes of the test."""
+    """Two of them; their guests are ended and their images removed, whatever becomes of the test."""
     made = [Account(cloud, name) for name in ('owner', 'other')]
     yield made
     for account in made:
         account.end_guests()
+        account.remove_all()
 
 
 def make_image(owner, image, key):
