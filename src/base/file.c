@@ -70,7 +70,8 @@ int file_read(
 	if (fstat(fd, &status))
 		return error_set_errno(err, errno, "cannot read %s", path);
 	/* read to the end, since files under /proc have no size, and others may grow */
-	size_t room = status.st_size > 0 ? (size_t)status.st_size + 1 : 4096, used = 0;
+	size_t expected = status.st_size > 0 ? (size_t)status.st_size : 4095, used = 0;
+	size_t room = (expected < limit ? expected : limit) + 1;
 	char *text = arena_alloc(arena, room + 1);
 	for (;;) {
 		ssize_t got = read(fd, text + used, room - used);

@@ -13,8 +13,8 @@ enum {
 	PACK_HEADER_SIZE = 4096, /* objects begin here */
 	OBJECT_HEADER_SIZE = 64,
 	PACK_NONCE_SIZE = 16,
-	FORMAT_VERSION =
-		3, /* 1: pages of 1,024 ids, no checksum of the payload; 2: roots without the number of blocks */
+	/* 1: pages of 1,024 ids, no checksum of the payload; 2: roots without the number of blocks */
+	FORMAT_VERSION = 3,
 };
 
 /* Blocks are aligned so that the page cache and O_DIRECT like them; pages and roots are small, so they are packed tightly elsewhere. */

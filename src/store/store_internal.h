@@ -39,9 +39,10 @@ struct store {
 	struct store_session *sessions;
 	struct digest_list retired; /* roots that may be in use no more: see release.c */
 	_Atomic bool strays;        /* a session ended while something was loose */
-	uint64_t sessions_ended,
-		ended_before;     /* in all, and when what goes on now began to free; under session_lock */
-	store_listener *listener; /* with its context under session_lock */
+	/* under session_lock: */
+	uint64_t sessions_ended; /* since the store was opened */
+	uint64_t ended_before;   /* the same when freeing last began */
+	store_listener *listener;
 	void *listener_context;
 	uint64_t freed_since_packs; /* bytes; under `maintenance` */
 };

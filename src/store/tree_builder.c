@@ -34,8 +34,7 @@ struct tree_builder {
 	pthread_mutex_t lock; /* changes */
 	struct changes changes;
 	uint64_t added;
-	uint64_t
-		data_blocks; /* that are not zeros: the base's, and what its pages gain and lose as they are built */
+	uint64_t data_blocks; /* those of the base, and what pages gain and lose as they are built */
 };
 
 static void append_change(struct changes *changes, uint64_t index, const struct digest *digest)

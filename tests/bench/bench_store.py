@@ -135,7 +135,7 @@ class StoreBench(bench_volume.Bench):
             row('operations, or MiB, a second', *names, 'sealed/raw', 'clone/raw', 'amid/qcow2')
             for title, rw, block, depth in bench_volume.JOBS:
                 best = dict.fromkeys(names, 0)
-                for _ in range(3):  # in turn, so that noise meets all of them
+                for _ in range(5):  # in turn, so that noise meets all of them
                     for name in names:
                         best[name] = max(best[name], fio(servers[name].socket, rw, block, depth, self.size, self.seconds))
                 row(title, *(f'{best[name]:,.0f}' for name in names), *(f'{best[name] / best[peer]:.2f}' for name, peer in (

@@ -32,8 +32,8 @@ int machine_prepare_volume(struct amid *amid, struct amid_region *region, const 
 			volume->record.id, volume->base);
 	uint64_t size = (uint64_t)volume->size_gib.value << 30;
 	if (!volume_create(paths.volume_folder, size, digest_is_zero(&base) ? NULL : &base, err))
-		work_enqueue(amid->work, "volume",
-			volume->record.id); /* which removes it if its record has gone */
+		/* whose controller removes it if its record has gone meanwhile */
+		work_enqueue(amid->work, "volume", volume->record.id);
 	else if (err->code != ERROR_DUPLICATE)
 		return -1;
 	if (!digest_is_zero(&base))
