@@ -84,6 +84,14 @@ bool snapshot_is_locked(const struct snapshot_record *snapshot)
 	return state && strcmp(state, "expired") != 0;
 }
 
+bool snapshot_has_restore(const struct snapshot_record *snapshot)
+{
+	for (size_t i = 0; i < snapshot->fast_restores.count; i++)
+		if (strcmp(snapshot->fast_restores.items[i].state, "disabled") != 0)
+			return true;
+	return false;
+}
+
 bool snapshot_has_unsettled_restore(const struct snapshot_record *snapshot)
 {
 	for (size_t i = 0; i < snapshot->fast_restores.count; i++) {
@@ -97,7 +105,6 @@ bool snapshot_has_unsettled_restore(const struct snapshot_record *snapshot)
 void snapshot_set_attended(struct snapshot_record *snapshot)
 {
 	bool attended = snapshot_is_recycled(snapshot) || snapshot->copy || snapshot_is_tiering(snapshot) ||
-		(snapshot->tier && snapshot->tier->restore_expires.set) ||
-		snapshot_has_unsettled_restore(snapshot);
+		(snapshot->tier && snapshot->tier->restore_expires.set) || snapshot_has_restore(snapshot);
 	snapshot->attended = attended ? some_boolean(true) : (struct shape_boolean){ 0 };
 }

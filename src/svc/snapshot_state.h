@@ -23,7 +23,9 @@ bool snapshot_is_locked(const struct snapshot_record *snapshot);
 struct shape_timestamp snapshot_lock_start(const struct snapshot_record *snapshot);
 struct shape_timestamp snapshot_lock_end(const struct snapshot_record *snapshot);
 
-/* Whether a fast restore is on its way to being enabled or disabled. */
+/* Whether a fast restore is enabled, or on its way to being enabled or disabled. */
+bool snapshot_has_restore(const struct snapshot_record *snapshot);
+/* Whether one is on its way. */
 bool snapshot_has_unsettled_restore(const struct snapshot_record *snapshot);
 
 /* To be called before a record is put whose copy, tier, fast restores or stay in the bin has changed: sets `attended` if its controller has something to do, now or at some time. */

@@ -173,6 +173,22 @@ def test_fast_restore_of_what_cannot_be(ec2, ebs, world):
         ec2.enable_fast_snapshot_restores(SourceSnapshotIds=[good], AvailabilityZones=["us-west-2a"])
 
 
+def test_reading_begins_again_when_the_machine_was_booted(own_server):
+    ec2, ebs = own_server.client("ec2"), own_server.client("ebs")
+    snapshot = write(ebs, {index: block_of(index) for index in range(70)})
+    zone = snapshot, "us-east-1a"
+    ec2.enable_fast_snapshot_restores(SourceSnapshotIds=[snapshot], AvailabilityZones=["us-east-1a"])
+    poll(lambda: states(ec2) == {zone: "enabled"})
+    first = restores(ec2)[zone]
+    own_server.restart()
+    ec2 = own_server.client("ec2")
+    assert restores(ec2)[zone] == first
+    own_server.boot_machine()
+    ec2 = own_server.client("ec2")
+    again = poll(lambda: states(ec2) == {zone: "enabled"} and restores(ec2)[zone]["EnabledTime"] > first["EnabledTime"] and restores(ec2)[zone])
+    assert first["EnablingTime"] == again["EnablingTime"] and first["EnabledTime"] < again["OptimizingTime"]
+
+
 def test_reading_goes_on_after_a_crash(own_server):
     ec2, ebs = own_server.client("ec2"), own_server.client("ebs")
     snapshot = write(ebs, {index: block_of(index) for index in range(70)})

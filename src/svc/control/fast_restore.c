@@ -1,14 +1,17 @@
 /*
  * Fast restores: a snapshot whose blocks have all been read and checked, so that they lie in the page cache, from where volumes of it read them. Zones are one machine's, so the blocks are read once for all of them.
  *
- * enabling -> optimizing (blocks are read) -> enabled; disabling -> disabled.
+ * enabling -> optimizing (blocks are read) -> enabled; disabling -> disabled. Once the machine was booted again, enabled -> optimizing: nothing is in its memory.
  */
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/disk.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "svc/control/internal.h"
 #include "svc/control/snapshot.h"
+#include "svc/snapshot_state.h"
 #include "base/banned.h"
 
 #define LIFECYCLE "Client.UserInitiated - Lifecycle state transition"
@@ -52,14 +55,21 @@ static int fail(struct snapshot_view *view, struct error *err)
 int snapshot_fast_restore_step(struct snapshot_view *view, int64_t *again_ms, struct error *err)
 {
 	struct snapshot_record *snapshot = view->snapshot;
-	bool done = false;
+	char boot[DISK_BOOT_ID_SIZE];
+	disk_boot_id(boot);
+	bool done = false, booted = !text_equal(snapshot->read_boot, boot);
 	unsigned moved = MOVE(snapshot, disabling, disabled);
 	unsigned begun = MOVE(snapshot, enabling, optimizing);
-	if (begun)
-		tree_reader_rewind(
-			snapshot); /* also for those that were being optimized: the cache is the same */
-	if (moved || begun)
+	if (booted)
+		begun += MOVE(snapshot, enabled, optimizing);
+	/* also for those that were being optimized: the cache is the same */
+	if (begun || booted)
+		tree_reader_rewind(snapshot);
+	snapshot->read_boot = boot;
+	if (moved || begun || booted)
 		return snapshot_view_commit(view, err);
+	if (!snapshot_has_unsettled_restore(snapshot))
+		return 0;
 	int64_t wait_ms = tree_reader_wait(view);
 	if (wait_ms) {
 		*again_ms = wait_ms;

@@ -69,6 +69,5 @@ int control_snapshot(void *context, const char *id, int64_t *again_ms, struct er
 		if (ended)
 			return 0;
 	}
-	return snapshot_has_unsettled_restore(snapshot) ? snapshot_fast_restore_step(&view, again_ms, err)
-							: 0;
+	return snapshot_has_restore(snapshot) ? snapshot_fast_restore_step(&view, again_ms, err) : 0;
 }
