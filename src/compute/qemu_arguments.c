@@ -4,7 +4,8 @@
  *
  * QEMU is started through sh, which does what must happen in the new process and before QEMU: it writes its identity (process_lock.h), limits the size of
  * files (the guest decides how much is written to console and log; SIGXFSZ ignored makes a write past the limit fail instead of ending the guest), forbids core dumps (they would hold the guest's memory), leaves
- * amid's working folder; and through setpriv, which becomes the machine's own user and gives up capabilities. The pid stays the same through all execs.
+ * amid's working folder; through unshare, which leaves the host's network for an empty one (taps are open already, and sockets are found by path); and through setpriv, which becomes the machine's own user and gives up
+ * capabilities. The pid stays the same through all execs.
  */
 #include "compute/qemu_arguments.h"
 
@@ -166,6 +167,9 @@ static void add_launcher(
 	add(a, arena_printf(a->arena, "%s/%s", spec->folder, process_lock_identity_file));
 	if (!options->privileged)
 		return;
+	add(a, "unshare");
+	add(a, "--net");
+	add(a, "--");
 	add(a, "setpriv");
 	if (options->own_user) {
 		add(a, arena_printf(a->arena, "--reuid=%u", (unsigned)options->user));

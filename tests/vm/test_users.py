@@ -1,6 +1,7 @@
 """A guest that has taken over its QEMU: what the user that this process is can reach of the host. Beside the guest runs another machine, whose things are to be out of reach."""
 import glob
 import hashlib
+import json
 import os
 import signal
 import subprocess
@@ -46,9 +47,20 @@ def check_confined(cloud, guest):
     status = {key: value.strip() for key, value in guests.status_of(pid).items()}
     assert all(int(status['Cap' + kind], 16) == 0 for kind in ('Inh', 'Prm', 'Eff', 'Bnd', 'Amb'))
     assert (status['NoNewPrivs'], status['Seccomp'], status['Groups']) == ('1', '2', '')
+    check_network(pid)
     user = guests.user_of(pid)
     assert user >= FIRST_USER
     return user
+
+
+def check_network(pid):
+    """One of its own, with nothing in it: no interface that is up, no address, no route."""
+    assert os.readlink(f'/proc/{pid}/ns/net') != os.readlink('/proc/self/ns/net')
+    inside = ['nsenter', f'--net=/proc/{pid}/ns/net', 'ip', '-json']
+    links, addresses, routes = (json.loads(subprocess.run([*inside, what, 'show'], capture_output=True, text=True, check=True).stdout or '[]')
+                                for what in ('link', 'address', 'route'))
+    assert [link['ifname'] for link in links] == ['lo'] and 'UP' not in links[0]['flags']
+    assert not addresses[0]['addr_info'] and not routes
 
 
 def check_reach(cloud, user, own, others, pids):
