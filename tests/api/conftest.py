@@ -47,11 +47,10 @@ class Server:
         self.options, self.regions, self.port = options, regions, port
         self.process = None
         self.damaged = False  # by the test, on purpose
-        self.prefix = []
         self.start()
 
     def start(self):
-        command = [*self.prefix, BUILD / "amid", "serve", "--data", self.data, "--listen", f"127.0.0.1:{self.port}"]
+        command = [BUILD / "amid", "serve", "--data", self.data, "--listen", f"127.0.0.1:{self.port}"]
         environment = dict(os.environ, ASAN_OPTIONS="detect_leaks=1", UBSAN_OPTIONS="print_stacktrace=1")
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
@@ -95,15 +94,6 @@ class Server:
         return subprocess.run(
             [BUILD / "amid", "fsck", "--data", self.data], capture_output=True, text=True, check=False
         )
-
-    def boot_machine(self):
-        """Stops it, and starts it as if the machine had been booted meanwhile: under another boot id."""
-        self.stop()
-        boot = self.data.with_suffix(".boot")
-        boot.write_text(f"{uuid.uuid4()}\n", encoding="ascii")
-        bind = 'mount --bind "$0" /proc/sys/kernel/random/boot_id && exec "$@"'
-        self.prefix = ["unshare", "--mount", "sh", "-c", bind, boot]
-        self.start()
 
     def expect_sound(self):
         """After the end: `amid fsck` finds nothing wrong."""
