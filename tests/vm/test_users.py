@@ -1,7 +1,6 @@
 """A guest that has taken over its QEMU: what the user that this process is can reach of the host. Beside the guest runs another machine, whose things are to be out of reach."""
 import glob
 import hashlib
-import json
 import os
 import signal
 import subprocess
@@ -54,13 +53,13 @@ def check_confined(cloud, guest):
 
 
 def check_network(pid):
-    """One of its own, with nothing in it: no interface that is up, no address, no route."""
-    assert os.readlink(f'/proc/{pid}/ns/net') != os.readlink('/proc/self/ns/net')
-    inside = ['nsenter', f'--net=/proc/{pid}/ns/net', 'ip', '-json']
-    links, addresses, routes = (json.loads(subprocess.run([*inside, what, 'show'], capture_output=True, text=True, check=True).stdout or '[]')
-                                for what in ('link', 'address', 'route'))
-    assert [link['ifname'] for link in links] == ['lo'] and 'UP' not in links[0]['flags']
-    assert not addresses[0]['addr_info'] and not routes
+    """One of its own, with nothing in it but a loopback that is down."""
+    def shown(process, name):
+        with open(f'/proc/{process}/net/{name}', encoding='ascii') as file:
+            return file.read()
+    assert '127.0.0.1' in shown('self', 'fib_trie') and '127.0.0.1' not in shown(pid, 'fib_trie')
+    devices = [line.split(':')[0].strip() for line in shown(pid, 'dev').splitlines()[2:]]
+    assert devices == ['lo'] and len(shown(pid, 'route').splitlines()) <= 1
 
 
 def check_reach(cloud, user, own, others, pids):
