@@ -194,7 +194,7 @@ uint32_t store_begin_freeing(struct store *store)
 {
 	pthread_mutex_lock(&store->session_lock);
 	uint32_t limit = index_advance_generation(store->index);
-	store->ended_before = store->sessions_ended;
+	store->ended_before = store->protections_ended;
 	for (struct store_session *session = store->sessions; session; session = session->next)
 		if (session->generation < limit)
 			limit = session->generation;
@@ -205,7 +205,7 @@ uint32_t store_begin_freeing(struct store *store)
 void store_end_freeing(struct store *store)
 {
 	pthread_mutex_lock(&store->session_lock);
-	bool ended = store->sessions_ended != store->ended_before, retired = store->retired.count > 0;
+	bool ended = store->protections_ended != store->ended_before, retired = store->retired.count > 0;
 	pthread_mutex_unlock(&store->session_lock);
 	bool loose = references_loose(store->references) > 0;
 	if (!ended || !(loose || retired))

@@ -6,8 +6,8 @@
  * looked up: one that is published after being looked up was put or found by a session that the limit respects.
  *
  * On disk it is as in a collection: the index is marked `collecting` before the first object leaves it, dead headers are synced before payloads are punched.
- * Blocks and pages that a session has put and not used are loose: they have no references, and no root above them. When a session ends and something is loose, the next time all slots are looked through for it (64 bytes
- * each, without reading objects).
+ * Blocks and pages that a session has put and not used are loose: they have no references, and no root above them. When the oldest session ends and something is loose, the next time all slots are looked through for it (64
+ * bytes each, without reading objects).
  *
  * Objects that the limit protects are left as they are. A root stays retired. Other things are loose then, and the protecting session's end brings the next look; if it has ended already, the end of this one does (store_end_freeing).
  */

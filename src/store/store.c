@@ -239,13 +239,17 @@ void store_session_close(struct store_session *session)
 	/* if nobody has published them meanwhile, and unless somebody has taken up the rest, they are garbage now */
 	for (size_t i = 0; i < session->roots.count; i++)
 		digest_list_append(&store->retired, &session->roots.items[i]);
-	store->sessions_ended++;
+	/* what it put is of its generation or a later one: while one as old is open, nothing more can be freed than before */
+	bool oldest = true;
+	for (const struct store_session *other = store->sessions; other; other = other->next)
+		oldest &= other->generation > session->generation;
+	store->protections_ended += oldest;
 	bool retired = store->retired.count > 0;
 	pthread_mutex_unlock(&store->session_lock);
 	bool loose = references_loose(store->references) > 0;
-	if (loose)
+	if (oldest && loose)
 		atomic_store(&store->strays, true);
-	if (loose || retired)
+	if (oldest && (loose || retired))
 		store_tell(store);
 	free(session->roots.items);
 	free(session);

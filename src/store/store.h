@@ -103,7 +103,7 @@ typedef int store_find_published(
 int store_free_retired(struct store *store, store_find_published *find_published, void *context,
 	struct store_collect_result *result, struct error *err);
 /*
- * Called whenever store_free_retired has something to look at: a root was retired, or a session ended that held something back. From any thread; it must be quick and not call the store. One listener, none at
+ * Called whenever store_free_retired has something to look at: a root was retired, or the oldest session ended and may have held something back. From any thread; it must be quick and not call the store. One listener, none at
  * first; what was there before is not told.
  */
 typedef void store_listener(void *context);

@@ -38,10 +38,10 @@ struct store {
 	struct scrub *scrub;   /* the same */
 	struct store_session *sessions;
 	struct digest_list retired; /* roots that may be in use no more: see release.c */
-	_Atomic bool strays;        /* a session ended while something was loose */
+	_Atomic bool strays;        /* the oldest session ended while something was loose */
 	/* under session_lock: */
-	uint64_t sessions_ended; /* since the store was opened */
-	uint64_t ended_before;   /* the same when freeing last began */
+	uint64_t protections_ended; /* how often a session ended that was the oldest */
+	uint64_t ended_before;      /* the same when freeing last began */
 	store_listener *listener;
 	void *listener_context;
 	uint64_t freed_since_packs; /* bytes; under `maintenance` */

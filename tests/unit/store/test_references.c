@@ -159,6 +159,35 @@ static void a_session_that_ends_while_it_frees_leaves_nothing(void **state)
 	store_close(model.store);
 }
 
+/* While a session is open, nothing that younger ones leave can be freed, so nobody is told of it. */
+static void only_the_end_of_the_oldest_session_is_told(void **state)
+{
+	struct error err;
+	struct model model;
+	struct store_usage usage;
+	model_prepare(&model, *state, 1);
+	struct ending ending = { .model = &model };
+	struct store_session *oldest, *same, *younger;
+	ASSERT_OK(store_session_open(model.store, &oldest, &err));
+	put_of_pool(&model, oldest, 1);
+	ASSERT_OK(store_session_open(model.store, &same, &err));
+	put_of_pool(&model, same, 2);
+	model_free_retired(&model);
+	ASSERT_OK(store_session_open(model.store, &younger, &err));
+	put_of_pool(&model, younger, 3);
+	store_set_listener(model.store, note_told, &ending);
+	store_session_close(younger);
+	store_session_close(oldest);
+	assert_int_equal(ending.told, 0);
+	assert_int_equal(model_free_retired(&model).objects_freed, 0);
+	store_session_close(same);
+	assert_int_equal(ending.told, 1);
+	assert_int_equal(model_free_retired(&model).objects_freed, 3);
+	store_get_usage(model.store, &usage);
+	assert_int_equal(usage.objects, 0);
+	store_close(model.store);
+}
+
 static void an_unclean_end_forgets_the_counts(void **state)
 {
 	struct error err;
@@ -475,7 +504,8 @@ int main(void)
 	const struct CMUnitTest tests[] = { TEST(freed_and_accounted_as_the_model_says),
 		TEST(what_a_session_holds_stays_until_its_end), TEST(an_unclean_end_forgets_the_counts),
 		TEST(a_session_that_ends_while_it_frees_leaves_nothing),
-		TEST(an_unclean_end_forgets_the_counts), TEST(a_kill_while_freeing_loses_nothing),
+		TEST(only_the_end_of_the_oldest_session_is_told), TEST(an_unclean_end_forgets_the_counts),
+		TEST(a_kill_while_freeing_loses_nothing),
 		TEST(counts_that_do_not_belong_to_the_index_are_not_believed),
 		TEST(without_a_file_they_are_kept_in_memory),
 		TEST(a_page_without_its_blocks_makes_the_counts_unknown), TEST(the_check_finds_a_wrong_count),
