@@ -89,10 +89,13 @@ static void only_what_needs_it_is_attended(void **state)
 	struct record_snapshot_copy copy = { 0 };
 	struct record_recycled recycled = { 0 };
 	struct record_snapshot_tier tier = { .operation = "archival-completed" };
-	struct record_fast_restore restore = { .state = "enabled" };
+	struct record_fast_restore restore = { .state = "disabled" };
 	snapshot.tier = &tier;
 	snapshot.fast_restores = (struct record_fast_restore_list){ &restore, 1, true };
 	assert_false(attended(&snapshot));
+	restore.state = "enabled"; /* for the next boot of the machine */
+	assert_true(attended(&snapshot));
+	assert_false(snapshot_has_unsettled_restore(&snapshot));
 	restore.state = "disabling";
 	assert_true(attended(&snapshot));
 	restore.state = "disabled";
