@@ -135,6 +135,8 @@ class Cloud:
         """The account's images, volumes and snapshots."""
         for image in self.ec2.describe_images(Owners=['self'])['Images']:
             self.ec2.deregister_image(ImageId=image['ImageId'])
+        # those of guests that were terminated may still be going
+        wait_for(lambda: all(volume['State'] in ('available', 'error') for volume in self.ec2.describe_volumes()['Volumes']), 'volumes to settle')
         for volume in self.ec2.describe_volumes()['Volumes']:
             self.ec2.delete_volume(VolumeId=volume['VolumeId'])
         for snapshot in self.ec2.describe_snapshots(OwnerIds=['self'])['Snapshots']:
