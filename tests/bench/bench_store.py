@@ -88,7 +88,7 @@ def allocated(path):
     return sum(file.stat().st_blocks * 512 for file in files if file.is_file())
 
 
-SIZES = GIB, 64 * GIB, 1 << 40, 16 << 40, 64 << 40
+SIZES = GIB, 64 * GIB, 1 << 40, 16 << 40, 64 << 40  # of disks, to the largest that there may be
 
 
 def size_name(size):

@@ -1,6 +1,6 @@
 /*
- * Controllers: each keeps one kind of thing as its record says it should be. They are woken by changes of the metadata (the listener in control.c), by events of machines, and by timers; a look at a thing that is as it
- * should be does nothing, so a lost wake-up or a crash costs time, not correctness.
+ * Controllers: each keeps one kind of thing as its record says it should be. They are woken by changes of the metadata (the listener in control.c), by events of machines, by stores that have something to free, and by timers;
+ * a look at a thing that is as it should be does nothing, so a lost wake-up or a crash costs time, not correctness.
  */
 #pragma once
 
